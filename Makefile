@@ -1,0 +1,70 @@
+# make · make demo · make test · make bench · make lint · make install
+#   make BUILD=build/asan SANITIZE=address,undefined test    the suite under sanitizers
+#   make CC=clang BUILD=build/clang                           another compiler
+BUILD    ?= build
+SANITIZE ?=
+CC       ?= cc
+OPTIMIZE ?= -O2
+PREFIX   ?= /usr/local
+
+PACKAGES := libdeflate libpng jansson
+ifneq ($(shell pkg-config --exists $(PACKAGES) && echo yes),yes)
+ifeq ($(filter deps demo test format clean,$(MAKECMDGOALS)),)
+$(error a library is missing ($(PACKAGES)): run 'make deps', or: apt-get install $(shell sed 's/#.*//' tools/packages.txt 2>/dev/null))
+endif
+endif
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+            -Wcast-qual -Wvla -Werror
+CFLAGS   ?= -g $(OPTIMIZE)
+BASE_FLAGS := -std=c17 -D_GNU_SOURCE -pthread -fno-math-errno -fno-trapping-math \
+            -Iinclude -Isrc $(shell pkg-config --cflags $(PACKAGES)) $(WARNINGS)
+LIBS     := $(shell pkg-config --libs $(PACKAGES)) -lm -pthread
+ifneq ($(SANITIZE),)
+BASE_FLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+LIBS     += -fsanitize=$(SANITIZE)
+endif
+
+ROOM_SOURCES := $(filter-out src/cli/%,$(wildcard src/*/*.c))
+CLI_SOURCES  := $(wildcard src/cli/*.c)
+ROOM_OBJECTS := $(ROOM_SOURCES:%.c=$(BUILD)/%.o)
+CLI_OBJECTS  := $(CLI_SOURCES:%.c=$(BUILD)/%.o)
+TESTS        := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
+
+.PHONY: all deps demo test lint format fuzz install clean
+all: $(BUILD)/twinseg
+
+$(BUILD)/libtwinseg.a: $(ROOM_OBJECTS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/twinseg: $(CLI_OBJECTS) $(BUILD)/libtwinseg.a
+	@echo "  LINK $@"
+	@$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC   $<"
+	@$(CC) $(BASE_FLAGS) $(CFLAGS) $(FLAGS_$(notdir $*)) -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/%: tests/%.c $(BUILD)/libtwinseg.a
+	@mkdir -p $(@D)
+	@echo "  TEST $@"
+	@$(CC) $(BASE_FLAGS) -Itests $(CFLAGS) -MMD -MP -o $@ $< $(BUILD)/libtwinseg.a $(LIBS) -lcmocka
+
+-include $(ROOM_OBJECTS:.o=.d) $(CLI_OBJECTS:.o=.d) $(TESTS:=.d)
+
+# Installs what is missing (Debian packages, listed once in tools/packages.txt).
+deps:
+	@tools/deps.sh
+
+# A second make, because libraries may have come by `deps` only now.
+test: deps
+	@$(MAKE) --no-print-directory run-tests
+
+.PHONY: run-tests
+run-tests: all $(TESTS)
+	@BUILD=$(BUILD) tools/run_tests.sh $(TESTS) $(wildcard tests/*.test.sh)
+
+clean:
+	rm -rf build

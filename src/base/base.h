@@ -1,0 +1,199 @@
+/* base: what every room uses. Errors, memory, threads, counter-based random numbers, files that
+ * appear whole or not at all, ini and text, tables and the progress line.
+ * Look here before writing a helper. JSON is jansson's (<jansson.h>), used directly. */
+#ifndef TWINSEG_BASE_H
+#define TWINSEG_BASE_H
+
+#include "twinseg.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define PRINTF_LIKE(place, first) __attribute__((format(printf, place, first)))
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- errors ---------------------------------------------------------------------------- */
+
+/* Fills *error (may be NULL) and returns status, so that a caller writes
+ * `return error_set(error, TS_IO, "cannot read '%s': %s", path, strerror(errno));` */
+ts_status error_set(ts_error *error, ts_status status, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* ---- memory ---------------------------------------------------------------------------- */
+
+/* *product = a * b; false (product untouched) where it overflows. */
+bool size_multiply(size_t a, size_t b, size_t *product);
+
+/* count * size zeroed bytes, aligned to 64, to be released by free(). NULL with *error filled
+ * (TS_MEMORY) on overflow or exhaustion; never NULL otherwise, also for zero bytes.
+ * what: a noun for the sentence, such as "the image". */
+void *memory_allocate(size_t count, size_t size, const char *what, ts_error *error);
+
+/* Bytes that this process may still take: free memory of the machine, bounded by its cgroup. */
+size_t memory_available_bytes(void);
+
+/* Largest resident size of this process so far (VmHWM). */
+size_t memory_peak_bytes(void);
+
+/* ---- threads --------------------------------------------------------------------------- */
+
+typedef struct pool pool;
+
+/* threads >= 1, counting the caller's own. Destroy with pool_destroy. */
+ts_status pool_create(int threads, pool **out, ts_error *error);
+void pool_destroy(pool *p);
+int pool_threads(const pool *p);
+
+/* Calls task(context, index, thread) once for every index of 0..count-1, on all threads, and
+ * returns when all are done. thread is 0..threads-1 (for scratch memory). Which thread takes
+ * which index is not fixed, so a result must not depend on it: an index writes its own output,
+ * and sums over indices are added by the caller in index order. Not reentrant: a task must not
+ * call pool_run on the same pool. A NULL pool runs everything on the caller's thread. */
+void pool_run(pool *p, void (*task)(void *context, int64_t index, int thread), void *context,
+              int64_t count);
+
+/* Processors that this process may use. */
+int processor_count(void);
+
+/* Seconds of a monotonic clock. */
+double clock_seconds(void);
+
+/* ---- random numbers -------------------------------------------------------------------- */
+
+/* Philox4x32-10 (Salmon et al. 2011): a draw is a function of (seed, purpose, a, b) and of its
+ * place in the stream, never of order or thread. */
+typedef struct {
+    uint32_t key[2], counter[4], block[4];
+    int used;
+} random_stream;
+
+/* What a stream is for; part of its key. Add a line for a new use, never renumber. */
+enum {
+    RANDOM_WEIGHTS = 1,
+    RANDOM_SPLIT = 2,
+    RANDOM_PATCH = 3,
+    RANDOM_SPATIAL = 4,
+    RANDOM_INTENSITY = 5,
+    RANDOM_NOISE = 6,
+    RANDOM_PHANTOM = 7,
+    RANDOM_TEST = 8,
+    RANDOM_STATISTICS = 9,
+    RANDOM_SUBSET = 10,
+};
+
+random_stream random_open(uint64_t seed, uint32_t purpose, uint32_t a, uint32_t b);
+uint32_t random_u32(random_stream *r);
+double random_uniform(random_stream *r, double low, double high); /* [low, high) */
+double random_normal(random_stream *r);                           /* mean 0, variance 1 */
+int64_t random_below(random_stream *r, int64_t n);                /* 0..n-1, n >= 1, unbiased */
+bool random_chance(random_stream *r, double probability);
+
+/* 64-bit FNV-1a; of a string it keys weights by layer name, of bytes it fingerprints files. */
+uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t count); /* start with HASH_START */
+#define HASH_START 0xcbf29ce484222325ull
+
+/* ---- text ------------------------------------------------------------------------------ */
+
+/* A growing string; start from {0}. data is NUL-terminated once anything was appended. On
+ * exhaustion `failed` is set and the text stays as it was. Release with text_free. */
+typedef struct {
+    char *data;
+    size_t length, capacity;
+    bool failed;
+} text;
+
+void text_append(text *t, const char *format, ...) PRINTF_LIKE(2, 3);
+void text_append_bytes(text *t, const char *bytes, size_t count);
+void text_free(text *t);
+
+/* A copy in memory of its own; NULL when memory is out. */
+char *string_format(const char *format, ...) PRINTF_LIKE(1, 2);
+bool string_ends(const char *s, const char *suffix);          /* case matters */
+bool string_ends_nocase(const char *s, const char *suffix);   /* ASCII case ignored */
+const char *string_file_name(const char *path);               /* after the last '/' */
+
+/* Whole-string numbers: false where anything but one number within range is there. Locale-free. */
+bool parse_double(const char *s, double *value);
+bool parse_integer(const char *s, int64_t *value);
+
+/* ---- files ----------------------------------------------------------------------------- */
+
+/* A file that appears whole or not at all: written beside its place under a temporary name,
+ * flushed, renamed on commit. Every begun writer ends in file_commit or file_abort; a failed
+ * file_write or file_commit has aborted already (file_abort is then harmless). */
+typedef struct {
+    FILE *stream;
+    char *path, *temporary;
+} file_writer;
+
+ts_status file_begin(file_writer *w, const char *path, ts_error *error);
+ts_status file_write(file_writer *w, const void *bytes, size_t count, ts_error *error);
+ts_status file_print(file_writer *w, ts_error *error, const char *format, ...) PRINTF_LIKE(3, 4);
+ts_status file_commit(file_writer *w, ts_error *error);
+void file_abort(file_writer *w);
+
+/* Writes a whole small file at once, by rename. */
+ts_status file_put(const char *path, const void *bytes, size_t count, ts_error *error);
+
+/* The whole file, at most limit bytes, with a NUL behind it that count does not include; free
+ * with free(). */
+ts_status file_get(const char *path, size_t limit, uint8_t **bytes, size_t *count, ts_error *error);
+
+/* A read-only memory map. An empty file maps to bytes NULL, count 0. */
+typedef struct {
+    const uint8_t *bytes;
+    size_t count;
+} file_map;
+ts_status file_map_open(const char *path, file_map *map, ts_error *error);
+void file_map_close(file_map *map);
+
+bool file_exists(const char *path);      /* anything by that name */
+bool directory_exists(const char *path); /* a directory (or a link to one) */
+/* Size in bytes and modification time in ns; false where there is no such file. */
+bool file_stamp(const char *path, int64_t *bytes, int64_t *modified_ns);
+
+/* mkdir -p. */
+ts_status directory_create(const char *path, ts_error *error);
+
+/* Names within a directory, sorted bytewise, without "." and "..". Free with string_list_free. */
+typedef struct {
+    char **items;
+    size_t count;
+} string_list;
+ts_status directory_list(const char *path, string_list *names, ts_error *error);
+ts_status string_list_add(string_list *list, const char *s, ts_error *error); /* copies s */
+void string_list_free(string_list *list);
+
+/* ---- ini ------------------------------------------------------------------------------- */
+
+/* `key = value` lines, `[section]` lines, '#' or ';' comments. Calls entry for every pair in
+ * order (section "" before the first header); a status other than TS_OK ends the reading. name
+ * stands in messages. Malformed lines are errors that name the line. */
+typedef ts_status (*ini_entry)(void *context, const char *section, const char *key,
+                               const char *value, int line, ts_error *error);
+ts_status ini_parse(const char *content, size_t count, const char *name, ini_entry entry,
+                    void *context, ts_error *error);
+ts_status ini_read(const char *path, ini_entry entry, void *context, ts_error *error);
+
+/* ---- what people see ------------------------------------------------------------------- */
+
+/* A table on a stream: columns aligned by width, the first left, the others right.
+ * cells: rows * columns strings, row by row; the first row is the header, underlined. */
+void table_print(FILE *stream, const char *const *cells, size_t rows, size_t columns);
+
+/* The progress line: one line on stderr, redrawn in place on a terminal at most ten times a
+ * second; elsewhere a plain line at most every 30 s. */
+void progress_show(const char *format, ...) PRINTF_LIKE(1, 2);
+void progress_end(void); /* finishes the line, if one stands */
+
+/* "warning: ..." and "note: ..." on stderr, each on a line of its own, progress line kept. */
+void warn(const char *format, ...) PRINTF_LIKE(1, 2);
+void note(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/* Ctrl-C and SIGTERM ask long work to stop at its next safe point. */
+void interrupt_install(void);
+bool interrupt_requested(void);
+
+#endif

@@ -1,0 +1,79 @@
+/* Checked allocation, and what the machine still has. */
+#include "base/base.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+bool size_multiply(size_t a, size_t b, size_t *product)
+{
+    size_t result;
+    if (__builtin_mul_overflow(a, b, &result))
+        return false;
+    *product = result;
+    return true;
+}
+
+void *memory_allocate(size_t count, size_t size, const char *what, ts_error *error)
+{
+    size_t bytes;
+    void *memory = NULL;
+    if (!size_multiply(count, size, &bytes) || bytes > SIZE_MAX - 64) {
+        error_set(error, TS_MEMORY, "the size of %s (%zu x %zu bytes) overflows", what, count, size);
+        return NULL;
+    }
+    bytes = (bytes + 63) / 64 * 64 + (bytes == 0) * 64;
+    /* Linux hands out more than it has; refuse here, with a sentence, what would be killed later. */
+    const size_t available = bytes >> 28 ? memory_available_bytes() : SIZE_MAX;
+    if (bytes > available || posix_memalign(&memory, 64, bytes) != 0) {
+        error_set(error, TS_MEMORY, "%s needs %.1f MiB of memory, which this machine does not have free",
+                  what, (double)bytes / 1048576);
+        return NULL;
+    }
+    return memset(memory, 0, bytes);
+}
+
+/* The number behind `key` in a file of "key: number kB" lines, in bytes; 0 where it is absent. */
+static size_t read_kib(const char *path, const char *key)
+{
+    char line[256];
+    size_t kib = 0;
+    FILE *f = fopen(path, "r");
+    if (!f)
+        return 0;
+    while (fgets(line, sizeof line, f))
+        if (!strncmp(line, key, strlen(key)) && sscanf(line + strlen(key), ": %zu", &kib) == 1)
+            break;
+    fclose(f);
+    return kib * 1024;
+}
+
+static bool read_number(const char *path, size_t *value)
+{
+    FILE *f = fopen(path, "r");
+    if (!f)
+        return false;
+    const bool ok = fscanf(f, "%zu", value) == 1;
+    fclose(f);
+    return ok;
+}
+
+size_t memory_available_bytes(void)
+{
+    size_t free_bytes = read_kib("/proc/meminfo", "MemAvailable"), limit, used;
+    if (free_bytes == 0)
+        free_bytes = SIZE_MAX;
+    if (read_number("/sys/fs/cgroup/memory.max", &limit) &&
+        read_number("/sys/fs/cgroup/memory.current", &used)) {
+        const size_t rest = limit > used ? limit - used : 0;
+        if (rest < free_bytes)
+            free_bytes = rest;
+    }
+    return free_bytes;
+}
+
+size_t memory_peak_bytes(void)
+{
+    return read_kib("/proc/self/status", "VmHWM");
+}

@@ -1,0 +1,129 @@
+/* What people see: tables, the progress line, notes and warnings; and Ctrl-C. */
+#include "base/base.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Columns that a terminal shows of a UTF-8 string: its bytes less the continuation bytes. */
+static int shown_width(const char *s)
+{
+    int width = 0;
+    for (; *s; s++)
+        width += ((unsigned char)*s & 0xC0) != 0x80;
+    return width;
+}
+
+void table_print(FILE *stream, const char *const *cells, size_t rows, size_t columns)
+{
+    int *widths = calloc(columns, sizeof *widths);
+    if (!widths)
+        return;
+    for (size_t i = 0; i < rows * columns; i++)
+        if (shown_width(cells[i]) > widths[i % columns])
+            widths[i % columns] = shown_width(cells[i]);
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t c = 0; c < columns; c++) {
+            const char *cell = cells[r * columns + c];
+            const int pad = widths[c] - shown_width(cell);
+            if (c == 0)
+                fprintf(stream, "%s%*s", cell, columns > 1 ? pad : 0, "");
+            else
+                fprintf(stream, "  %*s%s", pad, "", cell);
+        }
+        fputc('\n', stream);
+        for (size_t c = 0; r == 0 && c < columns; c++) {
+            for (int i = 0; i < widths[c] + (c ? 2 : 0); i++)
+                fputc('-', stream);
+            if (c + 1 == columns)
+                fputc('\n', stream);
+        }
+    }
+    free(widths);
+}
+
+static pthread_mutex_t show_lock = PTHREAD_MUTEX_INITIALIZER;
+static char progress_text[512];
+static bool progress_stands;
+static double progress_time = -1e9;
+
+void progress_show(const char *format, ...)
+{
+    const bool terminal = isatty(STDERR_FILENO);
+    pthread_mutex_lock(&show_lock);
+    va_list list;
+    va_start(list, format);
+    vsnprintf(progress_text, sizeof progress_text, format, list);
+    va_end(list);
+    const double now = clock_seconds();
+    if (now - progress_time >= (terminal ? 0.1 : 30.0)) {
+        fprintf(stderr, terminal ? "\r%s\033[K" : "%s\n", progress_text);
+        fflush(stderr);
+        progress_time = now;
+    }
+    progress_stands = true;
+    pthread_mutex_unlock(&show_lock);
+}
+
+void progress_end(void)
+{
+    pthread_mutex_lock(&show_lock);
+    if (progress_stands)
+        fprintf(stderr, isatty(STDERR_FILENO) ? "\r%s\033[K\n" : "%s\n", progress_text);
+    progress_stands = false;
+    progress_time = -1e9;
+    pthread_mutex_unlock(&show_lock);
+}
+
+static void say(const char *kind, const char *format, va_list list)
+{
+    pthread_mutex_lock(&show_lock);
+    if (progress_stands && isatty(STDERR_FILENO))
+        fprintf(stderr, "\r\033[K");
+    fprintf(stderr, "%s: ", kind);
+    vfprintf(stderr, format, list);
+    fputc('\n', stderr);
+    pthread_mutex_unlock(&show_lock);
+}
+
+void warn(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    say("warning", format, list);
+    va_end(list);
+}
+
+void note(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    say("note", format, list);
+    va_end(list);
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number)
+{
+    (void)signal_number;
+    if (interrupted)
+        _exit(130); /* a second Ctrl-C does not wait */
+    interrupted = 1;
+}
+
+void interrupt_install(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_interrupt;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+bool interrupt_requested(void)
+{
+    return interrupted != 0;
+}

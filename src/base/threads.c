@@ -1,0 +1,150 @@
+/* The pool: threads that wait for a job and take its indices one by one from a shared counter. */
+#include "base/base.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct worker {
+    pool *owner;
+    int index;
+    pthread_t thread;
+};
+
+struct pool {
+    int threads, started;
+    struct worker *workers; /* threads - 1 */
+    pthread_mutex_t lock;
+    pthread_cond_t wake, done;
+    uint64_t job; /* counts jobs; a change wakes the workers */
+    int busy;     /* workers still on the current job */
+    bool quit;
+    void (*task)(void *, int64_t, int);
+    void *context;
+    int64_t count;
+    atomic_llong next;
+};
+
+static void take_indices(pool *p, int thread)
+{
+    int64_t index;
+    while ((index = atomic_fetch_add(&p->next, 1)) < p->count)
+        p->task(p->context, index, thread);
+}
+
+static void *work(void *argument)
+{
+    struct worker *w = argument;
+    pool *p = w->owner;
+    uint64_t seen = 0;
+    pthread_mutex_lock(&p->lock);
+    for (;;) {
+        while (p->job == seen && !p->quit)
+            pthread_cond_wait(&p->wake, &p->lock);
+        if (p->quit)
+            break;
+        seen = p->job;
+        pthread_mutex_unlock(&p->lock);
+        take_indices(p, w->index);
+        pthread_mutex_lock(&p->lock);
+        if (--p->busy == 0)
+            pthread_cond_signal(&p->done);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+ts_status pool_create(int threads, pool **out, ts_error *error)
+{
+    *out = NULL;
+    if (threads < 1)
+        threads = 1;
+    pool *p = memory_allocate(1, sizeof *p, "the thread pool", error);
+    if (!p)
+        return TS_MEMORY;
+    p->threads = threads;
+    p->workers = memory_allocate((size_t)threads, sizeof *p->workers, "the thread pool", error);
+    if (!p->workers) {
+        free(p);
+        return TS_MEMORY;
+    }
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->wake, NULL);
+    pthread_cond_init(&p->done, NULL);
+    for (; p->started < threads - 1; p->started++) {
+        struct worker *w = &p->workers[p->started];
+        *w = (struct worker){.owner = p, .index = p->started + 1};
+        const int failure = pthread_create(&w->thread, NULL, work, w);
+        if (failure) {
+            pool_destroy(p);
+            return error_set(error, TS_MEMORY, "cannot start %d threads: %s", threads,
+                             strerror(failure));
+        }
+    }
+    *out = p;
+    return TS_OK;
+}
+
+void pool_destroy(pool *p)
+{
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->quit = true;
+    pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+    for (int i = 0; i < p->started; i++)
+        pthread_join(p->workers[i].thread, NULL);
+    pthread_cond_destroy(&p->wake);
+    pthread_cond_destroy(&p->done);
+    pthread_mutex_destroy(&p->lock);
+    free(p->workers);
+    free(p);
+}
+
+int pool_threads(const pool *p)
+{
+    return p ? p->threads : 1;
+}
+
+void pool_run(pool *p, void (*task)(void *context, int64_t index, int thread), void *context,
+              int64_t count)
+{
+    if (!p || p->threads == 1 || count <= 1) {
+        for (int64_t i = 0; i < count; i++)
+            task(context, i, 0);
+        return;
+    }
+    pthread_mutex_lock(&p->lock);
+    p->task = task;
+    p->context = context;
+    p->count = count;
+    atomic_store(&p->next, 0);
+    p->busy = p->started;
+    p->job++;
+    pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+    take_indices(p, 0);
+    pthread_mutex_lock(&p->lock);
+    while (p->busy > 0)
+        pthread_cond_wait(&p->done, &p->lock);
+    pthread_mutex_unlock(&p->lock);
+}
+
+int processor_count(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return CPU_COUNT(&set);
+    return 1;
+}
+
+double clock_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}

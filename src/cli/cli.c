@@ -1,0 +1,249 @@
+/* The parser of arguments and the help that is made from the tables of commands. */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char program[] = "twinseg";
+static const char disclaimer[] =
+    "Research use only: not a medical device, not for diagnosis or treatment.";
+
+static int option_index(const cli_command *c, const char *name, size_t length)
+{
+    for (int i = 0; c->options[i].name; i++)
+        if (strlen(c->options[i].name) == length && !strncmp(c->options[i].name, name, length))
+            return i;
+    return -1;
+}
+
+static int letter_index(const cli_command *c, char letter)
+{
+    for (int i = 0; c->options[i].name; i++)
+        if (c->options[i].letter == letter)
+            return i;
+    return -1;
+}
+
+const char *cli_value(const cli_arguments *a, const char *name)
+{
+    const int i = option_index(a->command, name, strlen(name));
+    return i < 0 ? NULL : a->values[i];
+}
+
+bool cli_flag(const cli_arguments *a, const char *name)
+{
+    return cli_value(a, name) != NULL;
+}
+
+bool cli_integer(const cli_arguments *a, const char *name, int64_t low, int64_t high,
+                 int64_t *value)
+{
+    const char *given = cli_value(a, name);
+    int64_t number;
+    if (!given)
+        return true;
+    if (!parse_integer(given, &number) || number < low || number > high) {
+        cli_usage_error(a->command, "--%s takes a whole number from %lld to %lld, not '%s'", name,
+                        (long long)low, (long long)high, given);
+        return false;
+    }
+    *value = number;
+    return true;
+}
+
+int cli_fail(const ts_error *e)
+{
+    progress_end();
+    fprintf(stderr, "%s: %s\n", program, e->text);
+    return e->status == TS_STOPPED ? 130 : 1;
+}
+
+int cli_usage_error(const cli_command *c, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    fprintf(stderr, "%s %s: ", program, c->name);
+    vfprintf(stderr, format, list);
+    fprintf(stderr, "\nTry '%s %s --help'.\n", program, c->name);
+    va_end(list);
+    return 2;
+}
+
+void cli_print_help(FILE *stream)
+{
+    fprintf(stream,
+            "%s %s: brain tumour segmentation on MRI when not all four modalities were acquired\n\n"
+            "usage: %s COMMAND [ARGUMENTS]\n\n",
+            program, ts_version(), program);
+    for (size_t i = 0; cli_commands[i]; i++)
+        fprintf(stream, "  %-10s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+    fprintf(stream, "\n'%s COMMAND --help' explains one command. %s --version says which this is.\n%s\n",
+            program, program, disclaimer);
+}
+
+static void print_usage_lines(FILE *stream, const cli_command *c)
+{
+    const char *line = c->usage;
+    for (const char *lead = "usage: "; line; lead = "       ") {
+        const char *end = strchr(line, '\n');
+        const int length = end ? (int)(end - line) : (int)strlen(line);
+        fprintf(stream, "%s%s %s %.*s\n", lead, program, c->name, length, line);
+        line = end ? end + 1 : NULL;
+    }
+}
+
+void cli_print_command_help(FILE *stream, const cli_command *c)
+{
+    print_usage_lines(stream, c);
+    fprintf(stream, "\n%s\n", c->summary);
+    if (c->options[0].name)
+        fprintf(stream, "\n");
+    for (int i = 0; c->options[i].name; i++) {
+        const cli_option *o = &c->options[i];
+        char left[64];
+        snprintf(left, sizeof left, "%c%c%s--%s%s%s", o->letter ? '-' : ' ',
+                 o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name,
+                 o->value ? " " : "", o->value ? o->value : "");
+        fprintf(stream, "  %-30s %s\n", left, o->help);
+    }
+    if (c->details)
+        fprintf(stream, "\n%s\n", c->details);
+    if (c->settings) {
+        plan defaults;
+        plan_defaults(&defaults);
+        fprintf(stream, "\nSettings, given as key=value (default in brackets):\n");
+        for (size_t i = 0; i < plan_keys(); i++) {
+            char value[128];
+            plan_value(&defaults, i, value, sizeof value);
+            fprintf(stream, "  %-22s %s [%s]\n", plan_key(i), plan_key_help(i), value);
+        }
+    }
+    fprintf(stream, "\n%s\n", disclaimer);
+}
+
+/* One option at argv[*i]; advances *i over its value. */
+static int parse_option(const cli_command *c, cli_arguments *a, int argc, char **argv, int *i)
+{
+    const char *argument = argv[*i], *value = NULL;
+    int index;
+    if (argument[1] == '-') {
+        const char *equals = strchr(argument, '=');
+        const size_t length = equals ? (size_t)(equals - argument - 2) : strlen(argument + 2);
+        index = option_index(c, argument + 2, length);
+        value = equals ? equals + 1 : NULL;
+    } else {
+        index = letter_index(c, argument[1]);
+        value = argument[2] ? argument + 2 : NULL;
+    }
+    if (index < 0)
+        return cli_usage_error(c, "there is no option '%s'", argument);
+    if (!c->options[index].value) {
+        if (value)
+            return cli_usage_error(c, "--%s takes no value", c->options[index].name);
+        a->values[index] = "";
+        return 0;
+    }
+    if (!value) {
+        if (*i + 1 >= argc)
+            return cli_usage_error(c, "--%s wants %s", c->options[index].name,
+                                   c->options[index].value);
+        value = argv[++*i];
+    }
+    if (a->values[index])
+        return cli_usage_error(c, "--%s stands twice", c->options[index].name);
+    a->values[index] = value;
+    return 0;
+}
+
+/* key=value with a key of lower-case letters, digits and '_': a setting, not a file. */
+static bool looks_like_setting(const char *argument)
+{
+    const size_t key = strspn(argument, "abcdefghijklmnopqrstuvwxyz0123456789_");
+    return key > 0 && argument[key] == '=';
+}
+
+static int run_command(const cli_command *c, int argc, char **argv)
+{
+    cli_arguments a = {.command = c};
+    const char **words = calloc((size_t)argc * 2 + 1, sizeof *words);
+    if (!words) {
+        fprintf(stderr, "%s: out of memory\n", program);
+        return 1;
+    }
+    const char **settings = words + argc;
+    int status = 0;
+    bool options_end = false;
+    for (int i = 0; i < argc && !status; i++) {
+        if (!options_end && !strcmp(argv[i], "--"))
+            options_end = true;
+        else if (!options_end && (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))) {
+            cli_print_command_help(stdout, c);
+            free(words);
+            return 0;
+        } else if (!options_end && argv[i][0] == '-' && argv[i][1])
+            status = parse_option(c, &a, argc, argv, &i);
+        else if (!options_end && c->settings && looks_like_setting(argv[i]))
+            settings[a.settings_count++] = argv[i];
+        else
+            words[a.positional_count++] = argv[i];
+    }
+    a.positional = words;
+    a.settings = settings;
+    if (!status && a.positional_count < c->positional_min) {
+        print_usage_lines(stderr, c);
+        status = cli_usage_error(c, "something is missing");
+    }
+    if (!status && a.positional_count > c->positional_max)
+        status = cli_usage_error(c, "'%s' is one argument too many", words[c->positional_max]);
+    if (!status)
+        status = c->run(&a);
+    free(words);
+    return status;
+}
+
+int cli_plan(const cli_arguments *a, plan *p)
+{
+    static const char *const as_settings[] = {"student", "method", "steps", "seed", "threads"};
+    ts_error e;
+    plan_defaults(p);
+    const char *preset = cli_value(a, "preset");
+    if (preset && plan_preset(p, preset, &e) != TS_OK)
+        return cli_usage_error(a->command, "%s", e.text);
+    for (size_t i = 0; i < COUNT_OF(as_settings); i++) {
+        const char *value = cli_value(a, as_settings[i]);
+        if (value && plan_set(p, as_settings[i], value, "command line", &e) != TS_OK)
+            return cli_usage_error(a->command, "%s", e.text);
+    }
+    for (int i = 0; i < a->settings_count; i++) {
+        char key[64];
+        const char *equals = strchr(a->settings[i], '=');
+        snprintf(key, sizeof key, "%.*s", (int)(equals - a->settings[i]), a->settings[i]);
+        if (plan_set(p, key, equals + 1, "command line", &e) != TS_OK)
+            return cli_usage_error(a->command, "%s", e.text);
+    }
+    if (plan_check(p, &e) != TS_OK)
+        return cli_usage_error(a->command, "%s", e.text);
+    return 0;
+}
+
+int cli_main(int argc, char **argv)
+{
+    if (argc < 2) {
+        cli_print_help(stderr);
+        return 2;
+    }
+    if (!strcmp(argv[1], "--version")) {
+        printf("%s %s\n", program, ts_version());
+        return 0;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        cli_print_help(stdout);
+        return 0;
+    }
+    for (size_t i = 0; cli_commands[i]; i++)
+        if (!strcmp(argv[1], cli_commands[i]->name))
+            return run_command(cli_commands[i], argc - 2, argv + 2);
+    fprintf(stderr, "%s: there is no command '%s'; '%s --help' lists them\n", program, argv[1],
+            program);
+    return 2;
+}

@@ -1,0 +1,87 @@
+/* dataset: a folder in any BraTS, MSD or nnU-Net layout in, cases out; and their preparation.
+ *
+ * A case names its files by modality; preparation (METHOD 3: orientation, crop, resample,
+ * normalise) turns it into a memory-mapped block that sampling and prediction read. */
+#ifndef TWINSEG_DATASET_H
+#define TWINSEG_DATASET_H
+
+#include "evaluate/evaluate.h" /* label_map */
+#include "plan/plan.h"
+#include "volume/volume.h"
+
+typedef struct {
+    char *id;
+    char *image[MODALITIES];   /* path, NULL where the case lacks it */
+    int channel[MODALITIES];   /* volume within a 4-D file (MSD), else 0 */
+    char *truth;               /* NULL where there is none */
+    label_map labels;          /* of its truth, as the layout fixes it, or LABELS_AUTO */
+} dataset_case;
+
+typedef struct {
+    char *path;
+    const char *layout;        /* for messages: "BraTS 2021", "MSD Task01", ... */
+    dataset_case *cases;       /* sorted by id */
+    size_t count;
+    string_list notes;         /* repaired quirks, ignored strays, one sentence each */
+} dataset;
+
+/* Recognises the layout by itself. A folder with no case is an error that says what was looked
+ * for and what was found. */
+ts_status dataset_open(const char *path, label_map labels, dataset *out, ts_error *error);
+void dataset_close(dataset *d);
+modality_set dataset_case_modalities(const dataset_case *c);
+
+/* Every problem of the data set, one line each to `report`, by reading every file; *problems
+ * counts those that training would stop at. */
+ts_status dataset_check(const dataset *d, pool *p, FILE *report, size_t *problems,
+                        ts_error *error);
+
+/* Fold `index` of `folds` by a seeded shuffle of the sorted ids: held_out[i] true where case i is
+ * held out. folds <= 1: none is. */
+void dataset_split(const dataset *d, uint64_t seed, int index, int folds, bool *held_out);
+
+/* ---- preparation -------------------------------------------------------------------------- */
+
+/* What leads from the network's grid back to the file's. */
+typedef struct {
+    volume_header header;          /* the file's grid (of the first modality present) */
+    volume_orientation orientation;
+    int64_t crop_begin[3];         /* x y z, in oriented voxels */
+    int64_t crop_shape[3];         /* x y z, before resampling */
+    int64_t shape[3];              /* x y z, at the plan's spacing */
+} prepared_geometry;
+
+/* One case, ready: images [MODALITIES][z][y][x] (absent modalities all 0, see `present`), labels
+ * [z][y][x] 0..3 or NULL; foreground voxels by class for sampling. Memory belongs to the cache
+ * map or to the heap; release with prepared_free. */
+typedef struct {
+    char *id;
+    modality_set present;
+    prepared_geometry geometry;
+    const float *images;
+    const uint8_t *labels;
+    const int32_t *foreground[4];  /* [class]: linear indices of its voxels; [0] unused */
+    int64_t foreground_count[4];
+    void *heap;
+    file_map map;
+} prepared;
+
+/* Prepares from files. `use`: which modalities to read (crop is by their union). truth as in the
+ * case when with_truth. Notes (affine of the truth differs, not skull-stripped) go to warn/note. */
+ts_status prepare_case(const dataset_case *c, modality_set use, double spacing_mm, bool with_truth,
+                       pool *p, prepared *out, ts_error *error);
+
+/* The same through a cache file in `directory`, keyed by inputs (path, size, time), settings and
+ * format version; stale or damaged files are rebuilt (damaged ones with a note). */
+ts_status prepare_cached(const dataset_case *c, modality_set use, double spacing_mm,
+                         const char *directory, pool *p, prepared *out, ts_error *error);
+void prepared_free(prepared *c);
+
+/* Labels on the network's grid back onto the file's: probabilities [classes][z][y][x] at
+ * geometry->shape to classes' probabilities at the crop (linear) and argmax into labels of the
+ * file's grid, 0 outside the crop. probabilities_out may be NULL; else [classes] volumes on the
+ * file's grid (class 0 is 1 outside the crop). */
+ts_status prepared_restore(const prepared_geometry *g, int classes, const float *probabilities,
+                           pool *p, uint8_t *labels, float *probabilities_out, ts_error *error);
+
+#endif

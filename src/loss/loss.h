@@ -1,0 +1,28 @@
+/* loss: deep supervision (CE, CE + Dice, regions) and Barlow Twins on the latent. METHOD 2. */
+#ifndef TWINSEG_LOSS_H
+#define TWINSEG_LOSS_H
+
+#include "plan/plan.h"
+
+int loss_classes(loss_kind kind); /* 4, or 3 (WT TC ET by sigmoid) for LOSS_REGIONS */
+
+/* The loss of one head, gradient in place of the logits.
+ * logits [N][classes][voxels] in, d(weight * loss)/d logits out; labels [N][voxels] 0..3.
+ * Returns the unweighted loss. Sums are double and in a fixed order. */
+double loss_segmentation(loss_kind kind, float *logits, const uint8_t *labels, int64_t n,
+                         int64_t voxels, double weight, pool *p);
+
+/* weights[s] = 2^-s, normalised to sum 1, for `heads` heads (one head: 1). */
+void loss_head_weights(int heads, double *weights);
+
+/* Labels [N][D][H][W] to half resolution by nearest neighbour (as torch's nearest: voxel 2i). */
+void loss_halve_labels(const uint8_t *labels, int64_t n, const int64_t shape[3], uint8_t *out);
+
+/* Barlow Twins between features [N][C][voxels] (samples: N * voxels). Fills weight * gradient for
+ * the student's and, where not NULL, the teacher's features. Returns the unweighted loss.
+ * Projectors: loss_projector below. */
+ts_status loss_barlow(const float *teacher, const float *student, int64_t n, int64_t channels,
+                      int64_t voxels, double lambda, double weight, float *teacher_gradient,
+                      float *student_gradient, pool *p, double *loss, ts_error *error);
+
+#endif

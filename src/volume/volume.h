@@ -1,0 +1,104 @@
+/* volume: NIfTI files in and out, orientation, crop, resample.
+ *
+ * Axes. In files and here voxels are indexed (x, y, z), x fastest: data[x + nx*(y + ny*z)].
+ * Networks speak of d, h, w: d = z, h = y, w = x, so the same memory is [D][H][W].
+ * World coordinates are NIfTI's RAS+ in mm: world = affine * (x, y, z, 1). */
+#ifndef TWINSEG_VOLUME_H
+#define TWINSEG_VOLUME_H
+
+#include "base/base.h"
+
+typedef enum { NIFTI_1 = 1, NIFTI_2 = 2 } nifti_version;
+
+typedef struct {
+    nifti_version version;
+    bool big_endian;
+    int dimensions;         /* 1..7, as in the file */
+    int64_t shape[7];       /* 1 beyond `dimensions` */
+    double zooms[7];        /* pixdim, absolute value for the three axes of space */
+    double affine[4][4];    /* sform, else qform, else nibabel's base affine (x flipped, centred) */
+    int qform_code, sform_code;
+    int datatype;           /* NIfTI's code: 2 uint8, 4 int16, 8 int32, 16 float32, ... */
+    double slope, intercept; /* as applied: 1 and 0 where the file's are to be ignored */
+} volume_header;
+
+/* A 3-D (or 4-D: `channels` volumes one behind the other) image of scaled values.
+ * data: [channels][nz][ny][nx] float, owned; release with volume_free. */
+typedef struct {
+    volume_header header;
+    int64_t channels;
+    float *data;
+} volume;
+
+/* Statistics over finite voxels after scaling, in double from the file's own values. */
+typedef struct {
+    double min, max, mean, sum; /* 0 where no voxel is finite */
+    int64_t nonfinite;
+} volume_statistics;
+
+/* Reads the header alone (data not decoded beyond it). */
+ts_status volume_read_header(const char *path, volume_header *header, ts_error *error);
+
+/* Reads a whole file: .nii, .nii.gz, .hdr/.img[.gz], either byte order, NIfTI-1 or -2.
+ * statistics may be NULL. Trailing axes of length 1 are dropped; more than 4 axes are an error.
+ * NaN and Inf are kept; the caller decides. A directory `X.nii` that holds one image (public
+ * copies have such) is read through. */
+ts_status volume_read(const char *path, volume *out, volume_statistics *statistics,
+                      ts_error *error);
+
+/* Reads a label file: values after scaling, rounded; off by more than 1e-3, negative, beyond 255
+ * or not finite is an error naming the first such voxel. labels: [nz][ny][nx], owned, free(). */
+ts_status volume_read_labels(const char *path, volume_header *header, uint8_t **labels,
+                             ts_error *error);
+
+/* Statistics of any shape up to 7-D without keeping the voxels as float (for `info`). */
+ts_status volume_read_statistics(const char *path, volume_header *header,
+                                 volume_statistics *statistics, ts_error *error);
+
+void volume_free(volume *v);
+const char *volume_datatype_name(int datatype); /* numpy's: "int16", ...; NULL where unknown */
+
+/* Writes labels (uint8) or probabilities (float32, `channels` volumes) on the grid of `like`:
+ * the same shape, sform, qform, zooms; .nii or .nii.gz by the name; by rename. */
+ts_status volume_write_labels(const char *path, const volume_header *like, const uint8_t *labels,
+                              ts_error *error);
+ts_status volume_write_float(const char *path, const volume_header *like, int64_t channels,
+                             const float *data, ts_error *error);
+
+/* A header for a new volume: shape nx ny nz, spacing in mm, an affine (sform_code 1). */
+volume_header volume_header_make(const int64_t shape[3], const double spacing[3],
+                                 const double affine[4][4]);
+
+/* Do two headers describe the same grid: shape equal, affine equal to 1e-3 mm at every corner? */
+bool volume_same_grid(const volume_header *a, const volume_header *b);
+
+/* ---- orientation: flips and permutations alone, exact, undone on writing ----------------- */
+
+/* Which file axis becomes axis i and whether it runs backwards, so that the result's axes run
+ * to the patient's Left, Posterior, Superior as in BraTS files (LPS). */
+typedef struct {
+    int axis[3];
+    bool flip[3];
+} volume_orientation;
+
+volume_orientation volume_orientation_lps(const double affine[4][4]);
+/* out axis i takes from in axis o.axis[i]; element_bytes 1, 2 or 4; shape_in is x, y, z. */
+void volume_reorient(const void *in, const int64_t shape_in[3], volume_orientation o,
+                     size_t element_bytes, void *out);
+/* The inverse: out gets shape_out (the file's), in has the oriented shape. */
+void volume_reorient_back(const void *in, const int64_t shape_out[3], volume_orientation o,
+                          size_t element_bytes, void *out);
+
+/* ---- resampling ------------------------------------------------------------------------- */
+
+/* Grids are aligned by their outer edges (voxel centres at (i + 0.5) * spacing), as nnU-Net's
+ * and skimage's resize do; coordinates beyond the edge take the edge voxel. */
+ts_status volume_resample_cubic(const float *in, const int64_t shape_in[3], float *out,
+                                const int64_t shape_out[3], pool *p, ts_error *error);
+ts_status volume_resample_linear(const float *in, const int64_t shape_in[3], float *out,
+                                 const int64_t shape_out[3], pool *p, ts_error *error);
+/* Linear on one-hot, argmax; ties go to the lower label. */
+ts_status volume_resample_labels(const uint8_t *in, const int64_t shape_in[3], uint8_t *out,
+                                 const int64_t shape_out[3], pool *p, ts_error *error);
+
+#endif

@@ -1,0 +1,95 @@
+/* plan: every key round-trips through ini text; wrong values and unknown keys are named. */
+#include "plan/plan.h"
+
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static ts_status set_entry(void *context, const char *section, const char *key, const char *value,
+                           int line, ts_error *error)
+{
+    (void)section;
+    (void)line;
+    return plan_set(context, key, value, "test", error);
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    plan a, b;
+    ts_error e;
+    text t = {0};
+    plan_defaults(&a);
+    assert_int_equal(plan_preset(&a, "small", &e), TS_OK);
+    assert_int_equal(plan_set(&a, "learning_rate", "0.1", "test", &e), TS_OK);
+    assert_int_equal(plan_set(&a, "barlow_lambda", "0.0033333333333333335", "test", &e), TS_OK);
+    assert_int_equal(plan_set(&a, "patch", "32,64,96", "test", &e), TS_OK);
+    assert_int_equal(plan_set(&a, "student", "T1N,t2f", "test", &e), TS_OK);
+    assert_int_equal(plan_set(&a, "loss", "ce", "test", &e), TS_OK);
+    plan_print(&a, &t);
+    plan_defaults(&b);
+    assert_int_equal(ini_parse(t.data, t.length, "t", set_entry, &b, &e), TS_OK);
+    text u = {0};
+    plan_print(&b, &u);
+    assert_string_equal(t.data, u.data);
+    assert_memory_equal(&a.barlow_lambda, &b.barlow_lambda, sizeof a.barlow_lambda);
+    assert_int_equal(b.student, 1u << T1 | 1u << FLAIR);
+    assert_int_equal(b.patch[2], 96);
+    text_free(&t);
+    text_free(&u);
+}
+
+static void test_bad_values(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *value, *word;
+    } bad[] = {
+        {"learning_rates", "1", "'learning_rate'"}, {"batch", "0", "from 1 to 64"},
+        {"batch", "2.5", "whole number"},           {"loss", "dice", "ce|ce+dice|regions"},
+        {"augment", "yes", "on or off"},            {"student", "flair,flair", "each once"},
+        {"student", "flair,", "no modality"},               {"student", "", "names no modality"},
+        {"patch", "64,64", "d,h,w"},                {"patch", "4", "8 to 512"},
+        {"momentum", "nan", "a number"},            {"preset", "a-name-that-is-too-long", "word"},
+    };
+    plan p, before;
+    ts_error e;
+    plan_defaults(&p);
+    before = p;
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        assert_int_equal(plan_set(&p, bad[i].key, bad[i].value, "here", &e), TS_BAD_INPUT);
+        if (!strstr(e.text, bad[i].word))
+            fail_msg("'%s' lacks %s", e.text, bad[i].word);
+    }
+    assert_int_equal(p.student, before.student);
+    assert_int_equal(p.patch[0], before.patch[0]);
+}
+
+static void test_check(void **state)
+{
+    (void)state;
+    plan p;
+    ts_error e;
+    plan_defaults(&p);
+    assert_int_equal(plan_check(&p, &e), TS_OK);
+    p.patch[1] = 60;
+    assert_int_equal(plan_check(&p, &e), TS_BAD_INPUT);
+    p.patch[1] = 64;
+    strcpy(p.barlow_stage, "bottleneck+decoder2+encoder0");
+    assert_int_equal(plan_check(&p, &e), TS_OK);
+    strcpy(p.barlow_stage, "bottleneck+decoder3");
+    assert_int_equal(plan_check(&p, &e), TS_BAD_INPUT);
+    assert_non_null(strstr(e.text, "'decoder3'"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_bad_values),
+        cmocka_unit_test(test_check),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
