@@ -11,18 +11,18 @@
 
 typedef struct {
     char *id;
-    char *image[MODALITIES];   /* path, NULL where the case lacks it */
-    int channel[MODALITIES];   /* volume within a 4-D file (MSD), else 0 */
-    char *truth;               /* NULL where there is none */
-    label_map labels;          /* of its truth, as the layout fixes it, or LABELS_AUTO */
+    char *image[MODALITIES]; /* path, NULL where the case lacks it */
+    int channel[MODALITIES]; /* volume within a 4-D file (MSD), else 0 */
+    char *truth;             /* NULL where there is none */
+    label_map labels;        /* of its truth, as the layout fixes it, or LABELS_AUTO */
 } dataset_case;
 
 typedef struct {
     char *path;
-    const char *layout;        /* for messages: "BraTS 2021", "MSD Task01", ... */
-    dataset_case *cases;       /* sorted by id */
+    const char *layout;  /* for messages: "BraTS 2021", "MSD Task01", ... */
+    dataset_case *cases; /* sorted by id */
     size_t count;
-    string_list notes;         /* repaired quirks, ignored strays, one sentence each */
+    string_list notes; /* repaired quirks, ignored strays, one sentence each */
 } dataset;
 
 /* Recognises the layout by itself. A folder with no case is an error that says what was looked
@@ -33,8 +33,7 @@ modality_set dataset_case_modalities(const dataset_case *c);
 
 /* Every problem of the data set, one line each to `report`, by reading every file; *problems
  * counts those that training would stop at. */
-ts_status dataset_check(const dataset *d, pool *p, FILE *report, size_t *problems,
-                        ts_error *error);
+ts_status dataset_check(const dataset *d, pool *p, FILE *report, size_t *problems, ts_error *error);
 
 /* Fold `index` of `folds` by a seeded shuffle of the sorted ids: held_out[i] true where case i is
  * held out. folds <= 1: none is. */
@@ -44,11 +43,11 @@ void dataset_split(const dataset *d, uint64_t seed, int index, int folds, bool *
 
 /* What leads from the network's grid back to the file's. */
 typedef struct {
-    volume_header header;          /* the file's grid (of the first modality present) */
+    volume_header header; /* the file's grid (of the first modality present) */
     volume_orientation orientation;
-    int64_t crop_begin[3];         /* x y z, in oriented voxels */
-    int64_t crop_shape[3];         /* x y z, before resampling */
-    int64_t shape[3];              /* x y z, at the plan's spacing */
+    int64_t crop_begin[3]; /* x y z, in oriented voxels */
+    int64_t crop_shape[3]; /* x y z, before resampling */
+    int64_t shape[3];      /* x y z, at the plan's spacing */
 } prepared_geometry;
 
 /* One case, ready: images [MODALITIES][z][y][x] (absent modalities all 0, see `present`), labels
@@ -60,7 +59,7 @@ typedef struct {
     prepared_geometry geometry;
     const float *images;
     const uint8_t *labels;
-    const int32_t *foreground[4];  /* [class]: linear indices of its voxels; [0] unused */
+    const int32_t *foreground[4]; /* [class]: linear indices of its voxels; [0] unused */
     int64_t foreground_count[4];
     void *heap;
     file_map map;

@@ -1,0 +1,144 @@
+/* Opening a data set, whatever its layout; its cases; its folds. */
+#include "dataset/layout.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+char *path_join(const char *folder, const char *name)
+{
+    const size_t n = strlen(folder);
+    return string_format(n && folder[n - 1] == '/' ? "%s%s" : "%s/%s", folder, name);
+}
+
+char *path_within(const char *path)
+{
+    string_list names;
+    char *inner = NULL;
+    size_t stem, images = 0;
+    if (!name_is_image(path, &stem) || !directory_exists(path) ||
+        directory_list(path, &names, NULL) != TS_OK)
+        return NULL;
+    for (size_t i = 0; i < names.count; i++)
+        if (!name_is_stray(names.items[i]) && name_is_image(names.items[i], &stem) && !images++)
+            inner = path_join(path, names.items[i]);
+    string_list_free(&names);
+    if (images == 1 && inner && !directory_exists(inner))
+        return inner;
+    free(inner);
+    return NULL;
+}
+
+dataset_case *dataset_add(dataset *d, const char *id, ts_error *error)
+{
+    /* grown by doubling: the capacity is the power of two at or above the count */
+    if ((d->count & (d->count - 1)) == 0) {
+        const size_t capacity = d->count ? 2 * d->count : 1;
+        dataset_case *cases = realloc(d->cases, capacity * sizeof *cases);
+        if (!cases) {
+            error_set(error, TS_MEMORY, "out of memory while listing the cases of '%s'", d->path);
+            return NULL;
+        }
+        d->cases = cases;
+    }
+    dataset_case *c = &d->cases[d->count];
+    *c = (dataset_case){.id = strdup(id)};
+    if (!c->id) {
+        error_set(error, TS_MEMORY, "out of memory while listing the cases of '%s'", d->path);
+        return NULL;
+    }
+    d->count++;
+    return c;
+}
+
+ts_status dataset_note(dataset *d, ts_error *error, const char *format, ...)
+{
+    va_list list;
+    char sentence[2048];
+    va_start(list, format);
+    vsnprintf(sentence, sizeof sentence, format, list);
+    va_end(list);
+    return string_list_add(&d->notes, sentence, error);
+}
+
+static int compare_cases(const void *a, const void *b)
+{
+    return strcmp(((const dataset_case *)a)->id, ((const dataset_case *)b)->id);
+}
+
+ts_status dataset_open(const char *path, label_map labels, dataset *out, ts_error *error)
+{
+    *out = (dataset){0};
+    if (!directory_exists(path))
+        return error_set(error, file_exists(path) ? TS_BAD_INPUT : TS_IO,
+                         file_exists(path) ? "'%s' is a file: give the folder that holds the cases"
+                                           : "the folder '%s' does not exist",
+                         path);
+    out->path = strdup(path);
+    ts_status status = out->path ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
+    if (status == TS_OK)
+        status = folder_open(path, labels, out, error);
+    if (status != TS_OK) {
+        dataset_close(out);
+        return status;
+    }
+    qsort(out->cases, out->count, sizeof *out->cases, compare_cases);
+    return TS_OK;
+}
+
+void dataset_close(dataset *d)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        free(d->cases[i].id);
+        free(d->cases[i].truth);
+        for (int m = 0; m < MODALITIES; m++)
+            free(d->cases[i].image[m]);
+    }
+    free(d->cases);
+    free(d->path);
+    string_list_free(&d->notes);
+    *d = (dataset){0};
+}
+
+modality_set dataset_case_modalities(const dataset_case *c)
+{
+    modality_set set = 0;
+    for (int m = 0; m < MODALITIES; m++)
+        set |= c->image[m] ? 1u << m : 0;
+    return set;
+}
+
+static bool same_patient(const char *a, const char *b)
+{
+    const size_t n = name_patient(a);
+    return n == name_patient(b) && !memcmp(a, b, n);
+}
+
+/* Where element k ends in a seeded shuffle of n: one element of the inside-out Fisher-Yates is
+ * followed through all draws. No memory, n draws: 20 ms for a whole BraTS. */
+static int64_t place_in_shuffle(uint64_t seed, int64_t k, int64_t n)
+{
+    random_stream r = random_open(seed, RANDOM_SPLIT, 0, 0);
+    int64_t place = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t j = random_below(&r, i + 1);
+        if (i == k)
+            place = j;
+        else if (i > k && j == place)
+            place = i;
+    }
+    return place;
+}
+
+void dataset_split(const dataset *d, uint64_t seed, int index, int folds, bool *held_out)
+{
+    int64_t patients = 0, patient = -1;
+    for (size_t i = 0; i < d->count; i++)
+        patients += i == 0 || !same_patient(d->cases[i].id, d->cases[i - 1].id);
+    bool held = false;
+    for (size_t i = 0; i < d->count; i++) {
+        /* places are dealt to the folds in turn: their sizes differ by one patient at most */
+        if (folds > 1 && (i == 0 || !same_patient(d->cases[i].id, d->cases[i - 1].id)))
+            held = place_in_shuffle(seed, ++patient, patients) % folds == index;
+        held_out[i] = held;
+    }
+}

@@ -1,0 +1,307 @@
+/* BraTS-like trees: every image below a folder, named by case and modality, becomes cases.
+ *
+ * No year is presumed: HGG/LGG folders, a folder a case, a flat folder of files, one single case,
+ * and several years side by side are all the same walk. Files are grouped by case id, which is a
+ * file's name without its modality word (or, where the name is that word alone, the folder's). */
+#include "dataset/layout.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { DEPTH_LIMIT = 8 }; /* BraTS needs 3; the limit ends loops of links */
+
+typedef struct {
+    char *path, *id;
+    const char *folder; /* within walk.folders */
+    int role;
+    bool bare;  /* the name is the modality alone; the id is the folder's name */
+    bool empty; /* 0 bytes: taken only where there is no other */
+} found_file;
+
+typedef struct {
+    found_file *files;
+    size_t count;
+    string_list folders; /* every folder walked */
+    string_list unknown; /* images of no known role */
+    size_t strays;
+    dataset *out;
+} walk;
+
+static ts_status out_of_memory(const char *path, ts_error *error)
+{
+    return error_set(error, TS_MEMORY, "out of memory while listing '%s'", path);
+}
+
+static ts_status add_file(walk *w, const char *folder, const char *name, char *path,
+                          ts_error *error)
+{
+    size_t stem = 0, id_length;
+    name_is_image(name, &stem);
+    const int role = name_role(name, stem, &id_length);
+    if (role == ROLE_NONE) {
+        const ts_status status = string_list_add(&w->unknown, path, error);
+        free(path);
+        return status;
+    }
+    if ((w->count & (w->count - 1)) == 0) {
+        const size_t capacity = w->count ? 2 * w->count : 1;
+        found_file *files = realloc(w->files, capacity * sizeof *files);
+        if (!files) {
+            free(path);
+            return out_of_memory(folder, error);
+        }
+        w->files = files;
+    }
+    int64_t bytes = 0, modified;
+    file_stamp(path, &bytes, &modified);
+    const bool bare = id_length == 0;
+    const char *id = bare ? string_file_name(folder) : name;
+    w->files[w->count] = (found_file){
+        .path = path,
+        .id = strndup(id, bare ? strlen(id) : id_length),
+        .folder = folder,
+        .role = role,
+        .bare = bare,
+        .empty = bytes == 0,
+    };
+    if (!w->files[w->count].id) {
+        free(path);
+        return out_of_memory(folder, error);
+    }
+    w->count++;
+    return TS_OK;
+}
+
+/* A truth that does not carry its case's name: BraTS 2020's case 355 has W39_1998.09.19_Segm.nii
+ * beside BraTS20_Training_355_flair.nii. Where a folder holds the images of one case, none of its
+ * truth, and one truth of another name, that truth is the case's. */
+static ts_status adopt_truth(walk *w, size_t first, ts_error *error)
+{
+    const found_file *image = NULL;
+    found_file *truth = NULL;
+    for (size_t i = first; i < w->count; i++) {
+        found_file *f = &w->files[i];
+        if (f->role == ROLE_TRUTH) {
+            if (truth)
+                return TS_OK;
+            truth = f;
+        } else {
+            if (image && strcasecmp(image->id, f->id))
+                return TS_OK;
+            image = f;
+        }
+    }
+    if (!image || !truth || !strcasecmp(image->id, truth->id))
+        return TS_OK;
+    char *id = strdup(image->id);
+    if (!id)
+        return out_of_memory(truth->folder, error);
+    free(truth->id);
+    truth->id = id;
+    return dataset_note(w->out, error,
+                        "case %s: '%s' is taken as its truth (the only one beside its "
+                        "images)",
+                        id, truth->path);
+}
+
+/* The files of one folder, then the folders below it. */
+static ts_status walk_folder(walk *w, const char *path, int depth, ts_error *error)
+{
+    string_list names;
+    ts_status status = directory_list(path, &names, error);
+    if (status == TS_OK)
+        status = string_list_add(&w->folders, path, error);
+    const char *folder = status == TS_OK ? w->folders.items[w->folders.count - 1] : NULL;
+    const size_t first = w->count;
+    for (size_t i = 0; status == TS_OK && i < names.count; i++) {
+        size_t stem;
+        const char *name = names.items[i];
+        if (name_is_stray(name)) {
+            w->strays++;
+            continue;
+        }
+        if (!name_is_image(name, &stem))
+            continue;
+        char *full = path_join(path, name);
+        if (full && directory_exists(full)) {
+            char *inner = path_within(full);
+            if (inner)
+                status = dataset_note(w->out, error,
+                                      "'%s' is a folder called like an image; '%s' within is read",
+                                      full, string_file_name(inner));
+            free(full);
+            if (status != TS_OK)
+                free(inner);
+            if (status != TS_OK || !inner)
+                continue;
+            full = inner;
+        }
+        status = full ? add_file(w, folder, name, full, error) : out_of_memory(path, error);
+    }
+    if (status == TS_OK)
+        status = adopt_truth(w, first, error);
+    for (size_t i = 0; status == TS_OK && depth < DEPTH_LIMIT && i < names.count; i++) {
+        if (name_is_stray(names.items[i]))
+            continue;
+        char *full = path_join(path, names.items[i]);
+        char *inner = full ? path_within(full) : NULL;
+        if (!full)
+            status = out_of_memory(path, error);
+        else if (!inner && directory_exists(full))
+            status = walk_folder(w, full, depth + 1, error);
+        free(inner);
+        free(full);
+    }
+    string_list_free(&names);
+    return status;
+}
+
+/* By case, then by folder, role, and which of two equals is taken: one with content before an
+ * empty one, a compressed one (it carries a checksum) before a plain one. */
+static int compare_files(const void *a, const void *b)
+{
+    const found_file *f = a, *g = b;
+    int order = strcasecmp(f->id, g->id);
+    if (order == 0)
+        order = strcmp(f->folder, g->folder);
+    if (order == 0)
+        order = f->role - g->role;
+    if (order == 0)
+        order = f->empty - g->empty;
+    if (order == 0)
+        order = string_ends_nocase(g->path, ".gz") - string_ends_nocase(f->path, ".gz");
+    return order ? order : strcmp(f->path, g->path);
+}
+
+/* siteA/001/flair.nii and siteB/001/flair.nii are two cases: where folders that name their case
+ * share a name, the folder above joins the id. Files are sorted; they are sorted again after. */
+static ts_status qualify_bare(walk *w, ts_error *error)
+{
+    bool renamed = false;
+    for (size_t i = 0, end; i < w->count; i = end) {
+        bool several = false;
+        for (end = i; end < w->count && !strcasecmp(w->files[end].id, w->files[i].id); end++)
+            several |= strcmp(w->files[end].folder, w->files[i].folder) != 0 &&
+                       w->files[end].bare && w->files[i].bare;
+        for (size_t k = i; several && k < end; k++) {
+            found_file *f = &w->files[k];
+            const char *last = string_file_name(f->folder),
+                       *above = last > f->folder ? last - 1 : last;
+            while (above > f->folder && above[-1] != '/')
+                above--;
+            char *id = string_format("%.*s_%s", (int)(last - above > 0 ? last - above - 1 : 0),
+                                     above, last);
+            if (!id)
+                return out_of_memory(f->folder, error);
+            free(f->id);
+            f->id = id;
+            renamed = true;
+        }
+    }
+    if (renamed)
+        qsort(w->files, w->count, sizeof *w->files, compare_files);
+    return TS_OK;
+}
+
+/* The slot of a case that a role fills. */
+static char **case_slot(dataset_case *c, int role)
+{
+    return role == ROLE_TRUTH ? &c->truth : &c->image[role];
+}
+
+/* Sorted files of one id become one case; a second file for the same role is left, and noted. */
+static ts_status assemble(walk *w, label_map labels, ts_error *error)
+{
+    ts_status status = TS_OK;
+    for (size_t i = 0, end; status == TS_OK && i < w->count; i = end) {
+        bool image = false;
+        for (end = i; end < w->count && !strcasecmp(w->files[end].id, w->files[i].id); end++)
+            image |= w->files[end].role != ROLE_TRUTH;
+        if (!image) {
+            status = dataset_note(w->out, error, "'%s' is left: a truth without images",
+                                  w->files[i].path);
+            continue;
+        }
+        dataset_case *c = dataset_add(w->out, w->files[i].id, error);
+        if (!c)
+            return TS_MEMORY;
+        c->labels =
+            labels == LABELS_AUTO && name_is_post_treatment(c->id) ? LABELS_BRATS2024 : labels;
+        for (size_t k = i; status == TS_OK && k < end; k++) {
+            char **slot = case_slot(c, w->files[k].role);
+            if (!*slot) {
+                *slot = w->files[k].path;
+                w->files[k].path = NULL;
+                continue;
+            }
+            status =
+                dataset_note(w->out, error, "case %s: '%s' is left, '%s' is taken for the same",
+                             c->id, w->files[k].path, *slot);
+        }
+    }
+    return status;
+}
+
+/* The name for messages: the year of all cases, or that they are mixed. */
+static const char *layout_name(const dataset *d)
+{
+    const char *layout = d->count ? name_year(d->cases[0].id) : NULL;
+    for (size_t i = 1; i < d->count; i++) {
+        const char *year = name_year(d->cases[i].id);
+        if (year != layout)
+            return "BraTS-like folders, several years";
+    }
+    return layout ? layout : "BraTS-like folders";
+}
+
+static ts_status sum_up(walk *w, const char *path, ts_error *error)
+{
+    if (w->out->count == 0)
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s' holds no case: looked for images named by their modality, such as "
+                         "X_flair.nii.gz, X_t1ce.nii.gz or X-t1c.nii.gz, and for imagesTr with "
+                         "dataset.json; found %zu folders and %zu images of other names%s%s%s",
+                         path, w->folders.count, w->unknown.count,
+                         w->unknown.count ? ", such as '" : "",
+                         w->unknown.count ? string_file_name(w->unknown.items[0]) : "",
+                         w->unknown.count ? "'" : "");
+    w->out->layout = layout_name(w->out);
+    ts_status status = TS_OK;
+    if (w->strays)
+        status = dataset_note(w->out, error,
+                              "%zu hidden or macOS files (such as ._* and .DS_Store) "
+                              "are ignored",
+                              w->strays);
+    if (status == TS_OK && w->unknown.count)
+        status = dataset_note(w->out, error,
+                              "%zu images whose names end in no known modality are "
+                              "ignored, such as '%s'",
+                              w->unknown.count, w->unknown.items[0]);
+    return status;
+}
+
+ts_status folder_open(const char *path, label_map labels, dataset *d, ts_error *error)
+{
+    walk w = {.out = d};
+    /* the real path, because "." or "x/.." has no name that could serve as a case id */
+    char *real = realpath(path, NULL);
+    ts_status status = real ? walk_folder(&w, real, 0, error) : out_of_memory(path, error);
+    if (status == TS_OK && w.count) {
+        qsort(w.files, w.count, sizeof *w.files, compare_files);
+        status = qualify_bare(&w, error);
+    }
+    if (status == TS_OK)
+        status = assemble(&w, labels, error);
+    if (status == TS_OK)
+        status = sum_up(&w, path, error);
+    for (size_t i = 0; i < w.count; i++) {
+        free(w.files[i].path);
+        free(w.files[i].id);
+    }
+    free(w.files);
+    free(real);
+    string_list_free(&w.folders);
+    string_list_free(&w.unknown);
+    return status;
+}

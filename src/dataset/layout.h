@@ -1,0 +1,54 @@
+/* layout (private to dataset/): how the files of a folder become cases.
+ *
+ * names.c reads file names, folder.c walks BraTS-like trees, description.c reads dataset.json,
+ * raw.c turns imagesTr/labelsTr (MSD, nnU-Net) into cases. */
+#ifndef TWINSEG_DATASET_LAYOUT_H
+#define TWINSEG_DATASET_LAYOUT_H
+
+#include "dataset/dataset.h"
+
+/* What a file is to its case: a modality (0..3), its truth, or nothing known. */
+enum { ROLE_NONE = -1, ROLE_TRUTH = MODALITIES, ROLES };
+
+/* Does the file name end as an image's (.nii, .nii.gz, .hdr; any case)? *stem: its length without
+ * that ending. */
+bool name_is_image(const char *name, size_t *stem);
+
+/* The role that a stem's last word gives ("..._t1ce", "...-t2f", "..._Segm", "flair"), and the
+ * length of the case id before it (0 where the stem is the word alone). */
+int name_role(const char *stem, size_t length, size_t *id_length);
+
+/* The modality that a channel's name in a dataset.json means ("T1w", "t1gd", "FLAIR"), else
+ * ROLE_NONE. */
+int name_modality(const char *name);
+
+/* The challenge year that an id's spelling tells, for messages; NULL where it tells none. */
+const char *name_year(const char *id);
+
+/* BraTS 2024 numbers post-treatment visits from 100 on (BraTS-GLI-00005-100); before surgery they
+ * count from 000. There, label 4 is the resection cavity. */
+bool name_is_post_treatment(const char *id);
+
+/* Length of the part of an id that names the patient: without the visit of BraTS 2023 and later. */
+size_t name_patient(const char *id);
+
+/* Files that people never put there: hidden ones, macOS's "._x" and .DS_Store. */
+bool name_is_stray(const char *name);
+
+/* Appends a case and gives its place; NULL with *error filled where memory is out. */
+dataset_case *dataset_add(dataset *d, const char *id, ts_error *error);
+
+/* A sentence for dataset.notes. */
+ts_status dataset_note(dataset *d, ts_error *error, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* "folder/name" in memory of its own. */
+char *path_join(const char *folder, const char *name);
+
+/* Where `path` is a folder called like an image (X.nii/) that holds exactly one, the file within,
+ * in memory of its own; else NULL. */
+char *path_within(const char *path);
+
+/* Fills d->cases from a tree of BraTS-like names, whatever the year. */
+ts_status folder_open(const char *path, label_map labels, dataset *d, ts_error *error);
+
+#endif

@@ -1,0 +1,359 @@
+/* One case from its files: decoded in parallel, one file a thread; then judged: grids that agree,
+ * finite voxels, content, labels within the map. */
+#include "dataset/load.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    const char *path;
+    volume *image; /* NULL: the file is the truth */
+    volume_header *header;
+    uint8_t **labels;
+    ts_status status;
+    ts_error error;
+} file_job;
+
+static void read_file(void *context, int64_t index, int thread)
+{
+    (void)thread;
+    file_job *job = (file_job *)context + index;
+    job->status = job->image ? volume_read(job->path, job->image, NULL, &job->error)
+                             : volume_read_labels(job->path, job->header, job->labels, &job->error);
+}
+
+/* What the caller's report needs to be called with, and the first problem's status. */
+typedef struct {
+    finding_report report;
+    void *context;
+    ts_status status;
+} judge;
+
+static void found(judge *j, finding kind, ts_status status, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+
+static void found(judge *j, finding kind, ts_status status, const char *format, ...)
+{
+    char sentence[1024];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(sentence, sizeof sentence, format, list);
+    va_end(list);
+    if (kind == FINDING_PROBLEM && j->status == TS_OK)
+        j->status = status;
+    j->report(j->context, kind, status, sentence);
+}
+
+/* ---- facts of the voxels ---------------------------------------------------------------- */
+
+typedef struct {
+    int64_t nonzero, nonfinite, begin[2], end[2]; /* the box in x and y */
+    int64_t edge[4]; /* non-zero voxels at x first, last, y first, last */
+} plane_facts;
+
+typedef struct {
+    const case_data *data;
+    plane_facts *planes; /* [MODALITIES][nz] */
+} scan_job;
+
+/* Bits without the sign: 0 for 0 and -0, from 0x7f800000 on for Inf and NaN. */
+static inline uint32_t magnitude_bits(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits & 0x7fffffffu;
+}
+
+static void scan_plane(void *context, int64_t index, int thread)
+{
+    (void)thread;
+    const scan_job *job = context;
+    const int64_t nx = job->data->header.shape[0], ny = job->data->header.shape[1];
+    const int64_t nz = job->data->header.shape[2], m = index / nz, z = index % nz;
+    const float *image = job->data->image[m];
+    if (!image)
+        return;
+    plane_facts f = {.begin = {nx, ny}};
+    for (int64_t y = 0; y < ny; y++) {
+        const float *row = image + (z * ny + y) * nx;
+        uint32_t nonzero = 0, nonfinite = 0;
+        for (int64_t x = 0; x < nx; x++) {
+            const uint32_t bits = magnitude_bits(row[x]);
+            nonzero += bits != 0;
+            nonfinite += bits >= 0x7f800000u;
+        }
+        if (!nonzero)
+            continue;
+        int64_t first = 0, last = nx - 1;
+        while (row[first] == 0)
+            first++;
+        while (row[last] == 0)
+            last--;
+        f.begin[0] = first < f.begin[0] ? first : f.begin[0];
+        f.end[0] = last + 1 > f.end[0] ? last + 1 : f.end[0];
+        f.begin[1] = f.nonzero ? f.begin[1] : y;
+        f.end[1] = y + 1;
+        f.nonzero += nonzero;
+        f.nonfinite += nonfinite;
+        f.edge[0] += first == 0;
+        f.edge[1] += last == nx - 1;
+        f.edge[2] += y == 0 ? nonzero : 0;
+        f.edge[3] += y == ny - 1 ? nonzero : 0;
+    }
+    job->planes[index] = f;
+}
+
+static double share(int64_t part, int64_t a, int64_t b)
+{
+    return (double)part / ((double)a * (double)b);
+}
+
+/* The planes' facts added up in order. */
+static image_facts join_planes(const plane_facts *planes, const int64_t n[7])
+{
+    image_facts all = {.begin = {n[0], n[1], n[2]}};
+    int64_t edge[4] = {0};
+    for (int64_t z = 0; z < n[2]; z++) {
+        const plane_facts *f = &planes[z];
+        if (!f->nonzero)
+            continue;
+        for (int i = 0; i < 2; i++) {
+            all.begin[i] = f->begin[i] < all.begin[i] ? f->begin[i] : all.begin[i];
+            all.end[i] = f->end[i] > all.end[i] ? f->end[i] : all.end[i];
+        }
+        all.begin[2] = all.nonzero ? all.begin[2] : z;
+        all.end[2] = z + 1;
+        all.nonzero += f->nonzero;
+        all.nonfinite += f->nonfinite;
+        for (int i = 0; i < 4; i++)
+            edge[i] += f->edge[i];
+    }
+    const double shares[6] = {
+        share(edge[0], n[1], n[2]),           share(edge[1], n[1], n[2]),
+        share(edge[2], n[0], n[2]),           share(edge[3], n[0], n[2]),
+        share(planes[0].nonzero, n[0], n[1]), share(planes[n[2] - 1].nonzero, n[0], n[1]),
+    };
+    for (size_t i = 0; i < COUNT_OF(shares); i++)
+        all.face_share = fmax(all.face_share, shares[i]);
+    return all;
+}
+
+static ts_status scan_images(case_data *d, pool *p, ts_error *error)
+{
+    const size_t nz = (size_t)d->header.shape[2];
+    plane_facts *planes = memory_allocate(nz, MODALITIES * sizeof *planes, "a plane table", error);
+    if (!planes)
+        return TS_MEMORY;
+    scan_job job = {.data = d, .planes = planes};
+    pool_run(p, scan_plane, &job, MODALITIES * (int64_t)nz);
+    for (int m = 0; m < MODALITIES; m++)
+        if (d->image[m])
+            d->facts[m] = join_planes(planes + (size_t)m * nz, d->header.shape);
+    free(planes);
+    return TS_OK;
+}
+
+/* ---- judgement -------------------------------------------------------------------------- */
+
+/* "240x240x155 voxels of 1x1x1 mm" */
+static const char *print_grid(const volume_header *h, char buffer[128])
+{
+    snprintf(buffer, 128, "%lldx%lldx%lld voxels of %.4gx%.4gx%.4g mm", (long long)h->shape[0],
+             (long long)h->shape[1], (long long)h->shape[2], h->zooms[0], h->zooms[1], h->zooms[2]);
+    return buffer;
+}
+
+static bool same_shape(const volume_header *a, const volume_header *b)
+{
+    return a->shape[0] == b->shape[0] && a->shape[1] == b->shape[1] && a->shape[2] == b->shape[2];
+}
+
+/* How far, at most, the same voxel lies apart in the world of two headers. */
+static double corner_distance_mm(const volume_header *a, const volume_header *b)
+{
+    double farthest = 0;
+    for (int corner = 0; corner < 8; corner++) {
+        double square = 0;
+        for (int i = 0; i < 3; i++) {
+            double difference = a->affine[i][3] - b->affine[i][3];
+            for (int k = 0; k < 3; k++)
+                if (corner >> k & 1)
+                    difference += (a->affine[i][k] - b->affine[i][k]) * (double)(a->shape[k] - 1);
+            square += difference * difference;
+        }
+        farthest = fmax(farthest, sqrt(square));
+    }
+    return farthest;
+}
+
+static void judge_grids(judge *j, const char *path, const volume_header *h, const char *other_path,
+                        const volume_header *other)
+{
+    char a[128], b[128];
+    if (!same_shape(h, other))
+        found(
+            j, FINDING_PROBLEM, TS_BAD_INPUT,
+            "'%s' and '%s' differ in grid (%s against %s): resample one onto the other first, with "
+            "3D Slicer's Resample Image or antsApplyTransforms",
+            other_path, path, print_grid(other, a), print_grid(h, b));
+    else if (!volume_same_grid(h, other))
+        found(j, FINDING_PROBLEM, TS_BAD_INPUT,
+              "'%s' and '%s' have the same shape but lie %.4g mm apart in space: register them, or "
+              "copy the header of one to the other if they do match voxel by voxel",
+              other_path, path, corner_distance_mm(h, other));
+}
+
+/* A brain alone leaves the faces of its volume empty, and fills 16 % of BraTS's 240x240x155 and at
+ * most about 55 % of its own box; a head with its neck, or air that is not 0, does not. */
+static bool looks_unstripped(const image_facts *f, const volume_header *h)
+{
+    const double voxels = (double)h->shape[0] * (double)h->shape[1] * (double)h->shape[2];
+    return f->face_share > 0.25 || (double)f->nonzero > 0.7 * voxels;
+}
+
+static void judge_image(judge *j, const char *path, const image_facts *f, const volume_header *h)
+{
+    if (f->nonfinite)
+        found(
+            j, FINDING_PROBLEM, TS_BAD_INPUT,
+            "'%s' holds %lld NaN or infinite voxels: mend the step that made it, or set them to 0",
+            path, (long long)f->nonfinite);
+    else if (!f->nonzero)
+        found(j, FINDING_PROBLEM, TS_BAD_INPUT,
+              "'%s' is zero everywhere: export it again, or remove it to have the case count as "
+              "lacking this modality",
+              path);
+    else if (looks_unstripped(f, h))
+        found(j, FINDING_WARNING, TS_OK,
+              "'%s' does not look skull-stripped (%.0f %% of its voxels and %.0f %% of one outer "
+              "face "
+              "are not 0): the brain must be cut out and all else be 0, as HD-BET or SynthStrip do",
+              path, 100 * share(f->nonzero, h->shape[0] * h->shape[1], h->shape[2]),
+              100 * f->face_share);
+}
+
+/* A truth counts voxel by voxel: some of BraTS 2017 carry another origin than their images. */
+static void judge_truth(judge *j, const dataset_case *c, case_data *d, const char *image_path)
+{
+    const volume_header *h = &d->truth_header;
+    char a[128], b[128];
+    ts_error error;
+    if (!same_shape(h, &d->header)) {
+        found(j, FINDING_PROBLEM, TS_BAD_INPUT,
+              "'%s' does not have the shape of its images: %s against %s of '%s'", c->truth,
+              print_grid(h, a), print_grid(&d->header, b), image_path);
+        free(d->truth);
+        d->truth = NULL;
+        return;
+    }
+    if (!volume_same_grid(h, &d->header))
+        found(j, FINDING_NOTE, TS_OK,
+              "'%s' lies %.4g mm from its images by its header; the shape agrees, so it is taken "
+              "voxel by voxel",
+              c->truth, corner_distance_mm(h, &d->header));
+    const size_t count = (size_t)(h->shape[0] * h->shape[1] * h->shape[2]);
+    for (size_t i = 0; i < count; i++)
+        d->values[d->truth[i]] = true;
+    const ts_status status = labels_map(d->truth, count, c->labels, true, c->truth, &error);
+    if (status != TS_OK)
+        found(j, FINDING_PROBLEM, status, "%s", error.text);
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+/* One job per file (a 4-D file serves several modalities); job_of[m]: the place of m's. */
+static int list_jobs(const dataset_case *c, bool with_truth, case_data *d,
+                     file_job jobs[MODALITIES + 1], int job_of[MODALITIES])
+{
+    int count = 0;
+    for (int m = 0; m < MODALITIES; m++) {
+        if (!(d->use >> m & 1))
+            continue;
+        int k = 0;
+        while (k < count && strcmp(jobs[k].path, c->image[m]))
+            k++;
+        if (k == count)
+            jobs[count++] = (file_job){.path = c->image[m], .image = &d->files[k]};
+        job_of[m] = k;
+    }
+    if (with_truth && c->truth)
+        jobs[count++] =
+            (file_job){.path = c->truth, .header = &d->truth_header, .labels = &d->truth};
+    return count;
+}
+
+/* Does the layout say that m's file holds other modalities too? */
+static bool is_shared(const dataset_case *c, int m)
+{
+    for (int k = 0; k < MODALITIES; k++)
+        if (k != m && c->image[k] && !strcmp(c->image[k], c->image[m]))
+            return true;
+    return c->channel[m] > 0;
+}
+
+/* Points image[m] into its file; the first one bound gives the case its grid. */
+static void bind_image(judge *j, const dataset_case *c, int m, const volume *v, case_data *d,
+                       int *first)
+{
+    const volume_header *h = &v->header;
+    if (is_shared(c, m) ? c->channel[m] >= v->channels : v->channels != 1) {
+        found(j, FINDING_PROBLEM, TS_BAD_INPUT,
+              "'%s' holds %lld volumes, which does not fit %s being number %d of %s", c->image[m],
+              (long long)v->channels, modality_names[m], c->channel[m] + 1,
+              is_shared(c, m) ? "several: does dataset.json belong to it?" : "one: split it");
+        return;
+    }
+    if (*first < 0) {
+        *first = m;
+        d->header = *h;
+    } else {
+        judge_grids(j, c->image[m], h, c->image[*first], &d->header);
+        if (!same_shape(h, &d->header))
+            return;
+    }
+    const size_t voxels = (size_t)(h->shape[0] * h->shape[1] * h->shape[2]);
+    d->image[m] = v->data + (size_t)c->channel[m] * voxels;
+}
+
+ts_status case_load(const dataset_case *c, modality_set use, bool with_truth, pool *p,
+                    case_data *out, finding_report report, void *context)
+{
+    *out = (case_data){.use = use & dataset_case_modalities(c)};
+    judge j = {.report = report, .context = context};
+    file_job jobs[MODALITIES + 1];
+    int job_of[MODALITIES], first = -1;
+    const int count = list_jobs(c, with_truth, out, jobs, job_of);
+    pool_run(p, read_file, jobs, count);
+    for (int i = 0; i < count; i++)
+        if (jobs[i].status != TS_OK)
+            found(&j, FINDING_PROBLEM, jobs[i].status, "%s", jobs[i].error.text);
+    for (int m = 0; m < MODALITIES; m++)
+        if (out->use >> m & 1 && jobs[job_of[m]].status == TS_OK)
+            bind_image(&j, c, m, jobs[job_of[m]].image, out, &first);
+    if (first < 0) {
+        char wanted[24];
+        if (j.status == TS_OK)
+            found(&j, FINDING_PROBLEM, TS_BAD_INPUT, "case %s has no image of %s", c->id,
+                  modality_print(use, wanted));
+        return j.status;
+    }
+    ts_error error;
+    const ts_status status = scan_images(out, p, &error);
+    if (status != TS_OK)
+        found(&j, FINDING_PROBLEM, status, "%s", error.text);
+    for (int m = 0; status == TS_OK && m < MODALITIES; m++)
+        if (out->image[m])
+            judge_image(&j, c->image[m], &out->facts[m], &out->header);
+    if (out->truth)
+        judge_truth(&j, c, out, c->image[first]);
+    return j.status;
+}
+
+void case_data_free(case_data *d)
+{
+    for (int m = 0; m < MODALITIES; m++)
+        volume_free(&d->files[m]);
+    free(d->truth);
+    *d = (case_data){0};
+}

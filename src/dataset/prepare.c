@@ -1,0 +1,344 @@
+/* Preparation of a case (METHOD 3, nnU-Net's): oriented to LPS by flips and permutations, cropped
+ * to the box of non-zero voxels of the modalities used, resampled to the plan's spacing, z-scored.
+ *
+ * The brain mask is each modality's own non-zero voxels, so that a modality is prepared alike
+ * whichever others stand beside it: what the student saw in training is what it gets in a clinic
+ * that acquired nothing else. Where a case is resampled, its mask goes through the labels' rule
+ * (linear, at least half), because the spline rings over the brain's edge; mean and deviation are
+ * those of the resampled voxels, as METHOD orders it (nnU-Net 2 normalises first: the two differ
+ * in the outermost voxels alone). */
+#include "dataset/block.h"
+#include "dataset/load.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t voxels_of(const int64_t shape[3])
+{
+    return shape[0] * shape[1] * shape[2];
+}
+
+/* ---- geometry --------------------------------------------------------------------------- */
+
+/* The union of the modalities' boxes, in oriented voxels, and the shape at the plan's spacing. */
+static ts_status plan_geometry(const case_data *d, double spacing_mm, const char *name,
+                               prepared_geometry *g, ts_error *error)
+{
+    int64_t begin[3], end[3];
+    g->header = d->header;
+    g->orientation = volume_orientation_lps(d->header.affine);
+    for (int i = 0; i < 3; i++) {
+        begin[i] = d->header.shape[i];
+        end[i] = 0;
+        for (int m = 0; m < MODALITIES; m++) {
+            if (!d->image[m])
+                continue;
+            begin[i] = d->facts[m].begin[i] < begin[i] ? d->facts[m].begin[i] : begin[i];
+            end[i] = d->facts[m].end[i] > end[i] ? d->facts[m].end[i] : end[i];
+        }
+    }
+    size_t voxels = 1;
+    for (int i = 0; i < 3; i++) {
+        const int axis = g->orientation.axis[i];
+        const double zoom = d->header.zooms[axis];
+        g->crop_begin[i] = g->orientation.flip[i] ? d->header.shape[axis] - end[axis] : begin[axis];
+        g->crop_shape[i] = end[axis] - begin[axis];
+        if (!(zoom > 0) || !isfinite(zoom))
+            return error_set(error, TS_BAD_INPUT, "'%s' has voxels of %g mm: its header is damaged",
+                             name, zoom);
+        /* 1e-3: what float32 headers lose, and no more than 0.2 voxels along BraTS's 240 */
+        const double extent = (double)g->crop_shape[i] * zoom / spacing_mm;
+        g->shape[i] = fabs(zoom - spacing_mm) <= 1e-3 * spacing_mm ? g->crop_shape[i]
+                      : extent < 1                                 ? 1
+                      : extent < INT32_MAX                         ? llround(extent)
+                                                                   : INT32_MAX;
+        if (!size_multiply(voxels, (size_t)g->shape[i], &voxels) || voxels > INT32_MAX)
+            return error_set(error, TS_BAD_INPUT,
+                             "'%s' would have %lld or more voxels along an axis at %g mm: too many",
+                             name, (long long)g->shape[i], spacing_mm);
+    }
+    return TS_OK;
+}
+
+static bool is_resampled(const prepared_geometry *g)
+{
+    return memcmp(g->shape, g->crop_shape, sizeof g->shape) != 0;
+}
+
+/* Walks a file's voxels in oriented, cropped order: voxel (x, y, z) of the crop is the file's
+ * element start + x*step[0] + y*step[1] + z*step[2]. */
+typedef struct {
+    int64_t start, step[3];
+} crop_walk;
+
+static crop_walk walk_crop(const prepared_geometry *g)
+{
+    const int64_t *n = g->header.shape;
+    const int64_t stride[3] = {1, n[0], n[0] * n[1]};
+    crop_walk w = {0};
+    for (int i = 0; i < 3; i++) {
+        const int axis = g->orientation.axis[i];
+        const bool flip = g->orientation.flip[i];
+        w.step[i] = flip ? -stride[axis] : stride[axis];
+        w.start += stride[axis] * (flip ? n[axis] - 1 - g->crop_begin[i] : g->crop_begin[i]);
+    }
+    return w;
+}
+
+/* ---- images ----------------------------------------------------------------------------- */
+
+/* One modality on its way; planes are summed one by one, so that threads do not change the sum. */
+typedef struct {
+    const prepared_geometry *geometry;
+    const float *file;
+    float *out;            /* at `shape` */
+    const int64_t *shape;  /* crop_shape, or the final one */
+    uint8_t *mask;         /* at `shape`; NULL: the non-zero voxels of out */
+    double *sums, *counts; /* [shape[2]] */
+    double mean, scale;
+} image_job;
+
+static void crop_plane(void *context, int64_t z, int thread)
+{
+    (void)thread;
+    const image_job *job = context;
+    const prepared_geometry *g = job->geometry;
+    const crop_walk w = walk_crop(g);
+    const int64_t nx = g->crop_shape[0], ny = g->crop_shape[1];
+    for (int64_t y = 0; y < ny; y++) {
+        const float *from = job->file + w.start + z * w.step[2] + y * w.step[1];
+        const size_t row = (size_t)((z * ny + y) * nx);
+        for (int64_t x = 0; x < nx; x++)
+            job->out[row + (size_t)x] = from[x * w.step[0]];
+        for (int64_t x = 0; job->mask && x < nx; x++)
+            job->mask[row + (size_t)x] = job->out[row + (size_t)x] != 0;
+    }
+}
+
+static void sum_plane(void *context, int64_t z, int thread)
+{
+    (void)thread;
+    const image_job *job = context;
+    const size_t plane = (size_t)(job->shape[0] * job->shape[1]), at = (size_t)z * plane;
+    double sum = 0, count = 0;
+    for (size_t i = at; i < at + plane; i++) {
+        const bool inside = job->mask ? job->mask[i] : job->out[i] != 0;
+        sum += inside ? job->out[i] : 0;
+        count += inside;
+    }
+    job->sums[z] = sum;
+    job->counts[z] = count;
+}
+
+static void sum_squares_plane(void *context, int64_t z, int thread)
+{
+    (void)thread;
+    const image_job *job = context;
+    const size_t plane = (size_t)(job->shape[0] * job->shape[1]), at = (size_t)z * plane;
+    double sum = 0;
+    for (size_t i = at; i < at + plane; i++) {
+        const bool inside = job->mask ? job->mask[i] : job->out[i] != 0;
+        const double difference = job->out[i] - job->mean;
+        sum += inside ? difference * difference : 0;
+    }
+    job->sums[z] = sum;
+}
+
+static void normalise_plane(void *context, int64_t z, int thread)
+{
+    (void)thread;
+    const image_job *job = context;
+    const size_t plane = (size_t)(job->shape[0] * job->shape[1]), at = (size_t)z * plane;
+    for (size_t i = at; i < at + plane; i++) {
+        const bool inside = job->mask ? job->mask[i] : job->out[i] != 0;
+        job->out[i] = inside ? (float)((job->out[i] - job->mean) * job->scale) : 0;
+    }
+}
+
+static double add_up(const double *values, int64_t count)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        sum += values[i];
+    return sum;
+}
+
+/* (x - mean) / std over the mask, 0 outside; a std below 1e-8 counts as 1. */
+static void normalise(image_job *job, pool *p)
+{
+    const int64_t nz = job->shape[2];
+    pool_run(p, sum_plane, job, nz);
+    const double count = fmax(add_up(job->counts, nz), 1);
+    job->mean = add_up(job->sums, nz) / count;
+    pool_run(p, sum_squares_plane, job, nz);
+    const double deviation = sqrt(add_up(job->sums, nz) / count);
+    job->scale = deviation < 1e-8 ? 1 : 1 / deviation;
+    pool_run(p, normalise_plane, job, nz);
+}
+
+/* Scratch that the modalities of a resampled case share, at the crop's shape and the final one. */
+typedef struct {
+    float *crop;
+    uint8_t *crop_mask, *mask;
+    double *sums; /* [2][shape[2] or crop_shape[2]] */
+} scratch;
+
+static ts_status scratch_allocate(const prepared_geometry *g, scratch *s, ts_error *error)
+{
+    const size_t crop = (size_t)voxels_of(g->crop_shape), final = (size_t)voxels_of(g->shape);
+    *s = (scratch){0};
+    if (is_resampled(g) &&
+        (!(s->crop = memory_allocate(crop, sizeof *s->crop, "a cropped image", error)) ||
+         !(s->crop_mask = memory_allocate(crop, 1, "a brain mask", error)) ||
+         !(s->mask = memory_allocate(final, 1, "a brain mask", error))))
+        return TS_MEMORY;
+    s->sums = memory_allocate((size_t)g->shape[2], 2 * sizeof *s->sums, "sums of planes", error);
+    return s->sums ? TS_OK : TS_MEMORY;
+}
+
+static void scratch_free(scratch *s)
+{
+    free(s->crop);
+    free(s->crop_mask);
+    free(s->mask);
+    free(s->sums);
+}
+
+static ts_status prepare_image(const prepared_geometry *g, const float *file, float *out,
+                               const scratch *s, pool *p, ts_error *error)
+{
+    image_job job = {
+        .geometry = g,
+        .file = file,
+        .out = is_resampled(g) ? s->crop : out,
+        .mask = s->crop_mask,
+        .shape = g->shape,
+        .sums = s->sums,
+        .counts = s->sums + g->shape[2],
+    };
+    pool_run(p, crop_plane, &job, g->crop_shape[2]);
+    if (is_resampled(g)) {
+        ts_status status = volume_resample_cubic(s->crop, g->crop_shape, out, g->shape, p, error);
+        if (status == TS_OK)
+            status =
+                volume_resample_labels(s->crop_mask, g->crop_shape, s->mask, g->shape, p, error);
+        if (status != TS_OK)
+            return status;
+        job.out = out;
+        job.mask = s->mask;
+    }
+    normalise(&job, p);
+    return TS_OK;
+}
+
+/* ---- labels ----------------------------------------------------------------------------- */
+
+/* The truth oriented, cropped and resampled, in memory of its own. */
+static ts_status prepare_labels(const prepared_geometry *g, const uint8_t *file, pool *p,
+                                uint8_t **out, ts_error *error)
+{
+    const crop_walk w = walk_crop(g);
+    const int64_t *n = g->crop_shape;
+    uint8_t *crop = memory_allocate((size_t)voxels_of(n), 1, "cropped labels", error);
+    *out = crop;
+    if (!crop)
+        return TS_MEMORY;
+    for (int64_t z = 0; z < n[2]; z++)
+        for (int64_t y = 0; y < n[1]; y++) {
+            const uint8_t *from = file + w.start + z * w.step[2] + y * w.step[1];
+            for (int64_t x = 0; x < n[0]; x++)
+                crop[(z * n[1] + y) * n[0] + x] = from[x * w.step[0]];
+        }
+    if (!is_resampled(g))
+        return TS_OK;
+    uint8_t *final = memory_allocate((size_t)voxels_of(g->shape), 1, "resampled labels", error);
+    ts_status status =
+        final ? volume_resample_labels(crop, n, final, g->shape, p, error) : TS_MEMORY;
+    free(crop);
+    *out = final;
+    if (status != TS_OK) {
+        free(final);
+        *out = NULL;
+    }
+    return status;
+}
+
+/* ---- the whole -------------------------------------------------------------------------- */
+
+/* What prepare_case does with findings: the first problem becomes the error, the rest is said. */
+typedef struct {
+    const char *id;
+    ts_error *error;
+    bool failed;
+} preparation;
+
+static void take_finding(void *context, finding kind, ts_status status, const char *sentence)
+{
+    preparation *at = context;
+    if (kind == FINDING_PROBLEM && !at->failed) {
+        at->failed = true;
+        error_set(at->error, status, "%s", sentence);
+    } else if (kind == FINDING_WARNING) {
+        warn("case %s: %s", at->id, sentence);
+    } else if (kind == FINDING_NOTE) {
+        note("case %s: %s", at->id, sentence);
+    }
+}
+
+static ts_status prepare_loaded(const case_data *d, const char *id, pool *p, uint8_t *labels,
+                                prepared *out, ts_error *error)
+{
+    const prepared_geometry *g = &out->geometry;
+    block_layout layout;
+    scratch s;
+    ts_status status = block_plan(g->shape, labels, &layout, error);
+    if (status != TS_OK)
+        return status;
+    out->heap = memory_allocate(layout.bytes, 1, "a prepared case", error);
+    out->id = strdup(id);
+    if (!out->heap || !out->id)
+        return out->heap ? error_set(error, TS_MEMORY, "out of memory preparing case %s", id)
+                         : TS_MEMORY;
+    block_fill_labels(&layout, out->heap, g->shape, labels);
+    block_bind(&layout, out->heap, out);
+    status = scratch_allocate(g, &s, error);
+    for (int m = 0; status == TS_OK && m < MODALITIES; m++)
+        if (d->image[m])
+            status = prepare_image(g, d->image[m],
+                                   (float *)out->heap + (size_t)m * (size_t)voxels_of(g->shape), &s,
+                                   p, error);
+    scratch_free(&s);
+    return status;
+}
+
+ts_status prepare_case(const dataset_case *c, modality_set use, double spacing_mm, bool with_truth,
+                       pool *p, prepared *out, ts_error *error)
+{
+    case_data d;
+    preparation at = {.id = c->id, .error = error};
+    uint8_t *labels = NULL;
+    *out = (prepared){0};
+    ts_status status = case_load(c, use, with_truth, p, &d, take_finding, &at);
+    if (status == TS_OK) {
+        out->present = d.use;
+        status = plan_geometry(&d, spacing_mm, c->id, &out->geometry, error);
+    }
+    if (status == TS_OK && d.truth)
+        status = prepare_labels(&out->geometry, d.truth, p, &labels, error);
+    if (status == TS_OK)
+        status = prepare_loaded(&d, c->id, p, labels, out, error);
+    free(labels);
+    case_data_free(&d);
+    if (status != TS_OK)
+        prepared_free(out);
+    return status;
+}
+
+void prepared_free(prepared *c)
+{
+    free(c->id);
+    free(c->heap);
+    file_map_close(&c->map);
+    *c = (prepared){0};
+}

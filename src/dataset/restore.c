@@ -1,0 +1,119 @@
+/* From the network's grid back to the file's: resample, argmax, un-crop, un-flip.
+ *
+ * Classes are resampled one at a time and only the best so far is kept, so that besides the result
+ * no more than two floats and one byte a voxel of the crop are held, whatever the number of
+ * classes. */
+#include "dataset/dataset.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    const prepared_geometry *geometry;
+    int class;
+    const float *probability; /* of this class, at crop_shape */
+    float *best;              /* at crop_shape */
+    uint8_t *winner;
+    float *whole; /* of this class, on the file's grid; NULL: not wanted */
+    uint8_t *labels;
+} restore_job;
+
+/* Ties keep the lower class. */
+static void compete_plane(void *context, int64_t z, int thread)
+{
+    (void)thread;
+    const restore_job *job = context;
+    const size_t plane = (size_t)(job->geometry->crop_shape[0] * job->geometry->crop_shape[1]);
+    for (size_t i = (size_t)z * plane; i < ((size_t)z + 1) * plane; i++)
+        if (job->class == 0 || job->probability[i] > job->best[i]) {
+            job->best[i] = job->probability[i];
+            job->winner[i] = (uint8_t)job->class;
+        }
+}
+
+/* The place in the file of voxel (0, y, z) of the crop, and the step to the next x. */
+static int64_t place_row(const prepared_geometry *g, int64_t y, int64_t z, int64_t *step)
+{
+    const int64_t *n = g->header.shape, stride[3] = {1, n[0], n[0] * n[1]}, at[3] = {0, y, z};
+    int64_t place = 0;
+    for (int i = 0; i < 3; i++) {
+        const int axis = g->orientation.axis[i];
+        const int64_t oriented = g->crop_begin[i] + at[i];
+        place += stride[axis] * (g->orientation.flip[i] ? n[axis] - 1 - oriented : oriented);
+    }
+    const int axis = g->orientation.axis[0];
+    *step = g->orientation.flip[0] ? -stride[axis] : stride[axis];
+    return place;
+}
+
+static void place_probability_plane(void *context, int64_t z, int thread)
+{
+    (void)thread;
+    const restore_job *job = context;
+    const int64_t nx = job->geometry->crop_shape[0], ny = job->geometry->crop_shape[1];
+    for (int64_t y = 0; y < ny; y++) {
+        int64_t step;
+        float *to = job->whole + place_row(job->geometry, y, z, &step);
+        const float *from = job->probability + (z * ny + y) * nx;
+        for (int64_t x = 0; x < nx; x++)
+            to[x * step] = from[x];
+    }
+}
+
+static void place_label_plane(void *context, int64_t z, int thread)
+{
+    (void)thread;
+    const restore_job *job = context;
+    const int64_t nx = job->geometry->crop_shape[0], ny = job->geometry->crop_shape[1];
+    for (int64_t y = 0; y < ny; y++) {
+        int64_t step;
+        uint8_t *to = job->labels + place_row(job->geometry, y, z, &step);
+        const uint8_t *from = job->winner + (z * ny + y) * nx;
+        for (int64_t x = 0; x < nx; x++)
+            to[x * step] = from[x];
+    }
+}
+
+ts_status prepared_restore(const prepared_geometry *g, int classes, const float *probabilities,
+                           pool *p, uint8_t *labels, float *probabilities_out, ts_error *error)
+{
+    const size_t crop = (size_t)(g->crop_shape[0] * g->crop_shape[1] * g->crop_shape[2]);
+    const size_t final = (size_t)(g->shape[0] * g->shape[1] * g->shape[2]);
+    const size_t whole = (size_t)(g->header.shape[0] * g->header.shape[1] * g->header.shape[2]);
+    const bool resampled = memcmp(g->shape, g->crop_shape, sizeof g->shape) != 0;
+    ts_status status = TS_OK;
+    restore_job job = {.geometry = g, .labels = labels};
+    float *at_crop = NULL;
+    job.best = memory_allocate(crop, sizeof *job.best, "the best probability", error);
+    job.winner = memory_allocate(crop, 1, "the labels of the crop", error);
+    if (resampled)
+        at_crop = memory_allocate(crop, sizeof *at_crop, "a resampled class", error);
+    if (!job.best || !job.winner || (resampled && !at_crop))
+        status = TS_MEMORY;
+    for (int k = 0; status == TS_OK && k < classes; k++) {
+        job.class = k;
+        job.probability = probabilities + (size_t)k * final;
+        if (resampled) {
+            status =
+                volume_resample_linear(job.probability, g->shape, at_crop, g->crop_shape, p, error);
+            job.probability = at_crop;
+        }
+        if (status != TS_OK)
+            break;
+        pool_run(p, compete_plane, &job, g->crop_shape[2]);
+        if (probabilities_out) {
+            job.whole = probabilities_out + (size_t)k * whole;
+            for (size_t i = 0; i < whole; i++)
+                job.whole[i] = k == 0; /* outside the crop all is background */
+            pool_run(p, place_probability_plane, &job, g->crop_shape[2]);
+        }
+    }
+    if (status == TS_OK) {
+        memset(labels, 0, whole);
+        pool_run(p, place_label_plane, &job, g->crop_shape[2]);
+    }
+    free(at_crop);
+    free(job.best);
+    free(job.winner);
+    return status;
+}

@@ -1,0 +1,231 @@
+/* dataset: every layout and quirk recognised, from folders made here; the folds. */
+#include "dataset/dataset.h"
+
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char root[] = "/tmp/twinseg-dataset-XXXXXX";
+
+static int make_root(void **state)
+{
+    (void)state;
+    return mkdtemp(root) ? 0 : -1;
+}
+
+static void run(const char *format, ...) PRINTF_LIKE(1, 2);
+static void run(const char *format, ...)
+{
+    char command[4096];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(command, sizeof command, format, list);
+    va_end(list);
+    assert_int_equal(system(command), 0);
+}
+
+static int remove_root(void **state)
+{
+    (void)state;
+    run("chmod -R u+w %s; rm -rf %s", root, root);
+    return 0;
+}
+
+/* Makes empty files below root/name: what dataset_open tells, it tells by names. */
+static const char *touch(const char *name, const char *const *files, size_t count)
+{
+    static char path[512];
+    snprintf(path, sizeof path, "%s/%s", root, name);
+    run("rm -rf %s && mkdir -p %s", path, path);
+    for (size_t i = 0; i < count; i++)
+        run("mkdir -p \"$(dirname '%s/%s')\" && echo x > '%s/%s'", path, files[i], path, files[i]);
+    return path;
+}
+
+static void open_ok(const char *path, dataset *d)
+{
+    ts_error e = {0};
+    if (dataset_open(path, LABELS_AUTO, d, &e) != TS_OK)
+        fail_msg("%s", e.text);
+}
+
+static bool noted(const dataset *d, const char *word)
+{
+    for (size_t i = 0; i < d->notes.count; i++)
+        if (strstr(d->notes.items[i], word))
+            return true;
+    return false;
+}
+
+static void assert_complete(const dataset *d, size_t i)
+{
+    assert_int_equal(dataset_case_modalities(&d->cases[i]), ALL_MODALITIES);
+    assert_non_null(d->cases[i].truth);
+}
+
+static void test_years(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *layout, *id, *files[5];
+    } years[] = {
+        {"BraTS 2017",
+         "Brats17_A_1",
+         {"HGG/Brats17_A_1/Brats17_A_1_flair.nii.gz", "HGG/Brats17_A_1/Brats17_A_1_t1.nii.gz",
+          "HGG/Brats17_A_1/Brats17_A_1_t1ce.nii.gz", "HGG/Brats17_A_1/Brats17_A_1_t2.nii.gz",
+          "HGG/Brats17_A_1/Brats17_A_1_seg.nii.gz"}},
+        {"BraTS 2020",
+         "BraTS20_Training_355",
+         {"BraTS20_Training_355/BraTS20_Training_355_t1.nii",
+          "BraTS20_Training_355/BraTS20_Training_355_t1ce.nii",
+          "BraTS20_Training_355/BraTS20_Training_355_t2.nii",
+          "BraTS20_Training_355/BraTS20_Training_355_flair.nii",
+          "BraTS20_Training_355/W39_1998.09.19_Segm.nii"}},
+        {"BraTS 2023",
+         "BraTS-GLI-00000-000",
+         {"BraTS-GLI-00000-000/BraTS-GLI-00000-000-t1n.nii.gz",
+          "BraTS-GLI-00000-000/BraTS-GLI-00000-000-t1c.nii.gz",
+          "BraTS-GLI-00000-000/BraTS-GLI-00000-000_t2.nii.gz",
+          "BraTS-GLI-00000-000/BraTS-GLI-00000-000-t2f.nii.gz",
+          "BraTS-GLI-00000-000/BraTS-GLI-00000-000-seg.nii.gz"}},
+        {"BraTS 2021",
+         "BraTS2021_00001",
+         {"BraTS2021_00001_t1.nii.gz", "BraTS2021_00001_t1ce.nii.gz", "BraTS2021_00001_T2.nii.gz",
+          "brats2021_00001_FLAIR.NII.GZ", "BraTS2021_00001_seg.nii.gz"}},
+    };
+    for (size_t i = 0; i < COUNT_OF(years); i++) {
+        dataset d;
+        open_ok(touch("years", years[i].files, 5), &d);
+        assert_int_equal(d.count, 1);
+        assert_string_equal(d.layout, years[i].layout);
+        assert_string_equal(d.cases[0].id, years[i].id);
+        assert_complete(&d, 0);
+        assert_int_equal(d.cases[0].labels, LABELS_AUTO);
+        assert_non_null(
+            strstr(d.cases[0].image[FLAIR], years[i].id[0] == 'B' && i == 3 ? "FLAIR" : ""));
+        dataset_close(&d);
+    }
+}
+
+static void test_post_treatment(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"BraTS-GLI-00005-100/BraTS-GLI-00005-100-t1c.nii.gz"};
+    dataset d;
+    open_ok(touch("post", files, COUNT_OF(files)), &d);
+    assert_string_equal(d.layout, "BraTS 2024 post-treatment");
+    assert_int_equal(d.cases[0].labels, LABELS_BRATS2024);
+    assert_int_equal(dataset_case_modalities(&d.cases[0]), 1u << T1CE);
+    assert_null(d.cases[0].truth);
+    dataset_close(&d);
+}
+
+static void test_quirks(void **state)
+{
+    (void)state;
+    static const char *const files[] = {
+        "Brats18_A_1/Brats18_A_1_t1.nii.gz",
+        "Brats18_A_1/Brats18_A_1_t1.nii", /* twice */
+        "Brats18_A_1/._Brats18_A_1_t1.nii.gz",
+        "Brats18_A_1/.DS_Store",
+        "Brats18_A_1/Brats18_A_1_flair.nii/00000057_brain_flair.nii", /* a folder called so */
+        "Brats18_A_1/Brats18_A_1_pred.nii.gz",                        /* no known role */
+        "Brats18_A_1/Brats18_A_1_seg.nii.gz",
+        "siteA/001/flair.nii.gz",
+        "siteA/001/T1CE.nii",
+        "siteB/001/flair.nii.gz",
+        "truths/Brats18_B_1_seg.nii.gz",
+        "images/Brats18_B_1_t2.nii.gz",
+        "truths/Brats18_C_1_seg.nii.gz", /* no images */
+        "__MACOSX/Brats18_D_1_t2.nii.gz",
+        "survival_info.csv",
+    };
+    static const char *const ids[] = {"Brats18_A_1", "Brats18_B_1", "siteA_001", "siteB_001"};
+    dataset d;
+    open_ok(touch("quirks", files, COUNT_OF(files)), &d);
+    assert_int_equal(d.count, COUNT_OF(ids));
+    for (size_t i = 0; i < d.count; i++)
+        assert_string_equal(d.cases[i].id, ids[i]);
+    assert_true(string_ends(d.cases[0].image[T1], "_t1.nii.gz"));
+    assert_true(string_ends(d.cases[0].image[FLAIR], "/00000057_brain_flair.nii"));
+    assert_null(d.cases[0].image[T2]);
+    assert_non_null(d.cases[1].truth);
+    assert_int_equal(dataset_case_modalities(&d.cases[2]), 1u << FLAIR | 1u << T1CE);
+    assert_true(noted(&d, "_t1.nii' is left"));
+    assert_true(noted(&d, "called like an image"));
+    assert_true(noted(&d, "_pred.nii.gz"));
+    assert_true(noted(&d, "a truth without images"));
+    assert_true(noted(&d, "hidden or macOS"));
+    assert_int_equal(d.notes.count, 5);
+    dataset_close(&d);
+
+    /* one case folder given as the data set, by a path that has no name of its own */
+    char path[600];
+    snprintf(path, sizeof path, "%s/quirks/siteA/001/.", root);
+    open_ok(path, &d);
+    assert_int_equal(d.count, 1);
+    assert_string_equal(d.cases[0].id, "001");
+    dataset_close(&d);
+}
+
+static void test_no_case(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"a/brain.nii.gz", "readme.txt"};
+    dataset d;
+    ts_error e;
+    assert_int_equal(dataset_open(touch("none", files, 2), LABELS_AUTO, &d, &e), TS_BAD_INPUT);
+    assert_non_null(strstr(e.text, "X_flair.nii.gz"));
+    assert_non_null(strstr(e.text, "'brain.nii.gz'"));
+    assert_int_equal(dataset_open("/nowhere/at/all", LABELS_AUTO, &d, &e), TS_IO);
+    assert_non_null(strstr(e.text, "/nowhere/at/all"));
+}
+
+/* Folds partition the cases, are of even size, follow the seed, and never part a patient. */
+static void test_split(void **state)
+{
+    (void)state;
+    enum { PATIENTS = 11, FOLDS = 5 };
+    static const char *files[2 * PATIENTS];
+    for (int i = 0; i < PATIENTS; i++)
+        for (int v = 0; v < 2; v++)
+            files[2 * i + v] = string_format("BraTS-GLI-%05d-%03d-t1c.nii.gz", i, v);
+    dataset d;
+    open_ok(touch("split", files, COUNT_OF(files)), &d);
+    assert_int_equal(d.count, 2 * PATIENTS);
+    bool held[FOLDS][2 * PATIENTS], again[2 * PATIENTS];
+    for (int f = 0; f < FOLDS; f++) {
+        dataset_split(&d, 7, f, FOLDS, held[f]);
+        int patients = 0;
+        for (int i = 0; i < PATIENTS; i++) {
+            assert_int_equal(held[f][2 * i], held[f][2 * i + 1]);
+            patients += held[f][2 * i];
+        }
+        assert_in_range(patients, PATIENTS / FOLDS, PATIENTS / FOLDS + 1);
+    }
+    for (int i = 0; i < 2 * PATIENTS; i++)
+        assert_int_equal(held[0][i] + held[1][i] + held[2][i] + held[3][i] + held[4][i], 1);
+    dataset_split(&d, 7, 3, FOLDS, again);
+    assert_memory_equal(again, held[3], sizeof again);
+    dataset_split(&d, 8, 3, FOLDS, again);
+    assert_memory_not_equal(again, held[3], sizeof again);
+    dataset_split(&d, 7, 0, 1, again);
+    for (int i = 0; i < 2 * PATIENTS; i++) {
+        assert_false(again[i]);
+        free((char *)(uintptr_t)files[i]);
+    }
+    dataset_close(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_years),  cmocka_unit_test(test_post_treatment),
+        cmocka_unit_test(test_quirks), cmocka_unit_test(test_no_case),
+        cmocka_unit_test(test_split),
+    };
+    return cmocka_run_group_tests(tests, make_root, remove_root);
+}
