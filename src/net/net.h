@@ -25,6 +25,12 @@ typedef struct {
     bool norm_or_bias;
 } net_parameter;
 
+/* The table of parameters that a configuration has, without making a net (layout.c): the order of
+ * the flat arrays and of a model file. Every convolution, the transposed ones and the heads too, has
+ * a bias. Free *parameters with free(); *weights (may be NULL) receives the floats in all. */
+ts_status net_layout(const net_config *config, net_parameter **parameters, size_t *count,
+                     int64_t *weights, ts_error *error);
+
 typedef enum { NET_PREDICT, NET_TRAIN } net_mode;
 typedef struct net net;
 
