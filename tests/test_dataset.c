@@ -220,12 +220,137 @@ static void test_split(void **state)
     dataset_close(&d);
 }
 
+/* ---- MSD and nnU-Net -------------------------------------------------------------------- */
+
+static void put(const char *folder, const char *name, const char *content)
+{
+    char path[700];
+    ts_error e;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_int_equal(file_put(path, content, strlen(content), &e), TS_OK);
+}
+
+static void test_msd(void **state)
+{
+    (void)state;
+    static const char *const files[] = {
+        "Task01/imagesTr/BRATS_001.nii.gz", "Task01/imagesTr/._BRATS_001.nii.gz",
+        "Task01/imagesTr/BRATS_002.nii.gz", "Task01/labelsTr/BRATS_001.nii.gz",
+        "Task01/imagesTs/BRATS_485.nii.gz",
+    };
+    dataset d;
+    char path[600];
+    snprintf(path, sizeof path, "%s", touch("msd", files, COUNT_OF(files)));
+    open_ok(path, &d); /* the folder above, and no dataset.json: MSD's own order */
+    assert_string_equal(d.layout, "MSD Task01");
+    assert_int_equal(d.count, 2);
+    assert_string_equal(d.cases[0].id, "BRATS_001");
+    assert_int_equal(d.cases[0].channel[T2], 3);
+    assert_int_equal(d.cases[0].labels, LABELS_MSD);
+    assert_true(noted(&d, "no dataset.json"));
+    assert_true(noted(&d, "imagesTs"));
+    dataset_close(&d);
+
+    put(path, "Task01/dataset.json",
+        "{\"modality\": {\"0\": \"T1w\", \"1\": \"t1gd\", \"2\": \"FLAIR\", \"3\": \"T2w\"},"
+        " \"labels\": {\"0\": \"background\", \"1\": \"edema\", \"2\": \"non-enhancing tumor\","
+        " \"3\": \"enhancing tumour\"}}");
+    open_ok(path, &d);
+    static const int channels[MODALITIES] = {[T1] = 0, [T1CE] = 1, [FLAIR] = 2, [T2] = 3};
+    assert_memory_equal(d.cases[0].channel, channels, sizeof channels);
+    assert_complete(&d, 0);
+    assert_null(d.cases[1].truth);
+    assert_int_equal(d.cases[0].labels, LABELS_MSD);
+    dataset_close(&d);
+
+    strcat(path, "/Task01/imagesTs");
+    open_ok(path, &d);
+    assert_int_equal(d.count, 1);
+    assert_string_equal(d.cases[0].id, "BRATS_485");
+    assert_int_equal(dataset_case_modalities(&d.cases[0]), ALL_MODALITIES);
+    dataset_close(&d);
+}
+
+static void test_nnunet(void **state)
+{
+    (void)state;
+    static const char *const files[] = {
+        "imagesTr/X_1_0000.nii.gz", "imagesTr/X_1_0001.nii.gz", "imagesTr/X_1_0001.nii",
+        "imagesTr/X_0000.nii.gz",   "imagesTr/stray.nii.gz",    "labelsTr/X_1.nii.gz",
+        "labelsTr/Y.nii.gz",
+    };
+    dataset d;
+    ts_error e;
+    const char *path = touch("raw", files, COUNT_OF(files));
+    assert_int_equal(dataset_open(path, LABELS_AUTO, &d, &e), TS_BAD_INPUT);
+    assert_non_null(strstr(e.text, "no dataset.json"));
+    put(path, "dataset.json",
+        "{\"channel_names\": {\"0\": \"Flair\", \"1\": \"T1-Gd\"}, \"labels\": {\"background\": 0,"
+        " \"whole tumor\": [1, 2, 3], \"tumor core\": [2, 3], \"enhancing tumor\": [3]}}");
+    open_ok(path, &d);
+    assert_string_equal(d.layout, "nnU-Net raw");
+    assert_int_equal(d.count, 2);
+    assert_string_equal(d.cases[0].id, "X");
+    assert_string_equal(d.cases[1].id, "X_1");
+    assert_int_equal(dataset_case_modalities(&d.cases[1]), 1u << FLAIR | 1u << T1CE);
+    assert_true(string_ends(d.cases[1].image[T1CE], "_0001.nii.gz"));
+    assert_int_equal(d.cases[1].channel[T1CE], 0);
+    assert_non_null(d.cases[1].truth);
+    assert_int_equal(d.cases[1].labels, LABELS_MSD);
+    assert_true(noted(&d, "stray.nii.gz"));
+    assert_true(noted(&d, "X_1_0001.nii' is left"));
+    assert_true(noted(&d, "Y.nii.gz' is left"));
+    dataset_close(&d);
+}
+
+static void test_dataset_json(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"imagesTr/X_0000.nii.gz", "labelsTr/X.nii.gz"};
+    static const struct {
+        const char *json, *word; /* NULL: good, with `labels` */
+        label_map labels;
+    } contents[] = {
+        {"{\"channel_names\": {\"0\": \"T1\"", "not JSON", 0},
+        {"[]", "names no channels", 0},
+        {"{\"modality\": {\"0\": \"CT\"}}", "no channel t1", 0},
+        {"{\"modality\": {\"0\": \"T1c\", \"1\": \"T1ce\"}}", "both mean t1ce", 0},
+        {"{\"modality\": {\"x\": \"T1\"}}", "number from 0", 0},
+        {"{\"modality\": {\"99999999999\": \"T1\"}}", "number from 0", 0},
+        {"{\"modality\": [\"T1\"], \"labels\": {\"1\": \"liver\"}}", "1 liver", 0},
+        {"{\"modality\": [\"T1\"], \"labels\": {\"edema\": 7}}", "7 edema", 0},
+        {"{\"modality\": [\"T1\"]}", NULL, LABELS_AUTO},
+        {"{\"modality\": [\"T1\"], \"labels\": {\"NCR\": 1, \"ED\": 2, \"ET\": 4}}", NULL,
+         LABELS_BRATS2021},
+        {"{\"modality\": [\"T1\"], \"labels\": {\"NETC\": 1, \"SNFH\": 2, \"ET\": \"3\"}}", NULL,
+         LABELS_BRATS2023},
+        {"{\"modality\": [\"T1\"], \"labels\": {\"1\": \"NETC\", \"2\": \"SNFH\", \"3\": \"ET\","
+         " \"4\": \"resection cavity\"}}",
+         NULL, LABELS_BRATS2024},
+    };
+    const char *path = touch("json", files, COUNT_OF(files));
+    for (size_t i = 0; i < COUNT_OF(contents); i++) {
+        dataset d;
+        ts_error e = {0};
+        put(path, "dataset.json", contents[i].json);
+        const ts_status status = dataset_open(path, LABELS_AUTO, &d, &e);
+        if (contents[i].word && (status != TS_BAD_INPUT || !strstr(e.text, contents[i].word)))
+            fail_msg("%s: '%s' lacks '%s'", contents[i].json, e.text, contents[i].word);
+        if (contents[i].word)
+            continue;
+        assert_int_equal(status, TS_OK);
+        assert_int_equal(d.cases[0].labels, contents[i].labels);
+        dataset_close(&d);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_years),  cmocka_unit_test(test_post_treatment),
         cmocka_unit_test(test_quirks), cmocka_unit_test(test_no_case),
-        cmocka_unit_test(test_split),
+        cmocka_unit_test(test_split),  cmocka_unit_test(test_msd),
+        cmocka_unit_test(test_nnunet), cmocka_unit_test(test_dataset_json),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }

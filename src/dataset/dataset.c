@@ -74,9 +74,15 @@ ts_status dataset_open(const char *path, label_map labels, dataset *out, ts_erro
                                            : "the folder '%s' does not exist",
                          path);
     out->path = strdup(path);
+    char *root = NULL, *images = NULL;
     ts_status status = out->path ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
     if (status == TS_OK)
-        status = folder_open(path, labels, out, error);
+        status = raw_find(path, &root, &images, error);
+    if (status == TS_OK)
+        status = root ? raw_open(root, images, labels, out, error)
+                      : folder_open(path, labels, out, error);
+    free(root);
+    free(images);
     if (status != TS_OK) {
         dataset_close(out);
         return status;

@@ -1,0 +1,298 @@
+/* Every problem of a data set by reading every file: cases in parallel, findings printed in the
+ * order of the cases, a summary at the end. */
+#include "dataset/layout.h"
+#include "dataset/load.h"
+
+#include <libdeflate.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What one case leaves behind once its voxels are gone. */
+typedef struct {
+    const dataset *data;
+    size_t index;
+    text lines;
+    size_t problems, warnings, notes;
+    bool read; /* its grid is known */
+    int64_t shape[3];
+    double zooms[3];
+    uint32_t print[MODALITIES]; /* checksum of an image's voxels; 0: not read */
+    bool truth, has3, has4, tumour;
+} case_report;
+
+static void add_line(case_report *r, finding kind, const char *sentence)
+{
+    static const char *const kinds[] = {"problem", "warning", "note"};
+    size_t *const counts[] = {&r->problems, &r->warnings, &r->notes};
+    ++*counts[kind];
+    text_append(&r->lines, "%s: case %s: %s\n", kinds[kind], r->data->cases[r->index].id, sentence);
+}
+
+static void take_finding(void *context, finding kind, ts_status status, const char *sentence)
+{
+    (void)status;
+    add_line(context, kind, sentence);
+}
+
+/* One image under two names is how four modalities are made of three. */
+static void find_twins_within(case_report *r, const case_data *d)
+{
+    for (int a = 0; a < MODALITIES; a++)
+        for (int b = a + 1; b < MODALITIES; b++)
+            if (d->image[a] && d->image[b] && r->print[a] == r->print[b] &&
+                d->facts[a].nonzero == d->facts[b].nonzero && d->facts[a].nonzero) {
+                char line[512];
+                snprintf(line, sizeof line,
+                         "its %s and %s are the same image, voxel by voxel: one of "
+                         "them is mislabelled",
+                         modality_names[a], modality_names[b]);
+                add_line(r, FINDING_WARNING, line);
+            }
+}
+
+static void keep_facts(case_report *r, const case_data *d)
+{
+    const size_t voxels = (size_t)(d->header.shape[0] * d->header.shape[1] * d->header.shape[2]);
+    for (int i = 0; i < 3; i++) {
+        r->shape[i] = d->header.shape[i];
+        r->zooms[i] = d->header.zooms[i];
+    }
+    for (int m = 0; m < MODALITIES; m++)
+        if (d->image[m]) {
+            r->read = true;
+            r->print[m] = libdeflate_crc32(0, d->image[m], voxels * sizeof(float));
+        }
+    find_twins_within(r, d);
+    r->truth = d->truth != NULL;
+    r->has3 = d->values[3];
+    r->has4 = d->values[4];
+    for (int v = 1; v < 256; v++)
+        r->tumour |= d->values[v];
+    if (r->truth && !r->tumour)
+        add_line(r, FINDING_WARNING, "its truth is background everywhere");
+}
+
+static void check_case(void *context, int64_t index, int thread)
+{
+    (void)thread;
+    case_report *r = (case_report *)context + index;
+    const dataset_case *c = &r->data->cases[r->index];
+    case_data d;
+    case_load(c, ALL_MODALITIES, true, NULL, &d, take_finding, r);
+    keep_facts(r, &d);
+    case_data_free(&d);
+}
+
+/* What the data set has somewhere and a case lacks. */
+static void check_completeness(const dataset *d, case_report *reports)
+{
+    modality_set anywhere = 0;
+    bool truths = false;
+    char names[24];
+    for (size_t i = 0; i < d->count; i++) {
+        anywhere |= dataset_case_modalities(&d->cases[i]);
+        truths |= d->cases[i].truth != NULL;
+    }
+    for (size_t i = 0; i < d->count; i++) {
+        char line[256];
+        const modality_set lacking = anywhere & ~dataset_case_modalities(&d->cases[i]);
+        snprintf(line, sizeof line, "lacks %s: it serves only networks that do without",
+                 modality_print(lacking, names));
+        if (lacking)
+            add_line(&reports[i], FINDING_WARNING, line);
+        if (truths && !d->cases[i].truth)
+            add_line(&reports[i], FINDING_WARNING, "has no truth: it is not trained on");
+    }
+}
+
+/* ---- one patient twice -------------------------------------------------------------------- */
+
+typedef struct {
+    uint32_t print;
+    size_t index;
+    int modality;
+} fingerprint;
+
+static int compare_prints(const void *a, const void *b)
+{
+    const fingerprint *f = a, *g = b;
+    if (f->print != g->print)
+        return f->print < g->print ? -1 : 1;
+    return f->index < g->index ? -1 : f->index > g->index;
+}
+
+/* Public copies hold the same patient under several years' names; in training and in the held-out
+ * cases at once, it flatters the score. */
+static ts_status find_twins(const dataset *d, const case_report *reports, FILE *out,
+                            size_t *warnings, ts_error *error)
+{
+    fingerprint *prints =
+        memory_allocate(d->count, MODALITIES * sizeof *prints, "checksums", error);
+    size_t count = 0;
+    if (!prints)
+        return TS_MEMORY;
+    for (size_t i = 0; i < d->count; i++)
+        for (int m = 0; m < MODALITIES; m++)
+            if (reports[i].print[m])
+                prints[count++] = (fingerprint){reports[i].print[m], i, m};
+    qsort(prints, count, sizeof *prints, compare_prints);
+    for (size_t k = 1; k < count; k++) {
+        const fingerprint *a = &prints[k - 1], *b = &prints[k];
+        const bool same =
+            a->print == b->print && a->index != b->index &&
+            !memcmp(reports[a->index].shape, reports[b->index].shape, sizeof reports->shape);
+        if (!same)
+            continue;
+        ++*warnings;
+        fprintf(out,
+                "warning: case %s: its %s is that of case %s, voxel by voxel: one patient twice "
+                "spoils held-out scores; remove one\n",
+                d->cases[b->index].id, modality_names[b->modality], d->cases[a->index].id);
+    }
+    free(prints);
+    return TS_OK;
+}
+
+/* ---- summary ------------------------------------------------------------------------------ */
+
+static void print_counts(const dataset *d, FILE *out)
+{
+    size_t truths = 0, complete = 0, having[MODALITIES] = {0};
+    for (size_t i = 0; i < d->count; i++) {
+        const modality_set set = dataset_case_modalities(&d->cases[i]);
+        truths += d->cases[i].truth != NULL;
+        complete += set == ALL_MODALITIES;
+        for (int m = 0; m < MODALITIES; m++)
+            having[m] += set >> m & 1;
+    }
+    fprintf(out, "layout      %s\n", d->layout);
+    fprintf(out, "cases       %zu: %zu with truth, %zu with all four modalities\n", d->count,
+            truths, complete);
+    fprintf(out, "modalities  t1 %zu, t1ce %zu, t2 %zu, flair %zu\n", having[T1], having[T1CE],
+            having[T2], having[FLAIR]);
+}
+
+static void print_labels(const dataset *d, const case_report *reports, FILE *out)
+{
+    static const char *const styles[] = {
+        "1 NCR, 2 ED, 4 ET", "1 NCR, 2 ED, 3 ET",   "1 NCR, 2 ED, 3 ET, 4 cavity",
+        "1 ED, 2 NCR, 3 ET", "no enhancing tumour", "no tumour",
+    };
+    size_t counts[COUNT_OF(styles)] = {0};
+    for (size_t i = 0; i < d->count; i++) {
+        const case_report *r = &reports[i];
+        const label_map map = d->cases[i].labels;
+        if (r->truth)
+            counts[!r->tumour                ? 5
+                   : map == LABELS_MSD       ? 3
+                   : map == LABELS_BRATS2024 ? 2
+                   : r->has4                 ? 0
+                   : r->has3                 ? 1
+                                             : 4]++;
+    }
+    const char *between = "labels      ";
+    for (size_t i = 0; i < COUNT_OF(styles); i++)
+        if (counts[i]) {
+            fprintf(out, "%s%s: %zu", between, styles[i], counts[i]);
+            between = "; ";
+        }
+    if (between[0] == ';')
+        fputc('\n', out);
+}
+
+static bool same_grid(const case_report *a, const case_report *b)
+{
+    for (int i = 0; i < 3; i++)
+        if (a->shape[i] != b->shape[i] || a->zooms[i] - b->zooms[i] > 1e-3 ||
+            b->zooms[i] - a->zooms[i] > 1e-3)
+            return false;
+    return true;
+}
+
+/* Every different grid with its number of cases; of many, the first ones met. */
+static void print_grids(const dataset *d, const case_report *reports, FILE *out)
+{
+    enum { SHOWN = 8 };
+    const case_report *grids[SHOWN];
+    size_t counts[SHOWN] = {0}, shown = 0, others = 0;
+    for (size_t i = 0; i < d->count; i++) {
+        size_t k = 0;
+        if (!reports[i].read)
+            continue;
+        while (k < shown && !same_grid(grids[k], &reports[i]))
+            k++;
+        if (k == SHOWN) {
+            others++;
+            continue;
+        }
+        if (k == shown)
+            grids[shown++] = &reports[i];
+        counts[k]++;
+    }
+    for (size_t k = 0; k < shown; k++)
+        fprintf(out, "%s%lldx%lldx%lld at %.4gx%.4gx%.4g mm: %zu\n",
+                k ? "            " : "grids       ", (long long)grids[k]->shape[0],
+                (long long)grids[k]->shape[1], (long long)grids[k]->shape[2], grids[k]->zooms[0],
+                grids[k]->zooms[1], grids[k]->zooms[2], counts[k]);
+    if (others)
+        fprintf(out, "            others: %zu\n", others);
+}
+
+/* ---- the whole ---------------------------------------------------------------------------- */
+
+/* Reads all cases, some at a time, and prints each one's findings as its turn comes. */
+static ts_status check_cases(const dataset *d, pool *p, case_report *reports, FILE *out,
+                             ts_error *error)
+{
+    const size_t step = 2 * (size_t)pool_threads(p);
+    for (size_t first = 0; first < d->count; first += step) {
+        const size_t count = d->count - first < step ? d->count - first : step;
+        if (interrupt_requested()) {
+            progress_end();
+            return error_set(error, TS_STOPPED, "stopped after %zu of %zu cases", first, d->count);
+        }
+        progress_show("checking case %zu of %zu", first + 1, d->count);
+        pool_run(p, check_case, reports + first, (int64_t)count);
+        for (size_t i = first; i < first + count; i++) {
+            if (reports[i].lines.failed)
+                return error_set(error, TS_MEMORY, "out of memory while checking '%s'", d->path);
+            if (reports[i].lines.length)
+                fputs(reports[i].lines.data, out);
+            text_free(&reports[i].lines);
+        }
+    }
+    progress_end();
+    return TS_OK;
+}
+
+ts_status dataset_check(const dataset *d, pool *p, FILE *report, size_t *problems, ts_error *error)
+{
+    size_t warnings = 0, notes = d->notes.count;
+    *problems = 0;
+    case_report *reports = memory_allocate(d->count, sizeof *reports, "the cases' findings", error);
+    if (!reports)
+        return TS_MEMORY;
+    for (size_t i = 0; i < d->notes.count; i++)
+        fprintf(report, "note: %s\n", d->notes.items[i]);
+    for (size_t i = 0; i < d->count; i++)
+        reports[i] = (case_report){.data = d, .index = i};
+    check_completeness(d, reports);
+    ts_status status = check_cases(d, p, reports, report, error);
+    if (status == TS_OK)
+        status = find_twins(d, reports, report, &warnings, error);
+    for (size_t i = 0; i < d->count; i++) {
+        *problems += reports[i].problems;
+        warnings += reports[i].warnings;
+        notes += reports[i].notes;
+        text_free(&reports[i].lines);
+    }
+    if (status == TS_OK) {
+        print_counts(d, report);
+        print_labels(d, reports, report);
+        print_grids(d, reports, report);
+        fprintf(report, "findings    %zu problems, %zu warnings, %zu notes\n", *problems, warnings,
+                notes);
+    }
+    free(reports);
+    return status;
+}

@@ -1,0 +1,316 @@
+/* imagesTr and labelsTr: the Medical Segmentation Decathlon's Task01 (one 4-D file a case) and
+ * nnU-Net's raw data (X_0000.nii.gz, X_0001.nii.gz, ...). Which channel is which modality, and
+ * what the labels mean, stands in dataset.json. */
+#include "dataset/layout.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const char *const image_folders[] = {"imagesTr", "imagesTs", "imagesVal"};
+
+/* Bytes of a dataset.json: MSD's lists every file, 60 kB; nnU-Net's largest are some MB. */
+enum { JSON_LIMIT = 64 << 20 };
+
+static ts_status out_of_memory(const char *path, ts_error *error)
+{
+    return error_set(error, TS_MEMORY, "out of memory while listing '%s'", path);
+}
+
+static char *parent_of(const char *path)
+{
+    const char *name = string_file_name(path);
+    return strndup(path, name > path + 1 ? (size_t)(name - path - 1) : 1);
+}
+
+/* The first folder of images within `root`, in memory of its own; NULL where there is none. */
+static char *images_within(const char *root)
+{
+    for (size_t i = 0; i < COUNT_OF(image_folders); i++) {
+        char *images = path_join(root, image_folders[i]);
+        if (images && directory_exists(images))
+            return images;
+        free(images);
+    }
+    return NULL;
+}
+
+/* One folder below `path` that has imagesTr (a Task01_BrainTumour that was unpacked into its own
+ * folder); several are an error. */
+static ts_status find_below(const char *path, char **root, char **images, ts_error *error)
+{
+    string_list names;
+    ts_status status = directory_list(path, &names, error);
+    for (size_t i = 0; status == TS_OK && i < names.count; i++) {
+        char *below = name_is_stray(names.items[i]) ? NULL : path_join(path, names.items[i]);
+        char *found = below && directory_exists(below) ? images_within(below) : NULL;
+        if (found && *images) {
+            status = error_set(error, TS_BAD_INPUT,
+                               "'%s' holds several data sets, '%s' and '%s' among them: give one",
+                               path, string_file_name(*root), names.items[i]);
+        } else if (found) {
+            *root = below;
+            *images = found;
+            continue;
+        }
+        free(found);
+        free(below);
+    }
+    string_list_free(&names);
+    return status;
+}
+
+ts_status raw_find(const char *path, char **root, char **images, ts_error *error)
+{
+    *root = *images = NULL;
+    char *real = realpath(path, NULL);
+    if (!real)
+        return out_of_memory(path, error);
+    ts_status status = TS_OK;
+    for (size_t i = 0; i < COUNT_OF(image_folders) && !*root; i++)
+        if (!strcmp(string_file_name(real), image_folders[i])) {
+            *root = parent_of(real);
+            *images = strdup(real);
+        }
+    if (!*root && (*images = images_within(real)))
+        *root = strdup(real);
+    if (!*images)
+        status = find_below(real, root, images, error);
+    free(real);
+    if (status == TS_OK && !*root != !*images)
+        status = out_of_memory(path, error);
+    if (status != TS_OK || !*root) {
+        free(*root);
+        free(*images);
+        *root = *images = NULL;
+    }
+    return status;
+}
+
+/* "X_0002": channel 2; -1 for another name. */
+static int channel_of(const char *name, size_t stem)
+{
+    if (stem < 6 || name[stem - 5] != '_')
+        return -1;
+    int channel = 0;
+    for (size_t i = stem - 4; i < stem; i++) {
+        if (!isdigit((unsigned char)name[i]))
+            return -1;
+        channel = 10 * channel + name[i] - '0';
+    }
+    return channel;
+}
+
+/* dataset.json, or MSD's order where a Task01 without one is recognised by its file names. */
+static ts_status read_description(const char *root, const char *example, bool numbered,
+                                  description *out, dataset *d, ts_error *error)
+{
+    static const char task01[] =
+        "{\"modality\": [\"FLAIR\", \"T1\", \"T1ce\", \"T2\"], \"labels\": "
+        "{\"1\": \"edema\", \"2\": \"necrosis\", \"3\": \"enhancing\"}}";
+    uint8_t *bytes = NULL;
+    size_t count = 0;
+    char *file = path_join(root, "dataset.json");
+    ts_status status = file ? TS_OK : out_of_memory(root, error);
+    if (file && file_exists(file)) {
+        status = file_get(file, JSON_LIMIT, &bytes, &count, error);
+        if (status == TS_OK)
+            status = description_parse((const char *)bytes, count, file, out, error);
+    } else if (file && !numbered && !strncmp(example, "BRATS_", 6)) {
+        status = description_parse(task01, sizeof task01 - 1, file, out, error);
+        if (status == TS_OK)
+            status = dataset_note(d, error,
+                                  "'%s' has no dataset.json: the channels are taken to be "
+                                  "FLAIR, T1, T1CE, T2, as in MSD Task01",
+                                  root);
+    } else if (file) {
+        status =
+            error_set(error, TS_BAD_INPUT,
+                      "'%s' has no dataset.json: without it nothing says which channel of '%s' "
+                      "is which modality",
+                      root, example);
+    }
+    free(bytes);
+    free(file);
+    return status;
+}
+
+/* Gives a modality of c its file. Of two (.nii beside .nii.gz) the compressed one is kept: it
+ * carries a checksum. */
+static ts_status set_image(dataset *d, dataset_case *c, int m, int channel, const char *path,
+                           ts_error *error)
+{
+    const char *left = path;
+    if (c->image[m]) {
+        const bool better = string_ends_nocase(path, ".gz");
+        left = better ? c->image[m] : path;
+        const ts_status status =
+            dataset_note(d, error, "case %s: '%s' is left, '%s' is taken for the same", c->id, left,
+                         better ? path : c->image[m]);
+        if (status != TS_OK || !better)
+            return status;
+        free(c->image[m]);
+    }
+    c->image[m] = strdup(path);
+    c->channel[m] = channel;
+    return c->image[m] ? TS_OK : out_of_memory(path, error);
+}
+
+/* The file that stands for a name in a folder: itself, or what a folder of that name holds. */
+static char *resolve(const char *folder, const char *name)
+{
+    char *path = path_join(folder, name);
+    char *inner = path ? path_within(path) : NULL;
+    if (!inner)
+        return path;
+    free(path);
+    return inner;
+}
+
+static ts_status add_image(dataset *d, const description *about, const char *folder,
+                           const char *name, bool numbered, ts_error *error)
+{
+    size_t stem;
+    if (name_is_stray(name) || !name_is_image(name, &stem))
+        return TS_OK;
+    const int channel = channel_of(name, stem);
+    if (numbered != (channel >= 0))
+        return dataset_note(d, error, "'%s' in '%s' is ignored: the others are %s", name, folder,
+                            numbered ? "numbered by channel (X_0000)" : "not numbered by channel");
+    if (channel >= about->channels)
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s/%s' is channel %d, but dataset.json names only %d channels", folder,
+                         name, channel, about->channels);
+    const size_t id_length = numbered ? stem - 5 : stem;
+    dataset_case *c = d->count ? &d->cases[d->count - 1] : NULL;
+    if (!c || strlen(c->id) != id_length || strncasecmp(c->id, name, id_length)) {
+        char *id = strndup(name, id_length);
+        c = id ? dataset_add(d, id, error) : NULL;
+        free(id);
+        if (!c)
+            return error_set(error, TS_MEMORY, "out of memory while listing '%s'", folder);
+    }
+    char *path = resolve(folder, name);
+    if (!path)
+        return out_of_memory(folder, error);
+    ts_status status = TS_OK;
+    for (int k = numbered ? channel : 0; status == TS_OK && k < about->channels; k++) {
+        if (about->role[k] != ROLE_NONE)
+            status = set_image(d, c, about->role[k], numbered ? 0 : k, path, error);
+        if (numbered)
+            break;
+    }
+    free(path);
+    return status;
+}
+
+/* Truths by name: labelsTr/X.nii.gz belongs to case X. */
+static ts_status add_truths(dataset *d, const char *root, const char *images, ts_error *error)
+{
+    string_list names;
+    char *folder = string_format("%s/labels%s", root, string_file_name(images) + strlen("images"));
+    if (!folder)
+        return out_of_memory(root, error);
+    ts_status status = TS_OK;
+    if (directory_exists(folder)) {
+        status = directory_list(folder, &names, error);
+        for (size_t i = 0; status == TS_OK && i < names.count; i++) {
+            size_t stem;
+            if (name_is_stray(names.items[i]) || !name_is_image(names.items[i], &stem))
+                continue;
+            size_t k = 0;
+            while (k < d->count && (strlen(d->cases[k].id) != stem ||
+                                    strncasecmp(d->cases[k].id, names.items[i], stem)))
+                k++;
+            if (k == d->count) {
+                status = dataset_note(d, error, "'%s/%s' is left: a truth without images", folder,
+                                      names.items[i]);
+                continue;
+            }
+            free(d->cases[k].truth); /* .nii.gz sorts behind .nii and is the one kept */
+            d->cases[k].truth = resolve(folder, names.items[i]);
+            if (!d->cases[k].truth)
+                status = out_of_memory(folder, error);
+        }
+        if (status == TS_OK)
+            string_list_free(&names);
+    }
+    free(folder);
+    return status;
+}
+
+/* Whether the images are numbered by channel, by the first that is not a stray; its name. */
+static const char *first_image(const string_list *names, bool *numbered)
+{
+    size_t stem;
+    for (size_t i = 0; i < names->count; i++)
+        if (!name_is_stray(names->items[i]) && name_is_image(names->items[i], &stem)) {
+            *numbered = channel_of(names->items[i], stem) >= 0;
+            return names->items[i];
+        }
+    return NULL;
+}
+
+static ts_status check_description(const char *root, const description *about, label_map labels,
+                                   dataset *d, ts_error *error)
+{
+    ts_status status = TS_OK;
+    bool any = false, truth = false;
+    for (int k = 0; status == TS_OK && k < about->channels; k++) {
+        any |= about->role[k] != ROLE_NONE;
+        if (about->role[k] == ROLE_NONE)
+            status = dataset_note(d, error,
+                                  "channel %d ('%s') of '%s/dataset.json' is none of t1, "
+                                  "t1ce, t2, flair and is not read",
+                                  k, about->name[k], root);
+    }
+    for (size_t i = 0; i < d->count; i++)
+        truth |= d->cases[i].truth != NULL;
+    if (status == TS_OK && !any)
+        status = error_set(error, TS_BAD_INPUT,
+                           "'%s/dataset.json' names no channel t1, t1ce, t2 or flair (the first is "
+                           "'%s'): name them there",
+                           root, about->name[0]);
+    if (status == TS_OK && truth && labels == LABELS_AUTO && about->labels_unknown)
+        status = error_set(error, TS_BAD_INPUT,
+                           "'%s/dataset.json' names the labels '%s', which are not an order of "
+                           "necrosis, edema and enhancing tumour known here: say which values they "
+                           "are with labels=brats2021, brats2023, brats2024 or msd",
+                           root, about->label_names);
+    return status;
+}
+
+ts_status raw_open(const char *root, const char *images, label_map labels, dataset *d,
+                   ts_error *error)
+{
+    string_list names;
+    description about;
+    bool numbered = false;
+    ts_status status = directory_list(images, &names, error);
+    if (status != TS_OK)
+        return status;
+    const char *example = first_image(&names, &numbered);
+    if (!example)
+        status = error_set(error, TS_BAD_INPUT, "'%s' holds no image (.nii, .nii.gz)", images);
+    else
+        status = read_description(root, example, numbered, &about, d, error);
+    for (size_t i = 0; status == TS_OK && i < names.count; i++)
+        status = add_image(d, &about, images, names.items[i], numbered, error);
+    if (status == TS_OK)
+        status = add_truths(d, root, images, error);
+    if (status == TS_OK)
+        status = check_description(root, &about, labels, d, error);
+    for (size_t i = 0; status == TS_OK && i < d->count; i++)
+        d->cases[i].labels = labels == LABELS_AUTO ? about.labels : labels;
+    d->layout = numbered ? "nnU-Net raw" : "MSD Task01";
+    char *test = path_join(root, "imagesTs");
+    if (status == TS_OK && test && strcmp(test, images) && directory_exists(test))
+        status = dataset_note(d, error,
+                              "the test images in '%s' are not read: give that folder to "
+                              "predict them",
+                              test);
+    free(test);
+    string_list_free(&names);
+    return status;
+}
