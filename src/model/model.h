@@ -1,13 +1,16 @@
 /* model: one safetensors file that carries weights and all that predict needs: plan, modalities
- * by name, normalisation, label map, version, provenance (metadata `twinseg.*`, JSON strings). */
+ * by name, normalisation, label map, version, provenance (metadata `twinseg.*`, JSON strings).
+ * docs/model-file.md describes the format for readers in other languages. */
 #ifndef TWINSEG_MODEL_H
 #define TWINSEG_MODEL_H
 
 #include "plan/plan.h"
 #include "net/net.h"
 
-/* One tensor of a safetensors file; dtype "F32", "BF16", "I64", "U8". data points into the file's
- * map (reading) or to the caller's memory (writing). */
+/* ---- safetensors -------------------------------------------------------------------------- */
+
+/* One tensor of a safetensors file; dtype "F32", "BF16", "I64", "U8", ... data points into the
+ * file's map (reading; not aligned, copy with memcpy) or to the caller's memory (writing). */
 typedef struct {
     char name[64];
     char dtype[8];
@@ -18,36 +21,50 @@ typedef struct {
 } safetensor;
 
 typedef struct {
-    safetensor *tensors;
+    safetensor *tensors; /* in the order of their data */
     size_t count;
     char **keys, **values; /* __metadata__ */
     size_t metadata_count;
     file_map map;
 } safetensors;
 
-/* Reads and checks: header length, JSON, offsets within the file, no overlap, shape * dtype equal
- * to bytes; every lie is an error that names the file. */
+/* Reads and checks: header length, JSON, offsets within the file, no overlap and no hole, shape *
+ * dtype equal to bytes; every lie is an error that names the file. */
 ts_status safetensors_read(const char *path, safetensors *out, ts_error *error);
+/* The same from memory that must outlive *out; name stands in messages. */
+ts_status safetensors_parse(const uint8_t *bytes, size_t count, const char *name, safetensors *out,
+                            ts_error *error);
 void safetensors_free(safetensors *s);
 const char *safetensors_metadata(const safetensors *s, const char *key); /* NULL where absent */
 const safetensor *safetensors_find(const safetensors *s, const char *name);
+/* By rename. Data lie in the given order, wider types first, so that each is aligned; the same
+ * input gives the same bytes. */
 ts_status safetensors_write(const char *path, const safetensor *tensors, size_t count,
                             const char *const *keys, const char *const *values,
                             size_t metadata_count, ts_error *error);
 
+/* ---- models ------------------------------------------------------------------------------- */
+
+#define MODEL_FORMAT 1 /* twinseg.format; a greater one is refused */
+
 typedef struct {
-    plan plan;              /* as trained; plan.student says the channels */
-    modality_set channels;  /* the network's inputs, in modality order */
+    plan plan;             /* as trained; plan.student says the channels */
+    modality_set channels; /* the network's inputs, in modality order */
     net_config config;
-    char role[16];          /* "student" or "teacher" */
-    float *weights;         /* flat, net_parameter order */
+    char role[16];  /* "student" or "teacher" */
+    float *weights; /* flat, net_layout's order */
     int64_t weight_count;
-    char *provenance;       /* JSON: version, cases, steps, date of data ...; may be NULL */
+    char *provenance; /* JSON: version, cases, steps, date of data ...; may be NULL */
 } model;
+
+/* The network of a plan for so many inputs. */
+net_config model_config(const plan *p, modality_set channels);
 
 ts_status model_write(const char *path, const model *m, ts_error *error);
 /* A model of a newer format version is an error that says so. */
 ts_status model_read(const char *path, model *out, ts_error *error);
+/* The same from a file that is read already; name stands in messages. */
+ts_status model_decode(const safetensors *s, const char *name, model *out, ts_error *error);
 void model_free(model *m);
 
 #endif

@@ -1,0 +1,274 @@
+/* A model file: weights by net_layout's names, and the metadata that makes it complete. Every value
+ * of the metadata is a string; where it has parts it is JSON. */
+#include "model/model.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char normalisation[] =
+    "{\"kind\":\"z-score\",\"over\":\"non-zero voxels\",\"outside\":0}";
+static const char labels_of_classes[] =
+    "{\"0\":\"background\",\"1\":\"NCR\",\"2\":\"ED\",\"3\":\"ET\"}";
+static const char labels_of_regions[] = "{\"0\":\"WT\",\"1\":\"TC\",\"2\":\"ET\"}";
+
+net_config model_config(const plan *p, modality_set channels)
+{
+    return (net_config){
+        .in_channels = modality_count(channels),
+        .classes = p->loss == LOSS_REGIONS ? 3 : 4, /* the labels above */
+        .base = (int)p->base,
+        .cap = (int)p->cap,
+        .stages = (int)p->stages,
+        .deep_supervision = p->deep_supervision,
+    };
+}
+
+static const char *label_names(const plan *p)
+{
+    return p->loss == LOSS_REGIONS ? labels_of_regions : labels_of_classes;
+}
+
+/* ---- writing ------------------------------------------------------------------------------ */
+
+/* The plan's keys and values as a JSON object of strings; free(). */
+static char *plan_json(const plan *p)
+{
+    json_t *object = json_object();
+    char value[128];
+    bool good = object != NULL;
+    for (size_t i = 0; good && i < plan_keys(); i++) {
+        plan_value(p, i, value, sizeof value);
+        good = json_object_set_new(object, plan_key(i), json_string(value)) == 0;
+    }
+    char *out = good ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    return out;
+}
+
+static ts_status write_file(const char *path, const model *m, const safetensor *tensors,
+                            size_t count, ts_error *error)
+{
+    char format[16], channels[24];
+    char *settings = plan_json(&m->plan);
+    if (!settings)
+        return error_set(error, TS_MEMORY, "out of memory while writing '%s'", path);
+    snprintf(format, sizeof format, "%d", MODEL_FORMAT);
+    const char *const keys[] = {
+        "twinseg.format", "twinseg.version", "twinseg.role",          "twinseg.channels",
+        "twinseg.labels", "twinseg.plan",    "twinseg.normalisation", "twinseg.provenance",
+    };
+    const char *const values[] = {
+        format,
+        ts_version(),
+        m->role,
+        modality_print(m->channels, channels),
+        label_names(&m->plan),
+        settings,
+        normalisation,
+        m->provenance,
+    };
+    const ts_status status = safetensors_write(path, tensors, count, keys, values,
+                                               COUNT_OF(keys) - !m->provenance, error);
+    free(settings);
+    return status;
+}
+
+ts_status model_write(const char *path, const model *m, ts_error *error)
+{
+    net_parameter *parameters;
+    size_t count;
+    int64_t weights;
+    ts_status status = net_layout(&m->config, &parameters, &count, &weights, error);
+    if (status != TS_OK)
+        return status;
+    safetensor *tensors = memory_allocate(count, sizeof *tensors, "a model's header", error);
+    if (!tensors)
+        status = TS_MEMORY;
+    else if (weights != m->weight_count)
+        status = error_set(error, TS_BAD_INPUT, "the model for '%s' has %lld weights, not %lld",
+                           path, (long long)m->weight_count, (long long)weights);
+    for (size_t i = 0; status == TS_OK && i < count; i++) {
+        safetensor *t = &tensors[i];
+        snprintf(t->name, sizeof t->name, "%s", parameters[i].name);
+        strcpy(t->dtype, "F32");
+        t->dimensions = parameters[i].dimensions;
+        memcpy(t->shape, parameters[i].shape, sizeof parameters[i].shape);
+        t->data = m->weights + parameters[i].offset;
+        t->bytes = (size_t)parameters[i].count * sizeof(float);
+    }
+    if (status == TS_OK)
+        status = write_file(path, m, tensors, count, error);
+    free(tensors);
+    free(parameters);
+    return status;
+}
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+static ts_status read_plan(const char *content, const char *name, plan *p, ts_error *error)
+{
+    char source[512];
+    const char *key;
+    json_t *value, *object = json_loads(content, JSON_REJECT_DUPLICATES, NULL);
+    ts_status status = TS_OK;
+    plan_defaults(p);
+    snprintf(source, sizeof source, "'%s' (its plan)", name);
+    if (!json_is_object(object))
+        status = error_set(error, TS_BAD_INPUT, "'%s': its plan is not a JSON object", name);
+    json_object_foreach(object, key, value)
+    {
+        if (status == TS_OK && !json_is_string(value))
+            status = error_set(error, TS_BAD_INPUT,
+                               "'%s': the value of '%.64s' in its plan is not "
+                               "a string",
+                               name, key);
+        if (status == TS_OK)
+            status = plan_set(p, key, json_string_value(value), source, error);
+    }
+    json_decref(object);
+    if (status != TS_OK)
+        return status;
+    ts_error cause;
+    if (plan_check(p, &cause) != TS_OK)
+        return error_set(error, TS_BAD_INPUT, "'%s' (its plan): %s", name, cause.text);
+    return TS_OK;
+}
+
+/* The metadata that a model must have, or an error that names what is missing. */
+static ts_status require(const safetensors *s, const char *name, const char *key,
+                         const char **value, ts_error *error)
+{
+    *value = safetensors_metadata(s, key);
+    if (*value)
+        return TS_OK;
+    return error_set(error, TS_BAD_INPUT,
+                     "'%s' is not a model of twinseg: its metadata lack '%s'; give a "
+                     "model.safetensors that 'twinseg train' wrote",
+                     name, key);
+}
+
+static ts_status read_metadata(const safetensors *s, const char *name, model *m, ts_error *error)
+{
+    const char *format, *settings, *channels, *role, *labels, *scaling;
+    int64_t number;
+    ts_status status = require(s, name, "twinseg.format", &format, error);
+    if (status != TS_OK)
+        return status;
+    if (!parse_integer(format, &number) || number < 1)
+        return error_set(error, TS_BAD_INPUT, "'%s': its format version '%.32s' is not a number",
+                         name, format);
+    if (number > MODEL_FORMAT)
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s' has format version %lld and was written by a newer twinseg (%.32s); "
+                         "this is %s, which reads up to version %d: update it",
+                         name, (long long)number,
+                         safetensors_metadata(s, "twinseg.version") ?: "of unknown version",
+                         ts_version(), MODEL_FORMAT);
+    if ((status = require(s, name, "twinseg.plan", &settings, error)) != TS_OK ||
+        (status = require(s, name, "twinseg.channels", &channels, error)) != TS_OK ||
+        (status = require(s, name, "twinseg.role", &role, error)) != TS_OK ||
+        (status = require(s, name, "twinseg.labels", &labels, error)) != TS_OK ||
+        (status = require(s, name, "twinseg.normalisation", &scaling, error)) != TS_OK ||
+        (status = read_plan(settings, name, &m->plan, error)) != TS_OK)
+        return status;
+    if (modality_parse(channels, &m->channels, NULL) != TS_OK)
+        m->channels = 0; /* caught below: no role has none */
+    if (strcmp(role, "student") && strcmp(role, "teacher"))
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s': its role '%.32s' is neither student nor teacher", name, role);
+    strcpy(m->role, role);
+    if (m->channels != (strcmp(role, "teacher") ? m->plan.student : ALL_MODALITIES))
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s': its channels '%.32s' disagree with its plan and role", name,
+                         channels);
+    if (strcmp(scaling, normalisation) || strcmp(labels, label_names(&m->plan)))
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s' wants a normalisation or labels that this "
+                         "twinseg does not know",
+                         name);
+    const char *provenance = safetensors_metadata(s, "twinseg.provenance");
+    if (provenance && !(m->provenance = strdup(provenance)))
+        return error_set(error, TS_MEMORY, "out of memory while reading '%s'", name);
+    return TS_OK;
+}
+
+static ts_status read_weight(const safetensors *s, const char *name, const net_parameter *p,
+                             float *weights, ts_error *error)
+{
+    const safetensor *t = safetensors_find(s, p->name);
+    if (!t)
+        return error_set(error, TS_BAD_INPUT, "'%s' lacks the weights '%s' that its plan asks for",
+                         name, p->name);
+    bool same = !strcmp(t->dtype, "F32") && t->dimensions == p->dimensions;
+    for (int i = 0; same && i < p->dimensions; i++)
+        same = t->shape[i] == p->shape[i];
+    if (!same)
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s': the type or shape of '%s' disagrees with the model's plan", name,
+                         p->name);
+    memcpy(weights + p->offset, t->data, t->bytes);
+    for (int64_t i = 0; i < p->count; i++)
+        if (!isfinite(weights[p->offset + i]))
+            return error_set(error, TS_BAD_INPUT, "'%s': '%s' holds a weight that is not finite",
+                             name, p->name);
+    return TS_OK;
+}
+
+static ts_status read_weights(const safetensors *s, const char *name, model *m, ts_error *error)
+{
+    net_parameter *parameters;
+    size_t count;
+    m->config = model_config(&m->plan, m->channels);
+    ts_status status = net_layout(&m->config, &parameters, &count, &m->weight_count, error);
+    if (status == TS_OK && count != s->count)
+        status = error_set(error, TS_BAD_INPUT, "'%s' has %zu tensors where its plan asks for %zu",
+                           name, s->count, count);
+    /* The shapes first: nothing is allocated for weights that the file does not hold. */
+    size_t bytes = 0;
+    for (size_t i = 0; status == TS_OK && i < s->count; i++)
+        bytes += s->tensors[i].bytes;
+    if (status == TS_OK && bytes != (size_t)m->weight_count * sizeof(float))
+        status = error_set(error, TS_BAD_INPUT,
+                           "'%s' holds %zu bytes of weights where its plan asks for %zu", name,
+                           bytes, (size_t)m->weight_count * sizeof(float));
+    if (status == TS_OK) {
+        m->weights = memory_allocate((size_t)m->weight_count, sizeof(float), name, error);
+        status = m->weights ? TS_OK : TS_MEMORY;
+    }
+    for (size_t i = 0; status == TS_OK && i < count; i++)
+        status = read_weight(s, name, &parameters[i], m->weights, error);
+    free(parameters);
+    return status;
+}
+
+ts_status model_decode(const safetensors *s, const char *name, model *out, ts_error *error)
+{
+    *out = (model){0};
+    ts_status status = read_metadata(s, name, out, error);
+    if (status == TS_OK)
+        status = read_weights(s, name, out, error);
+    if (status != TS_OK)
+        model_free(out);
+    return status;
+}
+
+ts_status model_read(const char *path, model *out, ts_error *error)
+{
+    safetensors s;
+    *out = (model){0};
+    ts_status status = safetensors_read(path, &s, error);
+    if (status != TS_OK)
+        return status;
+    status = model_decode(&s, path, out, error);
+    safetensors_free(&s);
+    return status;
+}
+
+void model_free(model *m)
+{
+    free(m->weights);
+    free(m->provenance);
+    *m = (model){0};
+}
