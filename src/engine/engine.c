@@ -1,0 +1,89 @@
+/* The engine: which kernels this CPU runs, and the door of every operation. */
+#include "engine/layout.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static const char *const target_names[TARGETS] = {"ref", "portable", "avx2", "avx512",
+                                                  "avx512bf16"};
+
+const char *engine_target_name(int index)
+{
+    return index >= 0 && index < TARGETS ? target_names[index] : NULL;
+}
+
+static bool available(int target)
+{
+    return target == TARGET_REF;
+}
+
+static int find_target(const char *name)
+{
+    for (int i = 0; i < TARGETS; i++)
+        if (strcmp(name, target_names[i]) == 0)
+            return i;
+    return -1;
+}
+
+bool engine_target_available(const char *target)
+{
+    const int i = find_target(target);
+    return i >= 0 && available(i);
+}
+
+ts_status engine_create(int threads, compute_dtype dtype, const char *target, engine **out,
+                        ts_error *error)
+{
+    *out = NULL;
+    if (!target)
+        target = getenv("TWINSEG_TARGET");
+    int index = TARGETS - 1;
+    if (target) {
+        index = find_target(target);
+        if (index < 0)
+            return error_set(error, TS_BAD_INPUT,
+                             "there is no engine target '%s': ref, portable, avx2, avx512 or "
+                             "avx512bf16 (TWINSEG_TARGET)",
+                             target);
+        if (!available(index))
+            return error_set(error, TS_BAD_INPUT,
+                             "this CPU cannot run the engine target '%s' (TWINSEG_TARGET)", target);
+    }
+    while (!available(index))
+        index--;
+    engine *e = memory_allocate(1, sizeof *e, "the engine", error);
+    if (!e)
+        return TS_MEMORY;
+    e->dtype = dtype;
+    e->target = index;
+    const ts_status status = pool_create(threads, &e->threads, error);
+    if (status != TS_OK) {
+        free(e);
+        return status;
+    }
+    *out = e;
+    return TS_OK;
+}
+
+void engine_destroy(engine *e)
+{
+    if (!e)
+        return;
+    pool_destroy(e->threads);
+    free(e);
+}
+
+const char *engine_target(const engine *e)
+{
+    return target_names[e->target];
+}
+
+compute_dtype engine_dtype(const engine *e)
+{
+    return e->dtype;
+}
+
+pool *engine_pool(const engine *e)
+{
+    return e->threads;
+}

@@ -1,0 +1,98 @@
+/* Tensors: their layout (layout.h), and plain floats in and out. */
+#include "engine/layout.h"
+
+#include <assert.h>
+
+static int64_t round_up_16(int64_t n)
+{
+    return (n + 15) & ~(int64_t)15;
+}
+
+tensor tensor_describe(const engine *e, int64_t n, int64_t c, int64_t d, int64_t h, int64_t w)
+{
+    assert(n > 0 && c > 0 && d > 0 && h > 0 && w > 0);
+    tensor t = {.n = n, .c = c, .d = d, .h = h, .w = w, .dtype = e->dtype};
+    t.row = w + 1;
+    t.plane = (h + 1) * t.row;
+    t.lead = round_up_16(t.plane + t.row + 1);
+    t.span = round_up_16(d * t.plane);
+    t.unit_stride = t.lead + t.span;
+    t.sample_stride = tensor_units(&t) * t.unit_stride;
+    return t;
+}
+
+size_t tensor_bytes(const tensor *t)
+{
+    return (size_t)(t->n * t->sample_stride + t->lead) * sizeof(uint32_t);
+}
+
+typedef struct {
+    const tensor *t;
+    const float *in;
+    float *out;
+    bool add;
+} transfer;
+
+static void upload_unit(void *context, int64_t index, int thread)
+{
+    (void)thread;
+    const transfer *j = context;
+    const tensor *t = j->t;
+    const int per = CHANNELS_PER_UNIT(t->dtype);
+    const int64_t units = tensor_units(t), n = index / units, unit = index % units;
+    uint32_t *to = tensor_unit(t, n, unit);
+    if (!j->add)
+        memset(to - t->lead, 0, (size_t)(t->lead + t->span) * sizeof *to);
+    for (int64_t c = unit * per; c < (unit + 1) * per && c < t->c; c++) {
+        const float *from = j->in + (n * t->c + c) * t->d * t->h * t->w;
+        for (int64_t z = 0; z < t->d; z++)
+            for (int64_t y = 0; y < t->h; y++, from += t->w) {
+                const int64_t f = z * t->plane + y * t->row;
+                for (int64_t x = 0; x < t->w; x++) {
+                    const float old = j->add ? unit_get(to, t->dtype, c, f + x) : 0;
+                    unit_set(to, t->dtype, c, f + x, old + from[x]);
+                }
+            }
+    }
+}
+
+static void download_channel(void *context, int64_t index, int thread)
+{
+    (void)thread;
+    const transfer *j = context;
+    const tensor *t = j->t;
+    const int64_t n = index / t->c, c = index % t->c;
+    const uint32_t *from = tensor_unit(t, n, c / CHANNELS_PER_UNIT(t->dtype));
+    float *to = j->out + index * t->d * t->h * t->w;
+    for (int64_t z = 0; z < t->d; z++)
+        for (int64_t y = 0; y < t->h; y++, to += t->w) {
+            const int64_t f = z * t->plane + y * t->row;
+            for (int64_t x = 0; x < t->w; x++)
+                to[x] = unit_get(from, t->dtype, c, f + x);
+        }
+}
+
+/* The lead behind the last unit, which no unit owns. */
+static void clear_tail(const tensor *t)
+{
+    memset((uint32_t *)t->data + t->n * t->sample_stride, 0, (size_t)t->lead * sizeof(uint32_t));
+}
+
+void tensor_upload(engine *e, const float *plain, const tensor *t)
+{
+    transfer j = {.t = t, .in = plain};
+    clear_tail(t);
+    pool_run(e->threads, upload_unit, &j, t->n * tensor_units(t));
+}
+
+void tensor_add(engine *e, const float *plain, const tensor *t)
+{
+    transfer j = {.t = t, .in = plain, .add = true};
+    pool_run(e->threads, upload_unit, &j, t->n * tensor_units(t));
+}
+
+void tensor_download(engine *e, const tensor *t, float *plain)
+{
+    transfer j = {.t = t, .out = plain};
+    pool_run(e->threads, download_channel, &j, t->n * t->c);
+}
