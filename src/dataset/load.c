@@ -49,7 +49,6 @@ static void found(judge *j, finding kind, ts_status status, const char *format, 
 
 typedef struct {
     int64_t nonzero, nonfinite, begin[2], end[2]; /* the box in x and y */
-    int64_t edge[4]; /* non-zero voxels at x first, last, y first, last */
 } plane_facts;
 
 typedef struct {
@@ -96,24 +95,14 @@ static void scan_plane(void *context, int64_t index, int thread)
         f.end[1] = y + 1;
         f.nonzero += nonzero;
         f.nonfinite += nonfinite;
-        f.edge[0] += first == 0;
-        f.edge[1] += last == nx - 1;
-        f.edge[2] += y == 0 ? nonzero : 0;
-        f.edge[3] += y == ny - 1 ? nonzero : 0;
     }
     job->planes[index] = f;
-}
-
-static double share(int64_t part, int64_t a, int64_t b)
-{
-    return (double)part / ((double)a * (double)b);
 }
 
 /* The planes' facts added up in order. */
 static image_facts join_planes(const plane_facts *planes, const int64_t n[7])
 {
     image_facts all = {.begin = {n[0], n[1], n[2]}};
-    int64_t edge[4] = {0};
     for (int64_t z = 0; z < n[2]; z++) {
         const plane_facts *f = &planes[z];
         if (!f->nonzero)
@@ -126,16 +115,7 @@ static image_facts join_planes(const plane_facts *planes, const int64_t n[7])
         all.end[2] = z + 1;
         all.nonzero += f->nonzero;
         all.nonfinite += f->nonfinite;
-        for (int i = 0; i < 4; i++)
-            edge[i] += f->edge[i];
     }
-    const double shares[6] = {
-        share(edge[0], n[1], n[2]),           share(edge[1], n[1], n[2]),
-        share(edge[2], n[0], n[2]),           share(edge[3], n[0], n[2]),
-        share(planes[0].nonzero, n[0], n[1]), share(planes[n[2] - 1].nonzero, n[0], n[1]),
-    };
-    for (size_t i = 0; i < COUNT_OF(shares); i++)
-        all.face_share = fmax(all.face_share, shares[i]);
     return all;
 }
 
@@ -204,16 +184,20 @@ static void judge_grids(judge *j, const char *path, const volume_header *h, cons
               other_path, path, corner_distance_mm(h, other));
 }
 
-/* A brain alone leaves the faces of its volume empty, and fills 16 % of BraTS's 240x240x155 and at
- * most about 55 % of its own box; a head with its neck, or air that is not 0, does not. */
-static bool looks_unstripped(const image_facts *f, const volume_header *h)
+/* Brains of BraTS measure 1.1 to 1.7 litres and fill at most 55 % of their own box; a head with
+ * scalp and neck measures 4, and air that is not 0 fills the volume. What lies on the outer faces
+ * tells nothing: real fields of view cut brains (38 % of one face in BraTS 2018). */
+static bool looks_unstripped(const image_facts *f, const volume_header *h, double *litres,
+                             double *share)
 {
-    const double voxels = (double)h->shape[0] * (double)h->shape[1] * (double)h->shape[2];
-    return f->face_share > 0.25 || (double)f->nonzero > 0.7 * voxels;
+    *litres = (double)f->nonzero * h->zooms[0] * h->zooms[1] * h->zooms[2] / 1e6;
+    *share = (double)f->nonzero / (double)(h->shape[0] * h->shape[1] * h->shape[2]);
+    return *litres > 2.5 || *share > 0.7;
 }
 
 static void judge_image(judge *j, const char *path, const image_facts *f, const volume_header *h)
 {
+    double litres, share;
     if (f->nonfinite)
         found(
             j, FINDING_PROBLEM, TS_BAD_INPUT,
@@ -224,13 +208,12 @@ static void judge_image(judge *j, const char *path, const image_facts *f, const 
               "'%s' is zero everywhere: export it again, or remove it to have the case count as "
               "lacking this modality",
               path);
-    else if (looks_unstripped(f, h))
+    else if (looks_unstripped(f, h, &litres, &share))
         found(j, FINDING_WARNING, TS_OK,
-              "'%s' does not look skull-stripped (%.0f %% of its voxels and %.0f %% of one outer "
-              "face "
-              "are not 0): the brain must be cut out and all else be 0, as HD-BET or SynthStrip do",
-              path, 100 * share(f->nonzero, h->shape[0] * h->shape[1], h->shape[2]),
-              100 * f->face_share);
+              "'%s' does not look skull-stripped (%.3g litres, %.0f %% of its voxels, are not 0): "
+              "cut "
+              "the brain out and set all else to 0, as HD-BET or SynthStrip do",
+              path, litres, 100 * share);
 }
 
 /* A truth counts voxel by voxel: some of BraTS 2017 carry another origin than their images. */

@@ -14,7 +14,6 @@ typedef void (*finding_report)(void *context, finding kind, ts_status status, co
 typedef struct {
     int64_t nonzero, nonfinite;
     int64_t begin[3], end[3]; /* x y z of the box around its non-zero voxels; empty where none */
-    double face_share;        /* of the six outer faces, the greatest share of non-zero voxels */
 } image_facts;
 
 /* images are [nz][ny][nx] as in the files, not yet oriented; truth is mapped to 0..3. */

@@ -195,12 +195,10 @@ static ts_status add_image(dataset *d, const description *about, const char *fol
     if (!path)
         return out_of_memory(folder, error);
     ts_status status = TS_OK;
-    for (int k = numbered ? channel : 0; status == TS_OK && k < about->channels; k++) {
+    const int first = numbered ? channel : 0, end = numbered ? channel + 1 : about->channels;
+    for (int k = first; status == TS_OK && k < end; k++)
         if (about->role[k] != ROLE_NONE)
             status = set_image(d, c, about->role[k], numbered ? 0 : k, path, error);
-        if (numbered)
-            break;
-    }
     free(path);
     return status;
 }
@@ -304,6 +302,8 @@ ts_status raw_open(const char *root, const char *images, label_map labels, datas
     for (size_t i = 0; status == TS_OK && i < d->count; i++)
         d->cases[i].labels = labels == LABELS_AUTO ? about.labels : labels;
     d->layout = numbered ? "nnU-Net raw" : "MSD Task01";
+    if (status == TS_OK && strcmp(string_file_name(images), "imagesTr"))
+        status = dataset_note(d, error, "the cases are those of '%s'", images);
     char *test = path_join(root, "imagesTs");
     if (status == TS_OK && test && strcmp(test, images) && directory_exists(test))
         status = dataset_note(d, error,
