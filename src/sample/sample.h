@@ -14,8 +14,8 @@ typedef struct {
 
 /* Makes the batch of one step into caller's memory, on the caller's thread (tests, and the
  * loader's own work). */
-ts_status sample_batch(const plan *p, const prepared *cases, size_t count, int64_t step,
-                       batch *out, ts_error *error);
+ts_status sample_batch(const plan *p, const prepared *cases, size_t count, int64_t step, batch *out,
+                       ts_error *error);
 
 /* A loader keeps `ahead` batches ready from step `first` on, made by `threads` threads. */
 typedef struct loader loader;
