@@ -7,10 +7,6 @@ CC       ?= cc
 OPTIMIZE ?= -O2
 PREFIX   ?= /usr/local
 
-# Loops that pay for vectorising beyond -O2: augmentation takes half the time.
-FLAGS_augment := -O3
-FLAGS_patch   := -O3
-
 PACKAGES := libdeflate libpng jansson
 ifneq ($(shell pkg-config --exists $(PACKAGES) && echo yes),yes)
 ifeq ($(filter deps demo test format clean,$(MAKECMDGOALS)),)

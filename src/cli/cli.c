@@ -77,7 +77,8 @@ void cli_print_help(FILE *stream)
             program, ts_version(), program);
     for (size_t i = 0; cli_commands[i]; i++)
         fprintf(stream, "  %-10s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
-    fprintf(stream, "\n'%s COMMAND --help' explains one command. %s --version says which this is.\n%s\n",
+    fprintf(stream,
+            "\n'%s COMMAND --help' explains one command. %s --version says which this is.\n%s\n",
             program, program, disclaimer);
 }
 
@@ -102,8 +103,8 @@ void cli_print_command_help(FILE *stream, const cli_command *c)
         const cli_option *o = &c->options[i];
         char left[64];
         snprintf(left, sizeof left, "%c%c%s--%s%s%s", o->letter ? '-' : ' ',
-                 o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name,
-                 o->value ? " " : "", o->value ? o->value : "");
+                 o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name, o->value ? " " : "",
+                 o->value ? o->value : "");
         fprintf(stream, "  %-30s %s\n", left, o->help);
     }
     if (c->details)
@@ -203,12 +204,19 @@ static int run_command(const cli_command *c, int argc, char **argv)
 
 int cli_plan(const cli_arguments *a, plan *p)
 {
+    plan_defaults(p);
+    return cli_plan_over(a, p);
+}
+
+int cli_plan_over(const cli_arguments *a, plan *p)
+{
     static const char *const as_settings[] = {"student", "method", "steps", "seed", "threads"};
     ts_error e;
-    plan_defaults(p);
-    const char *preset = cli_value(a, "preset");
+    const char *preset = cli_value(a, "preset"), *config = cli_value(a, "config");
     if (preset && plan_preset(p, preset, &e) != TS_OK)
         return cli_usage_error(a->command, "%s", e.text);
+    if (config && plan_read(p, config, &e) != TS_OK)
+        return cli_fail(&e);
     for (size_t i = 0; i < COUNT_OF(as_settings); i++) {
         const char *value = cli_value(a, as_settings[i]);
         if (value && plan_set(p, as_settings[i], value, "command line", &e) != TS_OK)

@@ -21,7 +21,7 @@ typedef struct {
     const char *details;       /* paragraphs after the options, or NULL */
     const cli_option *options; /* ends with a NULL name */
     int positional_min, positional_max;
-    bool settings;             /* accepts key=value, listed in --help from plan's table */
+    bool settings;                      /* accepts key=value, listed in --help from plan's table */
     int (*run)(const cli_arguments *a); /* the exit status: 0, 1 (input), 2 (usage) */
 } cli_command;
 
@@ -32,7 +32,7 @@ struct cli_arguments {
     const char *values[CLI_OPTIONS_MAX]; /* by place in options; "" for a flag given; NULL absent */
     const char *const *positional;
     int positional_count;
-    const char *const *settings;         /* "key=value" */
+    const char *const *settings; /* "key=value" */
     int settings_count;
 };
 
@@ -51,9 +51,11 @@ int cli_fail(const ts_error *e);
 /* "twinseg COMMAND: <sentence>" and where help is; returns 2. */
 int cli_usage_error(const cli_command *c, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* The plan as the arguments say it: defaults, --preset, --student, --seed, --threads, --steps,
- * --method, then key=value in order. 0, or the exit status with the words said. */
+/* The plan as the arguments say it: defaults, --preset, --config, --student, --seed, --threads,
+ * --steps, --method, then key=value in order. 0, or the exit status with the words said. */
 int cli_plan(const cli_arguments *a, plan *p);
+/* The same over the values that *p holds instead of the defaults. */
+int cli_plan_over(const cli_arguments *a, plan *p);
 
 void cli_print_help(FILE *stream);
 void cli_print_command_help(FILE *stream, const cli_command *c);

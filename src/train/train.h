@@ -6,16 +6,40 @@
 #include "plan/plan.h"
 
 typedef struct {
-    const char *data;     /* data set folder */
-    const char *out;      /* run folder, created */
-    int fold, folds;      /* folds 0: all cases train */
+    const char *data;  /* data set folder */
+    const char *out;   /* run folder, created */
+    const char *cache; /* folder of prepared cases, shared among runs; NULL: OUT/cache */
+    int fold, folds;   /* folds 0: all cases train */
     bool resume;
-    int64_t stop_after;   /* steps in this call; 0: to the end */
+    int64_t stop_after; /* steps in this call; 0: to the end */
 } train_options;
 
 /* Trains to the end of the schedule (or stop_after, or an interrupt, which returns TS_STOPPED with
  * the checkpoint written). The run folder holds config.ini, split.json, metrics.csv, log.txt,
- * checkpoint.safetensors, and at the end model.safetensors and teacher.safetensors. */
+ * checkpoint.safetensors, and at the end model.safetensors and teacher.safetensors; with a held-out
+ * fold also model-best.safetensors and teacher-best.safetensors. Bit for bit the same result with
+ * any number of threads, interrupted and resumed or not. */
 ts_status train_run(const plan *p, const train_options *options, ts_error *error);
+
+/* The settings and the fold that a run folder was begun with. */
+ts_status train_read_config(const char *out, plan *p, ts_error *error);
+ts_status train_read_fold(const char *out, int *fold, int *folds, ts_error *error);
+
+/* ---- what a plan will take (for `twinseg plan`) ---------------------------------------------- */
+
+typedef struct {
+    int64_t student_parameters, teacher_parameters; /* 0 where the method has none of the role */
+    size_t weights, gradients, momentum;            /* bytes, both networks */
+    size_t workspace; /* activations and scratch: the larger network's, or both with
+                       * teacher_gradient */
+    size_t features;  /* latents and their gradients, labels of the lower heads, student's input */
+    size_t batches;   /* patches that the loader holds ready */
+} train_memory;
+
+ts_status train_plan_memory(const plan *p, train_memory *memory, ts_error *error);
+size_t train_memory_total(const train_memory *m);
+
+/* The median of `steps` steps on synthetic patches, after one that warms up; without loading. */
+ts_status train_measure(const plan *p, int steps, double *seconds_per_step, ts_error *error);
 
 #endif

@@ -1,0 +1,148 @@
+/* Latents, their gradients, and the loss between them. METHOD 2, "BT". */
+#include "train/barlow.h"
+#include "loss/loss.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { STAGES_MAX = 8 }; /* as many gradients as a net takes */
+
+/* One stage at which the twins are compared: features [N][C][voxels]. */
+typedef struct {
+    char name[16];
+    int64_t channels, voxels;
+    float *teacher, *student, *teacher_gradient, *student_gradient;
+} latent;
+
+struct barlow {
+    double lambda;
+    int64_t batch;
+    latent latents[STAGES_MAX];
+    int count;
+};
+
+/* The stage of a feature by its name; the bottleneck is the lowest. */
+static int64_t stage_of(const plan *p, const char *name)
+{
+    return !strcmp(name, "bottleneck") ? p->stages - 1 : strtol(name + strlen("encoder"), NULL, 10);
+}
+
+/* Names and shapes of the plan's stages; how many there are, or -1 for too many. */
+static int list_latents(const plan *p, latent latents[STAGES_MAX])
+{
+    int count = 0;
+    for (const char *at = p->barlow_stage; *at;) {
+        const size_t length = strcspn(at, "+");
+        if (count == STAGES_MAX)
+            return -1;
+        latent *l = &latents[count++];
+        *l = (latent){0};
+        snprintf(l->name, sizeof l->name, "%.*s", (int)length, at);
+        const int64_t stage = stage_of(p, l->name), width = p->base << stage;
+        l->channels = width < p->cap ? width : p->cap;
+        l->voxels = p->patch[0] * p->patch[1] * p->patch[2] >> 3 * stage;
+        at += length + (at[length] == '+');
+    }
+    return count;
+}
+
+static size_t latent_floats(const plan *p, const latent *l)
+{
+    return (size_t)(p->batch * l->channels * l->voxels);
+}
+
+/* Teacher's, student's, the student's gradient, and where it is wanted the teacher's. */
+static int arrays_per_latent(const plan *p)
+{
+    return p->teacher_gradient ? 4 : 3;
+}
+
+ts_status barlow_bytes(const plan *p, size_t *bytes, ts_error *error)
+{
+    latent latents[STAGES_MAX];
+    const int count = list_latents(p, latents);
+    if (count < 0)
+        return error_set(error, TS_BAD_INPUT, "barlow_stage '%s' names more than %d stages",
+                         p->barlow_stage, STAGES_MAX);
+    *bytes = 0;
+    for (int i = 0; i < count; i++)
+        *bytes += latent_floats(p, &latents[i]) * sizeof(float) * (size_t)arrays_per_latent(p);
+    return TS_OK;
+}
+
+ts_status barlow_create(const plan *p, barlow **out, ts_error *error)
+{
+    size_t bytes;
+    ts_status status = barlow_bytes(p, &bytes, error); /* checks the stages too */
+    *out = NULL;
+    if (status != TS_OK)
+        return status;
+    barlow *b = memory_allocate(1, sizeof *b, "the latents", error);
+    if (!b)
+        return TS_MEMORY;
+    b->lambda = p->barlow_lambda;
+    b->batch = p->batch;
+    b->count = list_latents(p, b->latents);
+    for (int i = 0; i < b->count; i++) {
+        latent *l = &b->latents[i];
+        float **const arrays[] = {&l->teacher, &l->student, &l->student_gradient,
+                                  &l->teacher_gradient};
+        for (int a = 0; a < arrays_per_latent(p); a++)
+            if (!(*arrays[a] =
+                      memory_allocate(latent_floats(p, l), sizeof(float), "the latents", error)))
+                status = TS_MEMORY;
+    }
+    if (status != TS_OK)
+        barlow_destroy(b);
+    else
+        *out = b;
+    return status;
+}
+
+void barlow_destroy(barlow *b)
+{
+    if (!b)
+        return;
+    for (int i = 0; i < b->count; i++) {
+        free(b->latents[i].teacher);
+        free(b->latents[i].student);
+        free(b->latents[i].teacher_gradient);
+        free(b->latents[i].student_gradient);
+    }
+    free(b);
+}
+
+void barlow_keep_teacher(barlow *b, net *teacher)
+{
+    for (int i = 0; i < b->count; i++)
+        net_feature_read(teacher, b->latents[i].name, b->latents[i].teacher);
+}
+
+ts_status barlow_apply(barlow *b, net *student, net *teacher, double weight, pool *p, double *loss,
+                       ts_error *error)
+{
+    const double share = weight / b->count;
+    ts_status status = TS_OK;
+    *loss = 0;
+    for (int i = 0; status == TS_OK && i < b->count; i++) {
+        latent *l = &b->latents[i];
+        double one;
+        net_feature_read(student, l->name, l->student);
+        status =
+            loss_barlow(l->teacher, l->student, b->batch, l->channels, l->voxels, b->lambda, share,
+                        teacher ? l->teacher_gradient : NULL, l->student_gradient, p, &one, error);
+        if (status == TS_OK)
+            status = net_feature_gradient(student, l->name, l->student_gradient, error);
+        if (status == TS_OK && teacher)
+            status = net_feature_gradient(teacher, l->name, l->teacher_gradient, error);
+        *loss += status == TS_OK ? one / b->count : 0;
+    }
+    return status;
+}
+
+double barlow_weight_at(const plan *p, int64_t step)
+{
+    if (step >= p->barlow_warmup)
+        return p->barlow_weight;
+    return p->barlow_weight * (double)step / (double)p->barlow_warmup;
+}

@@ -1,0 +1,133 @@
+/* Choosing and preparing the cases of a run. */
+#include "train/cases.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What a case must have: the student alone needs its own modalities, a teacher all four. */
+static modality_set needed_modalities(const plan *p)
+{
+    return p->method == METHOD_STUDENT_ONLY ? p->student : ALL_MODALITIES;
+}
+
+static ts_status allocate_lists(run_cases *c, ts_error *error)
+{
+    const size_t n = c->data.count;
+    c->split.train = memory_allocate(n, sizeof(char *), "the list of cases", error);
+    c->split.held_out = memory_allocate(n, sizeof(char *), "the list of cases", error);
+    c->split.skipped = memory_allocate(n, sizeof(char *), "the list of cases", error);
+    c->used = memory_allocate(n, sizeof *c->used, "the list of cases", error);
+    return c->split.train && c->split.held_out && c->split.skipped && c->used ? TS_OK : TS_MEMORY;
+}
+
+/* Says how many cases are skipped and why, with the first of each kind. */
+static void report_skipped(const run_cases *c, modality_set needed)
+{
+    size_t unlabelled = 0, incomplete = 0;
+    const dataset_case *first_unlabelled = NULL, *first_incomplete = NULL;
+    char names[24];
+    for (size_t i = c->data.count; i-- > 0;) {
+        const dataset_case *d = &c->data.cases[i];
+        if (needed & ~dataset_case_modalities(d)) {
+            incomplete++;
+            first_incomplete = d;
+        } else if (!d->truth) {
+            unlabelled++;
+            first_unlabelled = d;
+        }
+    }
+    if (unlabelled)
+        note("%zu of %zu cases have no truth and are skipped (the first: %s)", unlabelled,
+             c->data.count, first_unlabelled->id);
+    if (incomplete)
+        note("%zu of %zu cases lack a modality that the method needs and are skipped (the first: "
+             "%s lacks %s)",
+             incomplete, c->data.count, first_incomplete->id,
+             modality_print(needed & ~dataset_case_modalities(first_incomplete), names));
+}
+
+static ts_status share_out(run_cases *c, const plan *p, const train_options *o, ts_error *error)
+{
+    const modality_set needed = needed_modalities(p);
+    run_split *s = &c->split;
+    bool *held_out = memory_allocate(c->data.count, sizeof *held_out, "the split", error);
+    if (!held_out)
+        return TS_MEMORY;
+    s->fold = o->fold;
+    s->folds = o->folds;
+    dataset_split(&c->data, (uint64_t)p->seed, o->fold, o->folds, held_out);
+    size_t used = 0;
+    for (int pass = 0; pass < 2; pass++) /* training cases first */
+        for (size_t i = 0; i < c->data.count; i++) {
+            const dataset_case *d = &c->data.cases[i];
+            const bool fit = d->truth && !(needed & ~dataset_case_modalities(d));
+            if (!fit && pass == 0)
+                s->skipped[s->skipped_count++] = d->id;
+            if (!fit || held_out[i] != (pass == 1))
+                continue;
+            c->used[used++] = d;
+            if (pass == 0)
+                s->train[s->train_count++] = d->id;
+            else
+                s->held_out[s->held_out_count++] = d->id;
+        }
+    free(held_out);
+    report_skipped(c, needed);
+    char names[24];
+    if (s->train_count == 0)
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s': no case is left to train on: a case needs a truth and the "
+                         "modalities %s ('twinseg check' lists what is there)",
+                         c->data.path, modality_print(needed, names));
+    return TS_OK;
+}
+
+ts_status run_cases_open(run_cases *c, const plan *p, const train_options *options, ts_error *error)
+{
+    *c = (run_cases){0};
+    ts_status status = dataset_open(options->data, (label_map)p->labels, &c->data, error);
+    if (status != TS_OK)
+        return status;
+    for (size_t i = 0; i < c->data.notes.count; i++)
+        note("%s", c->data.notes.items[i]);
+    status = allocate_lists(c, error);
+    if (status == TS_OK)
+        status = share_out(c, p, options, error);
+    if (status != TS_OK)
+        run_cases_close(c);
+    return status;
+}
+
+ts_status run_cases_prepare(run_cases *c, const plan *p, const char *cache, pool *threads,
+                            ts_error *error)
+{
+    const size_t count = c->split.train_count + c->split.held_out_count;
+    c->prepared = memory_allocate(count, sizeof *c->prepared, "the prepared cases", error);
+    ts_status status = c->prepared ? directory_create(cache, error) : TS_MEMORY;
+    for (size_t i = 0; status == TS_OK && i < count; i++) {
+        const dataset_case *d = c->used[i];
+        if (interrupt_requested())
+            return error_set(error, TS_STOPPED,
+                             "stopped while the cases were prepared; what is "
+                             "prepared stays in the cache");
+        progress_show("preparing case %zu of %zu: %s", i + 1, count, d->id);
+        status = prepare_cached(d, dataset_case_modalities(d), p->spacing_mm, cache, threads,
+                                &c->prepared[i], error);
+        c->prepared_count += status == TS_OK;
+    }
+    progress_end();
+    return status;
+}
+
+void run_cases_close(run_cases *c)
+{
+    for (size_t i = 0; i < c->prepared_count; i++)
+        prepared_free(&c->prepared[i]);
+    free(c->prepared);
+    free(c->used);
+    free(c->split.train);
+    free(c->split.held_out);
+    free(c->split.skipped);
+    dataset_close(&c->data);
+    *c = (run_cases){0};
+}

@@ -1,0 +1,52 @@
+/* One iteration of METHOD 2: the same batch through teacher and student, deep supervision for both,
+ * Barlow Twins between their latents, one optimiser step for each. */
+#ifndef TWINSEG_TRAIN_ITERATION_H
+#define TWINSEG_TRAIN_ITERATION_H
+
+#include "net/net.h"
+#include "sample/sample.h"
+#include "train/checkpoint.h"
+
+enum { STUDENT, TEACHER, ROLES };
+extern const char *const role_names[ROLES]; /* "student", "teacher" */
+
+/* Does the plan's method train this role, on which modalities, and is there a Barlow Twins loss? */
+bool method_trains(const plan *p, int role);
+modality_set role_channels(const plan *p, int role);
+bool method_has_barlow(const plan *p);
+
+typedef struct trainer trainer;
+
+/* Networks with their initial weights, optimiser state 0. Memory is taken here once and for all. */
+ts_status trainer_create(const plan *p, trainer **out, ts_error *error);
+void trainer_destroy(trainer *t);
+
+/* NAN where there is none: the method has one network only, or the Barlow weight is 0. */
+typedef struct {
+    double learning_rate;
+    double loss[ROLES]; /* of the segmentation, heads weighted */
+    double barlow;      /* before its weight */
+    double norm[ROLES]; /* of the gradient, before clipping */
+} step_result;
+
+/* One step, counted from 0. A loss or gradient that is not finite is an error (TS_BAD_INPUT), and
+ * then no weight has changed. */
+ts_status trainer_step(trainer *t, const batch *b, int64_t step, step_result *out, ts_error *error);
+
+bool trainer_has(const trainer *t, int role);
+modality_set trainer_channels(const trainer *t, int role);
+net *trainer_net(const trainer *t, int role);
+pool *trainer_pool(const trainer *t);
+
+/* Forward alone, for validation: logits [N][classes][D][H][W] at full resolution, valid until the
+ * next call. */
+ts_status trainer_forward(trainer *t, int role, const float *images, const float **logits,
+                          ts_error *error);
+
+/* The state as parts of a checkpoint, at most TRAINER_PARTS; values are the trainer's own memory.
+ * After reading into them call trainer_restored. */
+enum { TRAINER_PARTS = 8 };
+size_t trainer_state(trainer *t, checkpoint_part parts[TRAINER_PARTS]);
+void trainer_restored(trainer *t);
+
+#endif

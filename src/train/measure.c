@@ -1,0 +1,136 @@
+/* What a plan will take: its memory, part by part, and its time by trying. */
+#include "model/model.h"
+#include "train/barlow.h"
+#include "train/iteration.h"
+#include "train/loading.h"
+#include "train/train.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static ts_status measure_role(const plan *p, const engine *e, int role, int64_t *parameters,
+                              size_t *workspace, ts_error *error)
+{
+    net_parameter *table;
+    size_t count;
+    const net_config config = model_config(p, role_channels(p, role));
+    const ts_status status = net_layout(&config, &table, &count, parameters, error);
+    if (status != TS_OK)
+        return status;
+    free(table);
+    *workspace = net_workspace_bytes(&config, p->batch, p->patch, NET_TRAIN, e);
+    return TS_OK;
+}
+
+/* Latents, and what trainer_create lays beside them: the student's channels of a batch, and truth
+ * for the heads below the first. */
+static ts_status measure_features(const plan *p, train_memory *m, ts_error *error)
+{
+    const size_t voxels = (size_t)(p->batch * p->patch[0] * p->patch[1] * p->patch[2]);
+    const int heads = p->deep_supervision ? (int)p->stages - 1 : 1;
+    if (method_has_barlow(p)) {
+        const ts_status status = barlow_bytes(p, &m->features, error);
+        if (status != TS_OK)
+            return status;
+    }
+    m->features += voxels * (size_t)modality_count(p->student) * sizeof(float);
+    for (int h = 1; h < heads; h++)
+        m->features += voxels >> 3 * h;
+    return TS_OK;
+}
+
+ts_status train_plan_memory(const plan *p, train_memory *m, ts_error *error)
+{
+    engine *e;
+    size_t workspace[ROLES] = {0};
+    int64_t parameters[ROLES] = {0};
+    const int threads = p->threads ? (int)p->threads : processor_count();
+    *m = (train_memory){0};
+    ts_status status = engine_create(threads, (compute_dtype)p->dtype, NULL, &e, error);
+    if (status != TS_OK)
+        return status;
+    for (int role = 0; status == TS_OK && role < ROLES; role++)
+        if (method_trains(p, role))
+            status = measure_role(p, e, role, &parameters[role], &workspace[role], error);
+    engine_destroy(e);
+    if (status == TS_OK)
+        status = measure_features(p, m, error);
+    if (status != TS_OK)
+        return status;
+    m->student_parameters = parameters[STUDENT];
+    m->teacher_parameters = parameters[TEACHER];
+    m->weights = (size_t)(parameters[STUDENT] + parameters[TEACHER]) * sizeof(float);
+    m->gradients = m->momentum = m->weights;
+    m->workspace = p->teacher_gradient ? workspace[STUDENT] + workspace[TEACHER]
+                                       : larger(workspace[STUDENT], workspace[TEACHER]);
+    m->batches = (size_t)(loading_ahead(threads) + 1) *
+                 (size_t)(p->batch * p->patch[0] * p->patch[1] * p->patch[2]) *
+                 (MODALITIES * sizeof(float) + 1);
+    return TS_OK;
+}
+
+size_t train_memory_total(const train_memory *m)
+{
+    return m->weights + m->gradients + m->momentum + m->workspace + m->features + m->batches;
+}
+
+/* ---- time --------------------------------------------------------------------------------- */
+
+/* Noise with a ball of each class in it: a step costs the same whatever the patches show. */
+static void fill_batch(const plan *p, batch *b)
+{
+    const int64_t d = p->patch[0], h = p->patch[1], w = p->patch[2];
+    random_stream r = random_open(1, RANDOM_TEST, 0, 0);
+    for (int64_t i = 0; i < p->batch * MODALITIES * d * h * w; i++)
+        b->images[i] = (float)random_uniform(&r, -1.7, 1.7);
+    for (int64_t n = 0, i = 0; n < p->batch; n++)
+        for (int64_t z = 0; z < d; z++)
+            for (int64_t y = 0; y < h; y++)
+                for (int64_t x = 0; x < w; x++, i++) {
+                    const int64_t a = 2 * z - d, c = 2 * y - h, e = 2 * x - w;
+                    const int64_t ring = 4 * (a * a + c * c + e * e) / (d * d);
+                    b->labels[i] = ring < 3 ? (uint8_t)(3 - ring) : 0;
+                }
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+ts_status train_measure(const plan *p, int steps, double *seconds_per_step, ts_error *error)
+{
+    enum { STEPS_MAX = 32 };
+    double seconds[STEPS_MAX];
+    trainer *t = NULL;
+    step_result result;
+    const size_t voxels = (size_t)(p->batch * p->patch[0] * p->patch[1] * p->patch[2]);
+    batch b = {.images = memory_allocate(voxels, MODALITIES * sizeof(float), "a batch", error),
+               .labels = memory_allocate(voxels, 1, "a batch", error)};
+    ts_status status = b.images && b.labels ? trainer_create(p, &t, error) : TS_MEMORY;
+    steps = steps < STEPS_MAX ? steps : STEPS_MAX;
+    if (status == TS_OK) {
+        fill_batch(p, &b);
+        status = trainer_step(t, &b, 0, &result, error);
+    }
+    for (int i = 0; status == TS_OK && i < steps; i++) {
+        const double start = clock_seconds();
+        /* Late in the schedule: the rate is near 0, and noise cannot make the loss diverge. */
+        status = trainer_step(t, &b, p->steps - 1, &result, error);
+        seconds[i] = clock_seconds() - start;
+    }
+    if (status == TS_OK) {
+        qsort(seconds, (size_t)steps, sizeof *seconds, compare_doubles);
+        *seconds_per_step = seconds[steps / 2];
+    }
+    trainer_destroy(t);
+    free(b.images);
+    free(b.labels);
+    return status;
+}

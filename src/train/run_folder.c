@@ -1,0 +1,342 @@
+/* config.ini, split.json, metrics.csv and log.txt of a run. The first two appear by rename and
+ * never change; the others grow by lines. */
+#include "train/run_folder.h"
+#include "train/train.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char metrics_header[] =
+    "step,lr,loss_student,loss_teacher,loss_barlow,grad_student,grad_teacher,seconds,waited,"
+    "dice_student_wt,dice_student_tc,dice_student_et,"
+    "dice_teacher_wt,dice_teacher_tc,dice_teacher_et\n";
+
+char *run_path(const char *folder, const char *name, ts_error *error)
+{
+    char *path = string_format("%s/%s", folder, name);
+    if (!path)
+        error_set(error, TS_MEMORY, "out of memory while naming '%s/%s'", folder, name);
+    return path;
+}
+
+/* ---- config.ini --------------------------------------------------------------------------- */
+
+static ts_status write_config(const char *path, const plan *p, ts_error *error)
+{
+    text t = {0};
+    text_append(&t,
+                "# Every setting of this run (twinseg %s). Another run with these values:\n"
+                "#   twinseg train DATA --config THIS_FILE --out ANOTHER_RUN\n",
+                ts_version());
+    plan_print(p, &t);
+    const ts_status status =
+        t.failed ? error_set(error, TS_MEMORY, "out of memory while writing '%s'", path)
+                 : file_put(path, t.data, t.length, error);
+    text_free(&t);
+    return status;
+}
+
+ts_status train_read_config(const char *out, plan *p, ts_error *error)
+{
+    char *path = run_path(out, "config.ini", error);
+    if (!path)
+        return TS_MEMORY;
+    plan_defaults(p);
+    const ts_status status = plan_read(p, path, error);
+    free(path);
+    return status;
+}
+
+/* Settings that change no number of the result. */
+static bool may_differ(const char *key)
+{
+    return !strcmp(key, "threads") || !strcmp(key, "checkpoint_steps");
+}
+
+static ts_status compare_config(const char *folder, const plan *p, ts_error *error)
+{
+    plan before;
+    const ts_status status = train_read_config(folder, &before, error);
+    if (status != TS_OK)
+        return status;
+    for (size_t i = 0; i < plan_keys(); i++) {
+        char was[128], is[128];
+        plan_value(&before, i, was, sizeof was);
+        plan_value(p, i, is, sizeof is);
+        if (strcmp(was, is) && !may_differ(plan_key(i)))
+            return error_set(error, TS_BAD_INPUT,
+                             "'%s' was begun with %s = %s and cannot go on with %s = %s; take the "
+                             "old value, or another --out",
+                             folder, plan_key(i), was, plan_key(i), is);
+    }
+    return TS_OK;
+}
+
+/* ---- split.json --------------------------------------------------------------------------- */
+
+static json_t *id_list(const char *const *ids, size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < count; i++)
+        if (json_array_append_new(list, json_string(ids[i])) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    return list;
+}
+
+static json_t *split_json(const run_split *s)
+{
+    return json_pack("{s:i, s:i, s:o, s:o, s:o}", "fold", s->fold, "folds", s->folds, "train",
+                     id_list(s->train, s->train_count), "held_out",
+                     id_list(s->held_out, s->held_out_count), "skipped",
+                     id_list(s->skipped, s->skipped_count));
+}
+
+static bool holds(const json_t *list, const char *id)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!strcmp(json_string_value(json_array_get(list, i)) ?: "", id))
+            return true;
+    return false;
+}
+
+/* An id of one list that the other lacks; NULL where there is none. */
+static const char *missing_from(const json_t *list, const json_t *other)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *id = json_string_value(json_array_get(list, i));
+        if (id && !holds(other, id))
+            return id;
+    }
+    return NULL;
+}
+
+static ts_status compare_split(const char *path, const json_t *before, const json_t *now,
+                               ts_error *error)
+{
+    static const char *const lists[] = {"train", "held_out"};
+    const json_int_t fold = json_integer_value(json_object_get(before, "fold"));
+    const json_int_t folds = json_integer_value(json_object_get(before, "folds"));
+    if (json_equal(before, now))
+        return TS_OK;
+    if (!json_equal(json_object_get(before, "fold"), json_object_get(now, "fold")) ||
+        !json_equal(json_object_get(before, "folds"), json_object_get(now, "folds")))
+        return folds ? error_set(error, TS_BAD_INPUT,
+                                 "'%s': the run was begun with --fold %lld/%lld; give the same",
+                                 path, (long long)fold, (long long)folds)
+                     : error_set(error, TS_BAD_INPUT,
+                                 "'%s': the run was begun without --fold; leave it out", path);
+    for (size_t i = 0; i < COUNT_OF(lists); i++) {
+        const json_t *a = json_object_get(before, lists[i]), *b = json_object_get(now, lists[i]);
+        const char *lost = missing_from(a, b), *added = missing_from(b, a);
+        if (lost || added)
+            return error_set(
+                error, TS_BAD_INPUT,
+                "'%s': the data set has changed since the run was begun: case '%s' %s; "
+                "restore it, or begin anew with another --out",
+                path, lost ? lost : added, lost ? "is no longer there" : "is new");
+    }
+    return error_set(error, TS_BAD_INPUT,
+                     "'%s': the data set has changed since the run was begun; begin anew with "
+                     "another --out",
+                     path);
+}
+
+ts_status train_read_fold(const char *out, int *fold, int *folds, ts_error *error)
+{
+    json_error_t cause;
+    char *path = run_path(out, "split.json", error);
+    if (!path)
+        return TS_MEMORY;
+    json_t *split = json_load_file(path, JSON_REJECT_DUPLICATES, &cause);
+    ts_status status = TS_OK;
+    if (!split || json_unpack(split, "{s:i, s:i}", "fold", fold, "folds", folds) != 0)
+        status =
+            error_set(error, TS_BAD_INPUT, "cannot read '%s' (%s); begin anew with another --out",
+                      path, split ? "it names no fold" : cause.text);
+    json_decref(split);
+    free(path);
+    return status;
+}
+
+static ts_status handle_split(const char *path, const run_split *split, bool begun, ts_error *error)
+{
+    json_error_t cause;
+    json_t *now = split_json(split), *before = NULL;
+    ts_status status = TS_OK;
+    if (!now)
+        return error_set(error, TS_MEMORY, "out of memory while writing '%s'", path);
+    if (begun) {
+        before = json_load_file(path, JSON_REJECT_DUPLICATES, &cause);
+        status = before ? compare_split(path, before, now, error)
+                        : error_set(error, TS_BAD_INPUT,
+                                    "cannot read '%s' (%s); begin anew with another --out", path,
+                                    cause.text);
+    } else {
+        char *content = json_dumps(now, JSON_INDENT(1));
+        status = content ? file_put(path, content, strlen(content), error)
+                         : error_set(error, TS_MEMORY, "out of memory while writing '%s'", path);
+        free(content);
+    }
+    json_decref(before);
+    json_decref(now);
+    return status;
+}
+
+/* ---- the folder --------------------------------------------------------------------------- */
+
+ts_status run_folder_check(const char *path, bool resume, bool *begun, ts_error *error)
+{
+    char *config = run_path(path, "config.ini", error);
+    if (!config)
+        return TS_MEMORY;
+    *begun = file_exists(config);
+    free(config);
+    if (*begun && !resume)
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s' holds a run already: add --resume to go on with it, or give another "
+                         "--out",
+                         path);
+    if (!*begun && resume)
+        return error_set(error, TS_BAD_INPUT, "'%s' holds no run to resume: leave out --resume",
+                         path);
+    return TS_OK;
+}
+
+ts_status run_folder_open(run_folder *f, const char *path, bool begun, const plan *p,
+                          const run_split *split, ts_error *error)
+{
+    *f = (run_folder){.path = strdup(path)};
+    char *config = run_path(path, "config.ini", error), *list = run_path(path, "split.json", error);
+    char *log = run_path(path, "log.txt", error);
+    ts_status status = f->path && config && list && log ? TS_OK : TS_MEMORY;
+    if (status == TS_OK && begun)
+        status = compare_config(path, p, error);
+    if (status == TS_OK)
+        status = directory_create(path, error);
+    /* config.ini comes last: where it stands, the run has been begun. */
+    if (status == TS_OK)
+        status = handle_split(list, split, begun, error);
+    if (status == TS_OK && !begun)
+        status = write_config(config, p, error);
+    if (status == TS_OK && !(f->log = fopen(log, "a")))
+        status = error_set(error, TS_IO, "cannot write '%s': %s", log, strerror(errno));
+    free(config);
+    free(list);
+    free(log);
+    if (status != TS_OK)
+        run_folder_close(f);
+    return status;
+}
+
+/* How many bytes of metrics.csv are the header and the rows of the first `step` steps; a row that
+ * was cut by a kill counts as none. */
+static size_t valid_prefix(const char *content, size_t count, int64_t step)
+{
+    size_t at = strlen(metrics_header);
+    while (at < count) {
+        const char *newline = memchr(content + at, '\n', count - at);
+        if (!newline || strtoll(content + at, NULL, 10) > step)
+            break;
+        at = (size_t)(newline - content) + 1;
+    }
+    return at;
+}
+
+ts_status run_folder_metrics(run_folder *f, int64_t step, ts_error *error)
+{
+    uint8_t *content = NULL;
+    size_t count = 0;
+    ts_status status = TS_OK;
+    char *path = run_path(f->path, "metrics.csv", error);
+    if (!path)
+        return TS_MEMORY;
+    if (step > 0)
+        status = file_get(path, (size_t)1 << 32, &content, &count, error);
+    if (status == TS_OK && step > 0) {
+        if (count < strlen(metrics_header) ||
+            memcmp(content, metrics_header, strlen(metrics_header)))
+            status = error_set(error, TS_BAD_INPUT,
+                               "'%s' does not begin with the header of this "
+                               "version's metrics: %s",
+                               path, "begin anew with another --out");
+        else
+            status = file_put(path, content, valid_prefix((char *)content, count, step), error);
+    } else if (status == TS_OK)
+        status = file_put(path, metrics_header, strlen(metrics_header), error);
+    if (status == TS_OK && !(f->metrics = fopen(path, "a")))
+        status = error_set(error, TS_IO, "cannot write '%s': %s", path, strerror(errno));
+    free(content);
+    free(path);
+    return status;
+}
+
+static void append_cell(text *t, double value)
+{
+    if (isnan(value))
+        text_append(t, ",");
+    else
+        text_append(t, ",%.9g", value);
+}
+
+ts_status run_folder_row(run_folder *f, const metrics_row *r, ts_error *error)
+{
+    text t = {0};
+    text_append(&t, "%lld", (long long)r->step);
+    const double cells[] = {r->learning_rate, r->loss_student, r->loss_teacher,
+                            r->loss_barlow,   r->norm_student, r->norm_teacher};
+    for (size_t i = 0; i < COUNT_OF(cells); i++)
+        append_cell(&t, cells[i]);
+    text_append(&t, ",%.4f,%.4f", r->seconds, r->waited);
+    for (int i = 0; i < 3; i++)
+        append_cell(&t, r->dice_student[i]);
+    for (int i = 0; i < 3; i++)
+        append_cell(&t, r->dice_teacher[i]);
+    text_append(&t, "\n");
+    const bool good =
+        !t.failed && fwrite(t.data, 1, t.length, f->metrics) == t.length && fflush(f->metrics) == 0;
+    text_free(&t);
+    return good ? TS_OK
+                : error_set(error, TS_IO, "cannot write '%s/metrics.csv': %s", f->path,
+                            strerror(errno));
+}
+
+ts_status run_folder_sync(run_folder *f, ts_error *error)
+{
+    if (fflush(f->metrics) == 0 && fsync(fileno(f->metrics)) == 0)
+        return TS_OK;
+    return error_set(error, TS_IO, "cannot write '%s/metrics.csv': %s", f->path, strerror(errno));
+}
+
+void run_folder_log(run_folder *f, const char *format, ...)
+{
+    char stamp[32];
+    struct tm local;
+    const time_t now = time(NULL);
+    va_list list;
+    if (!f->log)
+        return;
+    strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S", localtime_r(&now, &local));
+    fprintf(f->log, "%s  ", stamp);
+    va_start(list, format);
+    vfprintf(f->log, format, list);
+    va_end(list);
+    fputc('\n', f->log);
+    fflush(f->log);
+}
+
+void run_folder_close(run_folder *f)
+{
+    if (f->metrics)
+        fclose(f->metrics);
+    if (f->log)
+        fclose(f->log);
+    free(f->path);
+    *f = (run_folder){0};
+}

@@ -1,0 +1,50 @@
+/* The folder of a run: what was asked (config.ini, split.json), what happened (metrics.csv,
+ * log.txt), and the rules by which a run is begun, refused or taken up again. */
+#ifndef TWINSEG_TRAIN_RUN_FOLDER_H
+#define TWINSEG_TRAIN_RUN_FOLDER_H
+
+#include "plan/plan.h"
+
+/* Which cases a run uses. ids are borrowed from the data set. */
+typedef struct {
+    int fold, folds;
+    const char **train, **held_out;
+    size_t train_count, held_out_count;
+    const char **skipped; /* lack a truth or a modality that the method needs */
+    size_t skipped_count;
+} run_split;
+
+/* One row of metrics.csv; NAN becomes an empty cell. step counts finished steps, from 1. */
+typedef struct {
+    int64_t step;
+    double learning_rate, loss_student, loss_teacher, loss_barlow, norm_student, norm_teacher;
+    double seconds, waited;                  /* of the step; of it, for the loader */
+    double dice_student[3], dice_teacher[3]; /* WT TC ET, where the step ended in a validation */
+} metrics_row;
+
+typedef struct {
+    char *path;
+    FILE *metrics, *log;
+} run_folder;
+
+/* May a run begin here, or with resume go on? A folder that holds a run is refused without resume,
+ * one that holds none with it. Asked before hours of preparation; writes nothing. *begun: the
+ * folder holds a run. */
+ts_status run_folder_check(const char *path, bool resume, bool *begun, ts_error *error);
+/* Begins the run (config.ini, split.json), or where it was begun compares: settings and split must
+ * be those of the folder; threads and checkpoint_steps may differ. */
+ts_status run_folder_open(run_folder *f, const char *path, bool begun, const plan *p,
+                          const run_split *split, ts_error *error);
+/* Cuts metrics.csv to the rows of the first `step` steps and opens it for more. */
+ts_status run_folder_metrics(run_folder *f, int64_t step, ts_error *error);
+ts_status run_folder_row(run_folder *f, const metrics_row *row, ts_error *error);
+/* Brings metrics.csv to the disk: before a checkpoint that presumes its rows. */
+ts_status run_folder_sync(run_folder *f, ts_error *error);
+/* A line in log.txt with the time before it. */
+void run_folder_log(run_folder *f, const char *format, ...) PRINTF_LIKE(2, 3);
+void run_folder_close(run_folder *f);
+
+/* FOLDER/name; free(). NULL with the error filled when memory is out. */
+char *run_path(const char *folder, const char *name, ts_error *error);
+
+#endif

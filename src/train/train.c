@@ -1,0 +1,314 @@
+/* A run from its data set to its models. */
+#include "train/train.h"
+#include "model/model.h"
+#include "train/cases.h"
+#include "train/iteration.h"
+#include "train/loading.h"
+#include "train/validate.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* All that a run holds; released by close_run, whatever stands. */
+typedef struct {
+    const plan *plan;
+    const train_options *options;
+    run_cases cases;
+    run_folder folder;
+    trainer *trainer;
+    loader *loader;
+    checkpoint_state state;
+    double mean_seconds; /* of a step, for the time left */
+} run;
+
+static void close_run(run *r)
+{
+    loader_destroy(r->loader);
+    trainer_destroy(r->trainer);
+    run_folder_close(&r->folder);
+    run_cases_close(&r->cases);
+}
+
+/* ---- model files -------------------------------------------------------------------------- */
+
+/* What a model says of its making: no dates and no paths, so that equal runs give equal files. */
+static char *provenance(const run *r, bool best)
+{
+    const run_split *s = &r->cases.split;
+    uint64_t hash = HASH_START;
+    char checksum[20], fold[32];
+    for (size_t i = 0; i < s->train_count; i++)
+        hash = hash_bytes(hash, s->train[i], strlen(s->train[i]) + 1);
+    snprintf(checksum, sizeof checksum, "%016" PRIx64, hash);
+    snprintf(fold, sizeof fold, s->folds ? "%d/%d" : "none", s->fold, s->folds);
+    char loss[32] = "", method_name[32] = "";
+    for (size_t i = 0; i < plan_keys(); i++) {
+        if (!strcmp(plan_key(i), "loss"))
+            plan_value(r->plan, i, loss, sizeof loss);
+        if (!strcmp(plan_key(i), "method"))
+            plan_value(r->plan, i, method_name, sizeof method_name);
+    }
+    json_t *object = json_pack(
+        "{s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:s, s:s, s:s}", "program", "twinseg " TS_VERSION,
+        "method", method_name, "cases", (json_int_t)s->train_count, "cases_checksum", checksum,
+        "steps", (json_int_t)r->state.step, "schedule", (json_int_t)r->plan->steps, "seed",
+        (json_int_t)r->plan->seed, "loss", loss, "fold", fold, "chosen",
+        best ? "best pseudo-Dice on the held-out fold" : "last step");
+    char *out = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    return out;
+}
+
+static ts_status write_model(run *r, int role, bool best, ts_error *error)
+{
+    static const char *const names[ROLES][2] = {
+        {"model.safetensors", "model-best.safetensors"},
+        {"teacher.safetensors", "teacher-best.safetensors"}};
+    if (!trainer_has(r->trainer, role))
+        return TS_OK;
+    net *n = trainer_net(r->trainer, role);
+    model m = {
+        .plan = *r->plan,
+        .channels = trainer_channels(r->trainer, role),
+        .weights = net_weights(n),
+        .weight_count = net_weight_count(n),
+        .provenance = provenance(r, best),
+    };
+    m.config = model_config(r->plan, m.channels);
+    snprintf(m.role, sizeof m.role, "%s", role_names[role]);
+    char *path = run_path(r->options->out, names[role][best], error);
+    ts_status status = TS_MEMORY;
+    if (path && m.provenance)
+        status = model_write(path, &m, error);
+    else if (path)
+        error_set(error, TS_MEMORY, "out of memory while writing '%s'", path);
+    free(m.provenance);
+    free(path);
+    return status;
+}
+
+/* ---- checkpoints -------------------------------------------------------------------------- */
+
+static ts_status save(run *r, ts_error *error)
+{
+    checkpoint_part parts[TRAINER_PARTS];
+    const size_t count = trainer_state(r->trainer, parts);
+    char *path = run_path(r->options->out, "checkpoint.safetensors", error);
+    ts_status status = path ? run_folder_sync(&r->folder, error) : TS_MEMORY;
+    if (status == TS_OK)
+        status = checkpoint_write(path, &r->state, parts, count, error);
+    free(path);
+    return status;
+}
+
+/* Takes the run up where its checkpoint left it; one that was stopped before the first checkpoint
+ * begins at step 0. */
+static ts_status restore(run *r, ts_error *error)
+{
+    checkpoint_part parts[TRAINER_PARTS];
+    const size_t count = trainer_state(r->trainer, parts);
+    char *path = run_path(r->options->out, "checkpoint.safetensors", error);
+    ts_status status = path ? TS_OK : TS_MEMORY;
+    if (path && file_exists(path)) {
+        status = checkpoint_read(path, &r->state, parts, count, error);
+        if (status == TS_OK && r->state.step > r->plan->steps)
+            status = error_set(error, TS_BAD_INPUT, "'%s' stands at step %lld of %lld", path,
+                               (long long)r->state.step, (long long)r->plan->steps);
+        trainer_restored(r->trainer);
+    }
+    free(path);
+    return status;
+}
+
+/* ---- the loop ----------------------------------------------------------------------------- */
+
+static double mean_of(const double dice[3])
+{
+    return (dice[0] + dice[1] + dice[2]) / 3;
+}
+
+static ts_status validate_run(run *r, metrics_row *row, ts_error *error)
+{
+    double dice[ROLES][3];
+    const run_split *s = &r->cases.split;
+    ts_status status = validate(r->trainer, r->plan, r->cases.prepared + s->train_count,
+                                s->held_out_count, dice, error);
+    for (int role = 0; status == TS_OK && role < ROLES; role++) {
+        if (!trainer_has(r->trainer, role))
+            continue;
+        run_folder_log(&r->folder, "step %lld: %s pseudo-Dice WT %.4f TC %.4f ET %.4f",
+                       (long long)row->step, role_names[role], dice[role][0], dice[role][1],
+                       dice[role][2]);
+        if (mean_of(dice[role]) > r->state.best_dice[role]) {
+            r->state.best_dice[role] = mean_of(dice[role]);
+            status = write_model(r, role, true, error);
+        }
+    }
+    memcpy(row->dice_student, dice[STUDENT], sizeof row->dice_student);
+    memcpy(row->dice_teacher, dice[TEACHER], sizeof row->dice_teacher);
+    return status;
+}
+
+static void show_progress(run *r, const metrics_row *row)
+{
+    char losses[96] = "", left[32];
+    const double seconds = r->mean_seconds * (double)(r->plan->steps - row->step);
+    int at = 0;
+    if (!isnan(row->loss_student))
+        at +=
+            snprintf(losses + at, sizeof losses - (size_t)at, "  student %.3f", row->loss_student);
+    if (!isnan(row->loss_teacher))
+        at +=
+            snprintf(losses + at, sizeof losses - (size_t)at, "  teacher %.3f", row->loss_teacher);
+    if (!isnan(row->loss_barlow))
+        snprintf(losses + at, sizeof losses - (size_t)at, "  barlow %.3f", row->loss_barlow);
+    if (seconds >= 5400)
+        snprintf(left, sizeof left, "%.1f h", seconds / 3600);
+    else if (seconds >= 90)
+        snprintf(left, sizeof left, "%.0f min", seconds / 60);
+    else
+        snprintf(left, sizeof left, "%.0f s", seconds);
+    progress_show("step %lld/%lld%s  %.2f s/step (waited %.2f)  %s left  %.0f MiB",
+                  (long long)row->step, (long long)r->plan->steps, losses, r->mean_seconds,
+                  row->waited, left, (double)memory_peak_bytes() / 1048576);
+}
+
+static bool validates_after(const run *r, int64_t done)
+{
+    const int64_t every = r->plan->validate_steps;
+    return r->cases.split.held_out_count > 0 && every > 0 &&
+           (done % every == 0 || done == r->plan->steps);
+}
+
+/* One step, its row, and what is due after it. */
+static ts_status one_step(run *r, ts_error *error)
+{
+    const batch *b;
+    step_result result;
+    double waited;
+    const double start = clock_seconds();
+    ts_status status = loader_next(r->loader, &b, &waited, error);
+    if (status == TS_OK)
+        status = trainer_step(r->trainer, b, r->state.step, &result, error);
+    if (status != TS_OK)
+        return status;
+    const double seconds = clock_seconds() - start;
+    r->mean_seconds = r->mean_seconds > 0 ? 0.95 * r->mean_seconds + 0.05 * seconds : seconds;
+    r->state.step++;
+    metrics_row row = {
+        .step = r->state.step,
+        .learning_rate = result.learning_rate,
+        .loss_student = result.loss[STUDENT],
+        .loss_teacher = result.loss[TEACHER],
+        .loss_barlow = result.barlow,
+        .norm_student = result.norm[STUDENT],
+        .norm_teacher = result.norm[TEACHER],
+        .seconds = seconds,
+        .waited = waited,
+        .dice_student = {NAN, NAN, NAN},
+        .dice_teacher = {NAN, NAN, NAN},
+    };
+    if (validates_after(r, r->state.step))
+        status = validate_run(r, &row, error);
+    if (status == TS_OK)
+        status = run_folder_row(&r->folder, &row, error);
+    show_progress(r, &row);
+    if (status == TS_OK && r->state.step % r->plan->checkpoint_steps == 0)
+        status = save(r, error);
+    return status;
+}
+
+static ts_status loop(run *r, ts_error *error)
+{
+    const int64_t first = r->state.step, stop = r->options->stop_after;
+    const int64_t end = stop > 0 && first + stop < r->plan->steps ? first + stop : r->plan->steps;
+    const int threads = pool_threads(trainer_pool(r->trainer));
+    ts_status status =
+        loader_create(r->plan, r->cases.prepared, r->cases.split.train_count, first,
+                      loading_threads(threads), loading_ahead(threads), &r->loader, error);
+    while (status == TS_OK && r->state.step < end && !interrupt_requested())
+        status = one_step(r, error);
+    progress_end();
+    if (status != TS_OK) {
+        run_folder_log(&r->folder, "failed: %s", error->text);
+        return status;
+    }
+    status = save(r, error);
+    if (status == TS_OK && r->state.step < r->plan->steps)
+        run_folder_log(&r->folder, "stopped after step %lld of %lld", (long long)r->state.step,
+                       (long long)r->plan->steps);
+    if (status == TS_OK && r->state.step < end)
+        status = error_set(error, TS_STOPPED,
+                           "stopped after step %lld of %lld; --resume goes on from there",
+                           (long long)r->state.step, (long long)r->plan->steps);
+    return status;
+}
+
+static void log_beginning(run *r)
+{
+    const run_split *s = &r->cases.split;
+    char names[24];
+    run_folder_log(&r->folder, "twinseg %s, %d threads, %s from step %lld of %lld", ts_version(),
+                   pool_threads(trainer_pool(r->trainer)), r->state.step ? "resumed" : "begun",
+                   (long long)r->state.step, (long long)r->plan->steps);
+    run_folder_log(&r->folder, "'%s' (%s): %zu cases train, %zu are held out, %zu are skipped",
+                   r->cases.data.path, r->cases.data.layout, s->train_count, s->held_out_count,
+                   s->skipped_count);
+    for (int role = 0; role < ROLES; role++)
+        if (trainer_has(r->trainer, role))
+            run_folder_log(&r->folder, "%s: %s, %lld parameters", role_names[role],
+                           modality_print(trainer_channels(r->trainer, role), names),
+                           (long long)net_weight_count(trainer_net(r->trainer, role)));
+}
+
+/* Everything before the first step. */
+static ts_status begin(run *r, ts_error *error)
+{
+    bool begun;
+    const train_options *o = r->options;
+    ts_status status = plan_check(r->plan, error);
+    if (status == TS_OK)
+        status = run_folder_check(o->out, o->resume, &begun, error);
+    if (status == TS_OK)
+        status = run_cases_open(&r->cases, r->plan, o, error);
+    if (status == TS_OK)
+        status = trainer_create(r->plan, &r->trainer, error);
+    if (status != TS_OK)
+        return status;
+    char *own_cache = o->cache ? NULL : run_path(o->out, "cache", error);
+    if (!o->cache && !own_cache)
+        return TS_MEMORY;
+    status = run_cases_prepare(&r->cases, r->plan, o->cache ? o->cache : own_cache,
+                               trainer_pool(r->trainer), error);
+    free(own_cache);
+    if (status == TS_OK)
+        status = run_folder_open(&r->folder, o->out, begun, r->plan, &r->cases.split, error);
+    if (status == TS_OK && begun)
+        status = restore(r, error);
+    if (status == TS_OK)
+        status = run_folder_metrics(&r->folder, r->state.step, error);
+    return status;
+}
+
+ts_status train_run(const plan *p, const train_options *options, ts_error *error)
+{
+    run r = {.plan = p, .options = options, .state = {.best_dice = {-1, -1}}};
+    ts_error unheard;
+    error = error ? error : &unheard; /* the log quotes it */
+    ts_status status = begin(&r, error);
+    if (status == TS_OK) {
+        log_beginning(&r);
+        status = loop(&r, error);
+    }
+    if (status == TS_OK && r.state.step == p->steps) {
+        for (int role = 0; status == TS_OK && role < ROLES; role++)
+            status = write_model(&r, role, false, error);
+        run_folder_log(&r.folder, "finished: %lld steps, peak memory %.0f MiB",
+                       (long long)r.state.step, (double)memory_peak_bytes() / 1048576);
+    }
+    close_run(&r);
+    return status;
+}

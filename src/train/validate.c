@@ -1,0 +1,92 @@
+/* Pseudo-Dice over fixed patches. */
+#include "train/validate.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { BATCHES = 8, REGION_COUNT = 3 }; /* 16 patches at batch 2 */
+
+typedef struct {
+    int64_t both[REGION_COUNT], predicted[REGION_COUNT], truth[REGION_COUNT];
+} region_counts;
+
+/* Which of WT, TC, ET a label belongs to, as bits: ED (2) is WT alone, NCR (1) also TC, ET (3) all.
+ */
+static unsigned regions_of(int label)
+{
+    static const unsigned sets[4] = {0, 3, 1, 7};
+    return sets[label];
+}
+
+/* The prediction of one voxel: the class of the greatest logit, or every region above 0. */
+static unsigned predicted_regions(const float *logits, int64_t voxels, int classes)
+{
+    if (classes == REGION_COUNT)
+        return (logits[0] > 0) | (unsigned)(logits[voxels] > 0) << 1 |
+               (unsigned)(logits[2 * voxels] > 0) << 2;
+    int best = 0;
+    for (int c = 1; c < classes; c++)
+        if (logits[c * voxels] > logits[best * voxels])
+            best = c;
+    return regions_of(best);
+}
+
+static void count_regions(const float *logits, const uint8_t *labels, const plan *p,
+                          region_counts *counts)
+{
+    const int64_t voxels = p->patch[0] * p->patch[1] * p->patch[2];
+    const int classes = p->loss == LOSS_REGIONS ? REGION_COUNT : 4;
+    for (int64_t n = 0; n < p->batch; n++)
+        for (int64_t v = 0; v < voxels; v++) {
+            const unsigned predicted =
+                predicted_regions(logits + n * classes * voxels + v, voxels, classes);
+            const unsigned truth = regions_of(labels[n * voxels + v]);
+            for (int r = 0; r < REGION_COUNT; r++) {
+                counts->predicted[r] += predicted >> r & 1;
+                counts->truth[r] += truth >> r & 1;
+                counts->both[r] += (predicted & truth) >> r & 1;
+            }
+        }
+}
+
+static ts_status validate_batch(trainer *t, const plan *p, const batch *b,
+                                region_counts counts[ROLES], ts_error *error)
+{
+    ts_status status = TS_OK;
+    for (int role = 0; status == TS_OK && role < ROLES; role++) {
+        const float *logits;
+        if (!trainer_has(t, role))
+            continue;
+        status = trainer_forward(t, role, b->images, &logits, error);
+        if (status == TS_OK)
+            count_regions(logits, b->labels, p, &counts[role]);
+    }
+    return status;
+}
+
+ts_status validate(trainer *t, const plan *p, const prepared *cases, size_t count,
+                   double dice[ROLES][3], ts_error *error)
+{
+    const size_t voxels = (size_t)(p->batch * p->patch[0] * p->patch[1] * p->patch[2]);
+    region_counts counts[ROLES] = {0};
+    batch b = {.images = memory_allocate(voxels, MODALITIES * sizeof(float), "a batch", error),
+               .labels = memory_allocate(voxels, 1, "a batch", error)};
+    plan fixed = *p; /* patches as drawn for training, without augmentation, the same every time */
+    fixed.augment = false;
+    ts_status status = b.images && b.labels ? TS_OK : TS_MEMORY;
+    for (int64_t i = 0; status == TS_OK && i < BATCHES; i++) {
+        status = sample_batch(&fixed, cases, count, i, &b, error);
+        if (status == TS_OK)
+            status = validate_batch(t, p, &b, counts, error);
+    }
+    for (int role = 0; role < ROLES; role++)
+        for (int r = 0; r < REGION_COUNT; r++) {
+            const int64_t sum = counts[role].predicted[r] + counts[role].truth[r];
+            dice[role][r] = !trainer_has(t, role) ? NAN
+                            : sum                 ? 2.0 * (double)counts[role].both[r] / (double)sum
+                                                  : 1;
+        }
+    free(b.images);
+    free(b.labels);
+    return status;
+}
