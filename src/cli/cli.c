@@ -93,6 +93,14 @@ static void print_usage_lines(FILE *stream, const cli_command *c)
     }
 }
 
+static bool takes_setting(const cli_command *c, const char *key)
+{
+    for (size_t i = 0; c->settings_only && c->settings_only[i]; i++)
+        if (!strcmp(c->settings_only[i], key))
+            return true;
+    return !c->settings_only;
+}
+
 void cli_print_command_help(FILE *stream, const cli_command *c)
 {
     print_usage_lines(stream, c);
@@ -115,6 +123,8 @@ void cli_print_command_help(FILE *stream, const cli_command *c)
         fprintf(stream, "\nSettings, given as key=value (default in brackets):\n");
         for (size_t i = 0; i < plan_keys(); i++) {
             char value[128];
+            if (!takes_setting(c, plan_key(i)))
+                continue;
             plan_value(&defaults, i, value, sizeof value);
             fprintf(stream, "  %-22s %s [%s]\n", plan_key(i), plan_key_help(i), value);
         }
@@ -226,6 +236,8 @@ int cli_plan_over(const cli_arguments *a, plan *p)
         char key[64];
         const char *equals = strchr(a->settings[i], '=');
         snprintf(key, sizeof key, "%.*s", (int)(equals - a->settings[i]), a->settings[i]);
+        if (!takes_setting(a->command, key))
+            return cli_usage_error(a->command, "'%s' is not a setting of this command", key);
         if (plan_set(p, key, equals + 1, "command line", &e) != TS_OK)
             return cli_usage_error(a->command, "%s", e.text);
     }

@@ -22,6 +22,7 @@ typedef struct {
     const cli_option *options; /* ends with a NULL name */
     int positional_min, positional_max;
     bool settings;                      /* accepts key=value, listed in --help from plan's table */
+    const char *const *settings_only;   /* of these keys alone, ends with NULL; NULL: of all */
     int (*run)(const cli_arguments *a); /* the exit status: 0, 1 (input), 2 (usage) */
 } cli_command;
 

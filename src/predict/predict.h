@@ -1,4 +1,5 @@
-/* predict: prepared case in, class probabilities out, by windows; then labels on the file's grid. */
+/* predict: prepared case in, class probabilities out, by windows; then labels on the file's grid.
+ */
 #ifndef TWINSEG_PREDICT_H
 #define TWINSEG_PREDICT_H
 
@@ -8,23 +9,51 @@
 typedef struct predictor predictor;
 
 /* One or several models (their probabilities are averaged; they must want the same modalities,
- * spacing and classes). settings: window_step, mirror, threads, dtype of the plan. */
+ * spacing, patch and classes). Of settings count window_step, mirror, threads, dtype, and for
+ * predict_case labels, et_threshold and component_threshold. The models may be freed after. */
 ts_status predictor_create(const model *models, size_t count, const plan *settings, predictor **out,
                            ts_error *error);
 void predictor_destroy(predictor *p);
-size_t predictor_bytes(const predictor *p, const int64_t shape[3]); /* peak for such a case */
+modality_set predictor_channels(const predictor *p);
 
-/* probabilities: [4][z][y][x] for the prepared grid, caller's memory. */
+/* Both off at first: a progress line while windows are computed; a note per case on windows and
+ * memory. */
+void predictor_show(predictor *p, bool progress, bool verbose);
+
+/* Bytes for a case of so many voxels x, y, z at the model's spacing: what the predictor holds
+ * (weights, workspace, one window), the probabilities, and one more float a voxel. Exact but for
+ * the engine's packed copies of the weights. */
+size_t predictor_bytes(const predictor *p, const int64_t shape[3]);
+
+/* How many windows such a case has, the skipped ones included. */
+int64_t predictor_windows(const predictor *p, const int64_t shape[3]);
+
+/* probabilities: [4][z][y][x] for the prepared grid, caller's memory; they sum to 1. Windows
+ * without any voxel of the brain are skipped: background is 1 where no other window reaches.
+ * TS_STOPPED after an interrupt. */
 ts_status predict_probabilities(predictor *p, const prepared *c, float *probabilities,
                                 ts_error *error);
 
-/* ET below et_threshold voxels becomes NCR; components (26-connected, of the whole tumour) below
- * component voxels are removed. 0: off. labels [z][y][x]. */
+/* Components (26-connected, of the whole tumour) below component_voxels are removed; then, where
+ * fewer than et_threshold_voxels of ET are left in all, they become NCR. 0: off.
+ * labels [z][y][x]; shape x, y, z. */
 ts_status predict_postprocess(uint8_t *labels, const int64_t shape[3], int64_t et_threshold_voxels,
                               int64_t component_voxels, ts_error *error);
 
-/* A whole case: files in, label file out (by rename), optional probability file. */
+/* A whole case: files in, label file out (by rename), optional probability file (4 volumes:
+ * background, NCR, ED, ET). Modalities that the model does not use are left unread. */
 ts_status predict_case(predictor *p, const dataset_case *c, const char *out_path,
                        const char *probabilities_path, ts_error *error);
+
+typedef struct {
+    size_t written, kept, failed;
+} predict_counts;
+
+/* Every case of a data set into OUT/<id>.nii.gz (the folder is made). What is there already and
+ * reads back whole is kept, so that a second run goes on where the first stopped; OUT/predict.json
+ * records models and settings, and others than recorded are an error. A case that fails is warned
+ * of and counted, and the others go on; TS_STOPPED after an interrupt. */
+ts_status predict_folder(predictor *p, const dataset *d, const char *out, predict_counts *counts,
+                         ts_error *error);
 
 #endif

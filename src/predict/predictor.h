@@ -1,0 +1,27 @@
+/* predictor (private to predict/): what a predictor holds. */
+#ifndef TWINSEG_PREDICT_PREDICTOR_H
+#define TWINSEG_PREDICT_PREDICTOR_H
+
+#include "predict/predict.h"
+
+enum { LABELS = 4 }; /* background, NCR, ED, ET */
+
+struct predictor {
+    plan settings;
+    modality_set channels;
+    int channel_count, classes;
+    bool regions; /* the classes are sigmoids of WT, TC, ET */
+    double spacing_mm;
+    int64_t patch[3]; /* d h w */
+    engine *engine;
+    net **nets;
+    size_t count;
+    void *workspace; /* of the nets, one at a time */
+    size_t workspace_bytes;
+    float *importance; /* [d][h][w] */
+    float *input;      /* [channels][d][h][w] */
+    float *mean;       /* [classes][d][h][w]: over models and mirrorings */
+    bool show_progress, verbose;
+};
+
+#endif
