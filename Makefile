@@ -25,6 +25,15 @@ BASE_FLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-p
 LIBS     += -fsanitize=$(SANITIZE)
 endif
 
+# The engine's kernels: one source, a vector width each; chosen at start, never -march=native.
+# Contraction (a * b + c as one instruction) is asked for here alone.
+FLAGS_kernel_portable := -O3 -ffp-contract=fast
+ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
+FLAGS_kernel_avx2     := -O3 -ffp-contract=fast -mavx2 -mfma
+FLAGS_kernel_avx512   := -O3 -ffp-contract=fast -mavx2 -mfma -mavx512f -mavx512vl -mavx512bw \
+                         -mavx512dq -mprefer-vector-width=512
+endif
+
 ROOM_SOURCES := $(filter-out src/cli/%,$(wildcard src/*/*.c))
 CLI_SOURCES  := $(wildcard src/cli/*.c)
 ROOM_OBJECTS := $(ROOM_SOURCES:%.c=$(BUILD)/%.o)

@@ -1,5 +1,5 @@
 /* The engine: which kernels this CPU runs, and the door of every operation. */
-#include "engine/layout.h"
+#include "engine/kernels.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -14,7 +14,31 @@ const char *engine_target_name(int index)
 
 static bool available(int target)
 {
-    return target == TARGET_REF;
+    if (target <= TARGET_PORTABLE)
+        return true;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
+                        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq");
+    return target == TARGET_AVX2 ? avx2 : target == TARGET_AVX512 ? avx512 : false;
+#else
+    return false;
+#endif
+}
+
+static const kernels *kernels_of(int target, compute_dtype dtype)
+{
+    if (target == TARGET_REF || dtype == DTYPE_BF16)
+        return NULL;
+#if defined(__x86_64__)
+    if (target >= TARGET_AVX512)
+        return &kernels_avx512;
+    if (target == TARGET_AVX2)
+        return &kernels_avx2;
+#endif
+    return &kernels_portable;
 }
 
 static int find_target(const char *name)
@@ -56,6 +80,9 @@ ts_status engine_create(int threads, compute_dtype dtype, const char *target, en
         return TS_MEMORY;
     e->dtype = dtype;
     e->target = index;
+    e->kernels = kernels_of(index, dtype);
+    if (!e->kernels)
+        e->target = TARGET_REF;
     const ts_status status = pool_create(threads, &e->threads, error);
     if (status != TS_OK) {
         free(e);

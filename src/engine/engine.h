@@ -96,8 +96,9 @@ void conv_pack(engine *e, const conv *c, const float *weight, void *packed);
 /* Scratch of one pass for an input shaped as x (its data is not read), at a multiple of 64. */
 size_t conv_scratch_bytes(const engine *e, const conv *c, const tensor *x, conv_pass pass);
 
-/* y = convolution of x plus bias. moments (NULL: not wanted): [n][out][2], receives mean and
- * 1/sqrt(variance + NORM_EPSILON) over each sample's voxels. */
+/* y = convolution of x plus bias. moments (NULL: not wanted; always NULL for CONV_UP, which no norm
+ * follows): [n][out][2], receives mean and 1/sqrt(variance + NORM_EPSILON) over each sample's
+ * voxels. */
 void conv_forward(engine *e, const conv *c, conv_inputs x, const void *packed, const float *bias,
                   const tensor *y, float *moments, void *scratch);
 
@@ -127,7 +128,8 @@ void norm_backward(engine *e, const tensor *y, const float *moments, const float
 
 /* ---- heads: 1x1x1 convolutions to plain logits ----------------------------------------- */
 
-/* logits [n][classes][d][h][w], plain floats; weight [classes][c], bias [classes]. */
+/* logits [n][classes][d][h][w], plain floats; weight [classes][c], bias [classes]. At most 64
+ * classes and 4096 channels, as in net_layout. */
 void head_forward(engine *e, const tensor *a, const float *weight, const float *bias,
                   int64_t classes, float *logits);
 

@@ -74,6 +74,7 @@ struct engine {
     pool *threads;
     compute_dtype dtype;
     int target;
+    const struct kernels *kernels; /* NULL for ref */
 };
 
 enum { TARGET_REF, TARGET_PORTABLE, TARGET_AVX2, TARGET_AVX512, TARGET_AVX512BF16, TARGETS };

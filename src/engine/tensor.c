@@ -1,5 +1,5 @@
 /* Tensors: their layout (layout.h), and plain floats in and out. */
-#include "engine/layout.h"
+#include "engine/kernels.h"
 
 #include <assert.h>
 
@@ -48,10 +48,9 @@ static void upload_unit(void *context, int64_t index, int thread)
         for (int64_t z = 0; z < t->d; z++)
             for (int64_t y = 0; y < t->h; y++, from += t->w) {
                 const int64_t f = z * t->plane + y * t->row;
-                for (int64_t x = 0; x < t->w; x++) {
-                    const float old = j->add ? unit_get(to, t->dtype, c, f + x) : 0;
-                    unit_set(to, t->dtype, c, f + x, old + from[x]);
-                }
+                for (int64_t x = 0; x < t->w; x++)
+                    unit_set(to, t->dtype, c, f + x,
+                             j->add ? unit_get(to, t->dtype, c, f + x) + from[x] : from[x]);
             }
     }
 }
@@ -70,12 +69,6 @@ static void download_channel(void *context, int64_t index, int thread)
             for (int64_t x = 0; x < t->w; x++)
                 to[x] = unit_get(from, t->dtype, c, f + x);
         }
-}
-
-/* The lead behind the last unit, which no unit owns. */
-static void clear_tail(const tensor *t)
-{
-    memset((uint32_t *)t->data + t->n * t->sample_stride, 0, (size_t)t->lead * sizeof(uint32_t));
 }
 
 void tensor_upload(engine *e, const float *plain, const tensor *t)

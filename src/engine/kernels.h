@@ -1,0 +1,87 @@
+/* kernels: the inner loops that are compiled once per target from kernel_template.h.
+ *
+ * Everything here works on flat ranges [from, to) of a unit's volume (layout.h); from and to are
+ * multiples of 16, and what lies at pads is the caller's business. */
+#ifndef TWINSEG_ENGINE_KERNELS_H
+#define TWINSEG_ENGINE_KERNELS_H
+
+#include "engine/layout.h"
+
+/* Flat positions that a task takes at once. 64 vectors of AVX-512 are 21 tiles of 3 and one of 1;
+ * 960 are 20 tiles. Eight channels of 960 floats are 30 KiB, within a first-level cache. */
+#define CHUNK 960
+
+/* At most so many output channels in one call of multiply. */
+#define CHANNEL_GROUP 64
+
+/* One value of a sum over terms: out[c][f] = start + sum over t of weight[t][c] * term[t][f].
+ * A convolution is such a sum with a term for each input unit and tap: the unit's volume, shifted
+ * by the tap's distance. */
+typedef struct {
+    const uint32_t *const *term; /* each at the flat position that output position 0 reads */
+    int64_t terms;
+    int64_t term_block; /* terms taken at a time, so that what they read stays in the first cache */
+    const float *weight; /* [channels / tile][terms][tile], padded with zeros */
+    const float *bias;   /* [channels]; NULL: 0 */
+    int64_t channels;    /* at most CHANNEL_GROUP */
+    uint32_t *out;       /* channel c (or pair of channels) at out + c * stride */
+    int64_t stride;
+    bool add; /* start is what out holds */
+} product;
+
+/* dw[t * dw_stride + c] += sum over f of a[c][f] * term[t][f]. */
+typedef struct {
+    const uint32_t *const *a; /* [channels] */
+    int64_t channels;
+    const uint32_t *const *term;
+    int64_t terms;
+    float *dw;
+    int64_t dw_stride;
+} correlation;
+
+/* What norm and leaky ReLU need of a channel; of two where a unit holds two. */
+typedef struct {
+    float mean[2], rstd[2], gamma[2], beta[2];
+    float g_mean[2], gx_mean[2]; /* backward's second pass */
+} norm_channel;
+
+/* A row of voxels of a tensor beside the same row of plain logits. */
+typedef struct {
+    uint32_t *const *unit; /* one for each unit of `channels`, at the row's first voxel */
+    int64_t channels, classes, w;
+    float *logits; /* class k at k * stride */
+    int64_t stride;
+} head_row;
+
+typedef struct kernels {
+    int tile; /* channels in a register tile */
+    void (*multiply)(const product *p, int64_t from, int64_t to);
+    void (*correlate)(const correlation *c, int64_t from, int64_t to);
+    /* Over the voxels (at least one) among positions of a unit of t, pads being zero: the sum, and
+     * the sum of squared distances from the mean; for each channel of the unit. */
+    void (*moments)(const tensor *t, const uint32_t *unit, int64_t from, int64_t to, int64_t voxels,
+                    double sum[2], double squares[2]);
+    void (*sum)(const uint32_t *unit, int64_t from, int64_t to, double sum[2]);
+    void (*norm_forward)(const norm_channel *n, const uint32_t *y, uint32_t *a, int64_t from,
+                         int64_t to);
+    void (*norm_sums)(const norm_channel *n, const uint32_t *y, const uint32_t *da, int64_t from,
+                      int64_t to, double g[2], double gx[2]);
+    void (*norm_backward)(const norm_channel *n, const uint32_t *y, const uint32_t *da,
+                          uint32_t *dy, int64_t from, int64_t to);
+    /* weight, dweight [classes][channels]; dweight is added to. */
+    void (*head_forward)(const head_row *h, const float *weight, const float *bias);
+    void (*head_data)(const head_row *h, const float *weight, bool add);
+    void (*head_weight)(const head_row *h, double *dweight);
+} kernels;
+
+extern const kernels kernels_portable, kernels_avx2, kernels_avx512;
+
+/* Zeroes the pads among positions [from, to) of a unit shaped as t, those beyond the last plane
+ * too. from == 0 also clears the lead before. */
+void clear_pads(const tensor *t, uint32_t *unit, int64_t from, int64_t to);
+/* Voxels among positions [from, to). */
+int64_t count_voxels(const tensor *t, int64_t from, int64_t to);
+/* The lead behind the last unit, which no unit owns. */
+void clear_tail(const tensor *t);
+
+#endif
