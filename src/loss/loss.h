@@ -19,10 +19,25 @@ void loss_head_weights(int heads, double *weights);
 void loss_halve_labels(const uint8_t *labels, int64_t n, const int64_t shape[3], uint8_t *out);
 
 /* Barlow Twins between features [N][C][voxels] (samples: N * voxels). Fills weight * gradient for
- * the student's and, where not NULL, the teacher's features. Returns the unweighted loss.
- * Projectors: loss_projector below. */
+ * the student's and, where not NULL, the teacher's features. Returns the unweighted loss. */
 ts_status loss_barlow(const float *teacher, const float *student, int64_t n, int64_t channels,
                       int64_t voxels, double lambda, double weight, float *teacher_gradient,
                       float *student_gradient, pool *p, double *loss, ts_error *error);
+
+/* ---- the projector: 1x1x1 convolution, standardisation over the batch, ReLU, 1x1x1 convolution
+ * ---- One for both networks, without biases, as in Zbontar 2021. Weights: [width][channels], then
+ * [width][width], flat. */
+int64_t loss_projector_weights(int64_t channels, int64_t width);
+/* He initialisation, keyed by (seed, name). */
+void loss_projector_initialise(float *weights, int64_t channels, int64_t width, uint64_t seed,
+                               const char *name);
+/* loss_barlow between the projected features; also fills the projector's weight * gradient. */
+ts_status loss_barlow_projected(const float *teacher, const float *student, int64_t n,
+                                int64_t channels, int64_t voxels, double lambda, double weight,
+                                const float *projector, int64_t width, float *projector_gradient,
+                                float *teacher_gradient, float *student_gradient, pool *p,
+                                double *loss, ts_error *error);
+/* Bytes that loss_barlow_projected takes while it works. */
+size_t loss_projector_bytes(int64_t n, int64_t voxels, int64_t width);
 
 #endif

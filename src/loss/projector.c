@@ -1,0 +1,151 @@
+/* Barlow Twins behind a projector: h = A x, u = (h - mean) / sigma, r = max(u, 0), o = B r, the
+ * loss between the two networks' o. The same A and B serve both. */
+#include "loss/features.h"
+#include "loss/loss.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+int64_t loss_projector_weights(int64_t channels, int64_t width)
+{
+    return width * (channels + width);
+}
+
+void loss_projector_initialise(float *weights, int64_t channels, int64_t width, uint64_t seed,
+                               const char *name)
+{
+    const uint64_t key = hash_bytes(HASH_START, name, strlen(name));
+    random_stream r = random_open(seed, RANDOM_WEIGHTS, (uint32_t)key, (uint32_t)(key >> 32));
+    for (int64_t i = 0; i < loss_projector_weights(channels, width); i++) {
+        const int64_t inputs = i < width * channels ? channels : width;
+        weights[i] = (float)(sqrt(2.0 / (double)inputs) * random_normal(&r));
+    }
+}
+
+/* One network's way through the projector, [n][width][voxels] each; scale: [width]. */
+typedef struct {
+    float *hidden;   /* u: standardised, before the ReLU */
+    float *active;   /* r */
+    float *output;   /* o; on the way back the gradient of r, then of h */
+    float *gradient; /* of o */
+    double *mean, *scale;
+} path;
+
+enum { PATH_ARRAYS = 4 };
+
+size_t loss_projector_bytes(int64_t n, int64_t voxels, int64_t width)
+{
+    /* and loss_barlow's two standardised maps */
+    return (size_t)(n * voxels * width) * sizeof(float) * (2 * PATH_ARRAYS + 2);
+}
+
+static ts_status allocate_path(path *t, size_t floats, size_t width, ts_error *error)
+{
+    float **const arrays[PATH_ARRAYS] = {&t->hidden, &t->active, &t->output, &t->gradient};
+    bool good = true;
+    *t = (path){0};
+    for (int i = 0; i < PATH_ARRAYS; i++)
+        good =
+            (*arrays[i] = memory_allocate(floats, sizeof(float), "the projector", error)) && good;
+    good = (t->mean = memory_allocate(2 * width, sizeof(double), "the projector", error)) && good;
+    if (good)
+        t->scale = t->mean + width;
+    return good ? TS_OK : TS_MEMORY;
+}
+
+static void free_path(path *t)
+{
+    free(t->hidden);
+    free(t->active);
+    free(t->output);
+    free(t->gradient);
+    free(t->mean);
+}
+
+static void go_forward(const features *x, path *t, const float *weights, int64_t width, pool *p)
+{
+    const features h = {t->hidden, x->n, width, x->voxels}, r = {t->active, x->n, width, x->voxels};
+    features_transform(x, weights, width, x->c, 1, NULL, t->hidden, p);
+    features_moments(&h, t->mean, t->scale, p);
+    for (int64_t row = 0; row < x->n * width; row++)
+        for (int64_t v = 0; v < x->voxels; v++) {
+            float *u = &t->hidden[row * x->voxels + v];
+            *u = (float)((*u - t->mean[row % width]) * t->scale[row % width]);
+            t->active[row * x->voxels + v] = *u > 0 ? *u : 0;
+        }
+    features_transform(&r, weights + width * x->c, width, width, 1, NULL, t->output, p);
+}
+
+/* Through ReLU and standardisation, in place of the gradient of r: that of h. */
+static void standardisation_gradient(const path *t, float *gradient, const features *shape)
+{
+    const int64_t width = shape->c, voxels = shape->voxels;
+    for (int64_t c = 0; c < width; c++) {
+        double sum = 0, along = 0;
+        for (int64_t row = c; row < shape->n * width; row += width)
+            for (int64_t v = row * voxels; v < (row + 1) * voxels; v++) {
+                gradient[v] = t->hidden[v] > 0 ? gradient[v] : 0;
+                sum += gradient[v];
+                along += (double)gradient[v] * t->hidden[v];
+            }
+        const double count = (double)feature_samples(shape);
+        for (int64_t row = c; row < shape->n * width; row += width)
+            for (int64_t v = row * voxels; v < (row + 1) * voxels; v++)
+                gradient[v] = (float)(t->scale[c] *
+                                      (gradient[v] - sum / count - t->hidden[v] * along / count));
+    }
+}
+
+static void add_products(const features *a, const features *b, double *work, float *sum, pool *p)
+{
+    features_products(a, b, work, p);
+    for (int64_t i = 0; i < a->c * b->c; i++)
+        sum[i] += (float)work[i];
+}
+
+/* gradient (of o) back to the weights and, where wanted, to x. */
+static void go_back(const features *x, path *t, const float *weights, int64_t width, double *work,
+                    float *weight_gradient, float *x_gradient, pool *p)
+{
+    const features o = {t->gradient, x->n, width, x->voxels};
+    const features r = {t->active, x->n, width, x->voxels};
+    add_products(&o, &r, work, weight_gradient + width * x->c, p);
+    features_transform(&o, weights + width * x->c, width, 1, width, NULL, t->output, p);
+    const features h = {t->output, x->n, width, x->voxels};
+    standardisation_gradient(t, t->output, &h);
+    add_products(&h, x, work, weight_gradient, p);
+    if (x_gradient)
+        features_transform(&h, weights, x->c, 1, x->c, NULL, x_gradient, p);
+}
+
+ts_status loss_barlow_projected(const float *teacher, const float *student, int64_t n,
+                                int64_t channels, int64_t voxels, double lambda, double weight,
+                                const float *projector, int64_t width, float *projector_gradient,
+                                float *teacher_gradient, float *student_gradient, pool *p,
+                                double *loss, ts_error *error)
+{
+    path t[2] = {0};
+    const features x[2] = {{teacher, n, channels, voxels}, {student, n, channels, voxels}};
+    const size_t floats = (size_t)(n * width * voxels);
+    const int64_t wider = channels > width ? channels : width;
+    double *work = memory_allocate((size_t)(width * wider), sizeof(double), "the projector", error);
+    ts_status status = work ? TS_OK : TS_MEMORY;
+    for (int i = 0; status == TS_OK && i < 2; i++)
+        status = allocate_path(&t[i], floats, (size_t)width, error);
+    for (int i = 0; status == TS_OK && i < 2; i++)
+        go_forward(&x[i], &t[i], projector, width, p);
+    if (status == TS_OK)
+        status = loss_barlow(t[0].output, t[1].output, n, width, voxels, lambda, weight,
+                             t[0].gradient, t[1].gradient, p, loss, error);
+    if (status == TS_OK) {
+        memset(projector_gradient, 0,
+               (size_t)loss_projector_weights(channels, width) * sizeof(float));
+        go_back(&x[0], &t[0], projector, width, work, projector_gradient, teacher_gradient, p);
+        go_back(&x[1], &t[1], projector, width, work, projector_gradient, student_gradient, p);
+    }
+    free_path(&t[0]);
+    free_path(&t[1]);
+    free(work);
+    return status;
+}

@@ -1,0 +1,231 @@
+/* The losses of segmentation and their gradients: cross-entropy, soft Dice, regions. METHOD 2,
+ * "DS".
+ *
+ * Two passes over memory: the first turns logits into probabilities in place and sums what the loss
+ * needs, the second turns probabilities into gradients. Sums are double, over a fixed number of
+ * parts that are added in order, so that threads change no bit. */
+#include "loss/loss.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { PARTS = 64, CLASSES_MAX = 4, SCORED_MAX = 3 };
+
+static const double smooth = 1e-5; /* nnU-Net's, in the Dice */
+
+/* Of one part, later of all: log-likelihood and the three sums of a soft Dice per scored channel.
+ */
+typedef struct {
+    double log_likelihood;
+    double both[SCORED_MAX], predicted[SCORED_MAX], truth[SCORED_MAX];
+} sums;
+
+typedef struct {
+    loss_kind kind;
+    float *logits;
+    const uint8_t *labels;
+    int64_t n, voxels;
+    sums parts[PARTS];
+    double likelihood_factor; /* d loss / d (mean log-likelihood terms) */
+    float dice_both[SCORED_MAX], dice_predicted[SCORED_MAX]; /* d loss / d probability */
+} job;
+
+int loss_classes(loss_kind kind)
+{
+    return kind == LOSS_REGIONS ? 3 : 4;
+}
+
+void loss_head_weights(int heads, double *weights)
+{
+    double sum = 0;
+    for (int s = 0; s < heads; s++)
+        sum += weights[s] = ldexp(1.0, -s);
+    for (int s = 0; s < heads; s++)
+        weights[s] /= sum;
+}
+
+void loss_halve_labels(const uint8_t *labels, int64_t n, const int64_t shape[3], uint8_t *out)
+{
+    const int64_t d = shape[0], h = shape[1], w = shape[2];
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t z = 0; z + 1 < d; z += 2)
+            for (int64_t y = 0; y + 1 < h; y += 2) {
+                const uint8_t *row = labels + ((i * d + z) * h + y) * w;
+                for (int64_t x = 0; x + 1 < w; x += 2)
+                    *out++ = row[x];
+            }
+}
+
+/* Is a voxel of this label in region WT (0), TC (1), ET (2)? */
+static bool in_region(int label, int region)
+{
+    return region == 0 ? label > 0 : region == 1 ? label == 1 || label == 3 : label == 3;
+}
+
+/* Calls `body` for every stretch of one sample that the part covers. */
+static void over_part(job *j, int64_t part,
+                      void (*body)(job *, int64_t part, int64_t sample, int64_t begin, int64_t end))
+{
+    const int64_t total = j->n * j->voxels;
+    int64_t at = total * part / PARTS;
+    const int64_t stop = total * (part + 1) / PARTS;
+    while (at < stop) {
+        const int64_t sample = at / j->voxels, next = (sample + 1) * j->voxels;
+        const int64_t end = next < stop ? next : stop;
+        body(j, part, sample, at - sample * j->voxels, end - sample * j->voxels);
+        at = end;
+    }
+}
+
+/* ---- softmax over four classes -------------------------------------------------------------- */
+
+static void softmax_stretch(job *j, int64_t part, int64_t sample, int64_t begin, int64_t end)
+{
+    float *const z = j->logits + sample * CLASSES_MAX * j->voxels;
+    const uint8_t *labels = j->labels + sample * j->voxels;
+    const int64_t v1 = j->voxels;
+    sums *s = &j->parts[part];
+    for (int64_t v = begin; v < end; v++) {
+        float *a = z + v, *b = a + v1, *c = b + v1, *d = c + v1;
+        const float top = fmaxf(fmaxf(*a, *b), fmaxf(*c, *d));
+        const float x[CLASSES_MAX] = {*a - top, *b - top, *c - top, *d - top};
+        float e[CLASSES_MAX], sum = 0;
+        for (int k = 0; k < CLASSES_MAX; k++)
+            sum += e[k] = expf(x[k]);
+        const int label = labels[v];
+        s->log_likelihood += x[label] - logf(sum);
+        const float scale = 1 / sum;
+        *a = e[0] * scale;
+        *b = e[1] * scale;
+        *c = e[2] * scale;
+        *d = e[3] * scale;
+        s->predicted[0] += *b;
+        s->predicted[1] += *c;
+        s->predicted[2] += *d;
+        if (label) {
+            s->truth[label - 1] += 1;
+            s->both[label - 1] += e[label] * scale;
+        }
+    }
+}
+
+/* d loss / d logit_k = p_k (g_k - sum_m g_m p_m) with g = d loss / d p, plus cross-entropy's
+ * (p - one-hot). */
+static void softmax_gradient(job *j, int64_t part, int64_t sample, int64_t begin, int64_t end)
+{
+    float *const z = j->logits + sample * CLASSES_MAX * j->voxels;
+    const uint8_t *labels = j->labels + sample * j->voxels;
+    const float cross = (float)j->likelihood_factor;
+    (void)part;
+    for (int64_t v = begin; v < end; v++) {
+        float p[CLASSES_MAX], g[CLASSES_MAX] = {0}, mean = 0;
+        for (int k = 0; k < CLASSES_MAX; k++)
+            p[k] = z[v + k * j->voxels];
+        for (int k = 1; k < CLASSES_MAX; k++) {
+            g[k] = j->dice_predicted[k - 1] + (labels[v] == k ? j->dice_both[k - 1] : 0);
+            mean += g[k] * p[k];
+        }
+        for (int k = 0; k < CLASSES_MAX; k++)
+            z[v + k * j->voxels] =
+                cross * (p[k] - (labels[v] == k ? 1.0f : 0.0f)) + p[k] * (g[k] - mean);
+    }
+}
+
+/* ---- sigmoids of three regions -------------------------------------------------------------- */
+
+static void sigmoid_stretch(job *j, int64_t part, int64_t sample, int64_t begin, int64_t end)
+{
+    const uint8_t *labels = j->labels + sample * j->voxels;
+    sums *s = &j->parts[part];
+    for (int r = 0; r < SCORED_MAX; r++) {
+        float *z = j->logits + (sample * SCORED_MAX + r) * j->voxels;
+        for (int64_t v = begin; v < end; v++) {
+            const bool inside = in_region(labels[v], r);
+            /* log sigmoid(x) = min(x, 0) - log(1 + exp(-|x|)), of the side that is true */
+            const float x = inside ? z[v] : -z[v], small = expf(-fabsf(z[v]));
+            s->log_likelihood += fminf(x, 0) - log1pf(small);
+            const float p = (z[v] >= 0 ? 1 : small) / (1 + small);
+            z[v] = isnan(x) ? x : p;
+            s->predicted[r] += z[v];
+            s->truth[r] += inside;
+            s->both[r] += inside ? z[v] : 0;
+        }
+    }
+}
+
+static void sigmoid_gradient(job *j, int64_t part, int64_t sample, int64_t begin, int64_t end)
+{
+    const uint8_t *labels = j->labels + sample * j->voxels;
+    const float cross = (float)j->likelihood_factor;
+    (void)part;
+    for (int r = 0; r < SCORED_MAX; r++) {
+        float *z = j->logits + (sample * SCORED_MAX + r) * j->voxels;
+        for (int64_t v = begin; v < end; v++) {
+            const float p = z[v], inside = in_region(labels[v], r) ? 1 : 0;
+            z[v] = cross * (p - inside) +
+                   p * (1 - p) * (j->dice_predicted[r] + inside * j->dice_both[r]);
+        }
+    }
+}
+
+/* ---- both passes ---------------------------------------------------------------------------- */
+
+static void first_pass(void *context, int64_t part, int thread)
+{
+    job *j = context;
+    (void)thread;
+    over_part(j, part, j->kind == LOSS_REGIONS ? sigmoid_stretch : softmax_stretch);
+}
+
+static void second_pass(void *context, int64_t part, int thread)
+{
+    job *j = context;
+    (void)thread;
+    over_part(j, part, j->kind == LOSS_REGIONS ? sigmoid_gradient : softmax_gradient);
+}
+
+static sums add_parts(const job *j)
+{
+    sums all = {0};
+    for (int part = 0; part < PARTS; part++) {
+        const sums *s = &j->parts[part];
+        all.log_likelihood += s->log_likelihood;
+        for (int c = 0; c < SCORED_MAX; c++) {
+            all.both[c] += s->both[c];
+            all.predicted[c] += s->predicted[c];
+            all.truth[c] += s->truth[c];
+        }
+    }
+    return all;
+}
+
+/* 1 - the mean soft Dice of the scored channels, over the whole batch; its derivative by a voxel's
+ * probability is dice_predicted, plus dice_both where the truth is there. */
+static double dice_loss(job *j, const sums *s, double weight)
+{
+    double mean = 0;
+    for (int c = 0; c < SCORED_MAX; c++) {
+        const double above = 2 * s->both[c] + smooth;
+        const double below = s->predicted[c] + s->truth[c] + smooth;
+        mean += above / below / SCORED_MAX;
+        j->dice_both[c] = (float)(-weight / SCORED_MAX * 2 / below);
+        j->dice_predicted[c] = (float)(weight / SCORED_MAX * above / (below * below));
+    }
+    return 1 - mean;
+}
+
+double loss_segmentation(loss_kind kind, float *logits, const uint8_t *labels, int64_t n,
+                         int64_t voxels, double weight, pool *p)
+{
+    job j = {.kind = kind, .logits = logits, .labels = labels, .n = n, .voxels = voxels};
+    /* Cross-entropy is a mean over voxels, that of the sigmoids over voxels and regions. */
+    const double terms = (double)n * (double)voxels * (kind == LOSS_REGIONS ? SCORED_MAX : 1);
+    pool_run(p, first_pass, &j, PARTS);
+    const sums s = add_parts(&j);
+    double loss = -s.log_likelihood / terms;
+    j.likelihood_factor = weight / terms;
+    if (kind != LOSS_CE)
+        loss += dice_loss(&j, &s, weight);
+    pool_run(p, second_pass, &j, PARTS);
+    return loss;
+}
