@@ -33,6 +33,10 @@ FLAGS_kernel_avx2     := -O3 -ffp-contract=fast -mavx2 -mfma
 FLAGS_kernel_avx512   := -O3 -ffp-contract=fast -mavx2 -mfma -mavx512f -mavx512vl -mavx512bw \
                          -mavx512dq -mprefer-vector-width=512
 endif
+# Plain loops that every step runs over all voxels or weights: worth the vectoriser.
+FLAGS_segmentation := -O3
+FLAGS_features     := -O3
+FLAGS_optimiser    := -O3
 
 ROOM_SOURCES := $(filter-out src/cli/%,$(wildcard src/*/*.c))
 CLI_SOURCES  := $(wildcard src/cli/*.c)

@@ -37,7 +37,7 @@ ts_status loss_barlow_projected(const float *teacher, const float *student, int6
                                 const float *projector, int64_t width, float *projector_gradient,
                                 float *teacher_gradient, float *student_gradient, pool *p,
                                 double *loss, ts_error *error);
-/* Bytes that loss_barlow_projected takes while it works. */
-size_t loss_projector_bytes(int64_t n, int64_t voxels, int64_t width);
+/* Bytes that loss_barlow, or with width > 0 loss_barlow_projected, takes while it works. */
+size_t loss_barlow_bytes(int64_t n, int64_t channels, int64_t voxels, int64_t width);
 
 #endif

@@ -34,10 +34,17 @@ typedef struct {
 
 enum { PATH_ARRAYS = 4 };
 
-size_t loss_projector_bytes(int64_t n, int64_t voxels, int64_t width)
+size_t loss_barlow_bytes(int64_t n, int64_t channels, int64_t voxels, int64_t width)
 {
-    /* and loss_barlow's two standardised maps */
-    return (size_t)(n * voxels * width) * sizeof(float) * (2 * PATH_ARRAYS + 2);
+    const size_t w = (size_t)width, wider = (size_t)(channels > width ? channels : width);
+    const size_t samples = (size_t)(n * voxels), own = width ? w : (size_t)channels;
+    /* loss_barlow's own: two standardised maps, correlations in double and float, six per channel
+     */
+    const size_t inner = 2 * samples * own * sizeof(float) + 12 * own * own + 48 * own;
+    if (!width)
+        return inner;
+    return inner + 2 * PATH_ARRAYS * samples * w * sizeof(float) + 32 * w +
+           w * wider * sizeof(double);
 }
 
 static ts_status allocate_path(path *t, size_t floats, size_t width, ts_error *error)

@@ -79,34 +79,80 @@ static void over_part(job *j, int64_t part,
 
 /* ---- softmax over four classes -------------------------------------------------------------- */
 
+enum { BLOCK = 64 }; /* voxels whose classes lie in arrays at once, for the vectoriser */
+
+/* exp(x) for x <= 0, to a few 1e-7 of the result while x > -8, 5e-6 at -80; below -87 it stays as
+ * there. NaN stays NaN.
+ * x = (n + f) ln 2 with |f| <= 1/2; 2^f by its Taylor series, 2^n by the bits of the exponent. */
+static inline float exp_negative(float x)
+{
+    const float magic = 0x1.8p23f; /* adding it rounds to a whole number in the low bits */
+    const float t = (x < -87 ? -87 : x) * 0x1.715476p0f, rounded = t + magic;
+    const float f = (t - (rounded - magic)) * 0x1.62e430p-1f;
+    union {
+        float value;
+        uint32_t bits;
+    } whole = {rounded}, power;
+    power.bits = (whole.bits + 127) << 23;
+    return power.value *
+           (1 + f * (1 + f * (1.0f / 2 +
+                              f * (1.0f / 6 + f * (1.0f / 24 + f * (1.0f / 120 + f / 720))))));
+}
+
+/* Softmax of `count` voxels whose classes lie `voxels` apart, in place; truth as 0 or 1 of each
+ * class. The logarithms of the sums of exponentials (1 to 4 each) are taken once, of their product:
+ * at most 4^64. */
+static void softmax_block(float *z, int64_t voxels, const uint8_t *labels, int count, sums *s)
+{
+    float e[CLASSES_MAX][BLOCK], truth[CLASSES_MAX][BLOCK], top[BLOCK], sum[BLOCK];
+    float likelihood[BLOCK];
+    double product = 1;
+    for (int v = 0; v < count; v++) {
+        const float ab = z[v] > z[v + voxels] ? z[v] : z[v + voxels];
+        const float cd =
+            z[v + 2 * voxels] > z[v + 3 * voxels] ? z[v + 2 * voxels] : z[v + 3 * voxels];
+        top[v] = ab > cd ? ab : cd;
+        sum[v] = likelihood[v] = 0;
+    }
+    for (int k = 0; k < CLASSES_MAX; k++)
+        for (int v = 0; v < count; v++) {
+            const float x = z[v + k * voxels] - top[v];
+            truth[k][v] = labels[v] == k ? 1.0f : 0.0f;
+            sum[v] += e[k][v] = exp_negative(x);
+            likelihood[v] += truth[k][v] * x;
+        }
+    for (int v = 0; v < count; v++) {
+        product *= sum[v];
+        s->log_likelihood += likelihood[v];
+        sum[v] = 1 / sum[v];
+    }
+    s->log_likelihood -= log(product);
+    for (int k = 0; k < CLASSES_MAX; k++) {
+        float predicted[16] = {0}, both[16] = {0}, there[16] = {0}; /* four voxels a lane */
+        for (int v = 0; v < count; v++)
+            z[v + k * voxels] = e[k][v] *= sum[v];
+        for (int v = count; v < BLOCK; v++)
+            e[k][v] = truth[k][v] = 0;
+        for (int v = 0; v < BLOCK; v += 16)
+            for (int lane = 0; lane < 16; lane++) {
+                predicted[lane] += e[k][v + lane];
+                both[lane] += e[k][v + lane] * truth[k][v + lane];
+                there[lane] += truth[k][v + lane];
+            }
+        for (int lane = 0; lane < 16 && k > 0; lane++) {
+            s->predicted[k - 1] += predicted[lane];
+            s->both[k - 1] += both[lane];
+            s->truth[k - 1] += there[lane];
+        }
+    }
+}
+
 static void softmax_stretch(job *j, int64_t part, int64_t sample, int64_t begin, int64_t end)
 {
     float *const z = j->logits + sample * CLASSES_MAX * j->voxels;
-    const uint8_t *labels = j->labels + sample * j->voxels;
-    const int64_t v1 = j->voxels;
-    sums *s = &j->parts[part];
-    for (int64_t v = begin; v < end; v++) {
-        float *a = z + v, *b = a + v1, *c = b + v1, *d = c + v1;
-        const float top = fmaxf(fmaxf(*a, *b), fmaxf(*c, *d));
-        const float x[CLASSES_MAX] = {*a - top, *b - top, *c - top, *d - top};
-        float e[CLASSES_MAX], sum = 0;
-        for (int k = 0; k < CLASSES_MAX; k++)
-            sum += e[k] = expf(x[k]);
-        const int label = labels[v];
-        s->log_likelihood += x[label] - logf(sum);
-        const float scale = 1 / sum;
-        *a = e[0] * scale;
-        *b = e[1] * scale;
-        *c = e[2] * scale;
-        *d = e[3] * scale;
-        s->predicted[0] += *b;
-        s->predicted[1] += *c;
-        s->predicted[2] += *d;
-        if (label) {
-            s->truth[label - 1] += 1;
-            s->both[label - 1] += e[label] * scale;
-        }
-    }
+    for (int64_t v = begin; v < end; v += BLOCK)
+        softmax_block(z + v, j->voxels, j->labels + sample * j->voxels + v,
+                      (int)(end - v < BLOCK ? end - v : BLOCK), &j->parts[part]);
 }
 
 /* d loss / d logit_k = p_k (g_k - sum_m g_m p_m) with g = d loss / d p, plus cross-entropy's
@@ -118,16 +164,17 @@ static void softmax_gradient(job *j, int64_t part, int64_t sample, int64_t begin
     const float cross = (float)j->likelihood_factor;
     (void)part;
     for (int64_t v = begin; v < end; v++) {
+        const int label = labels[v];
         float p[CLASSES_MAX], g[CLASSES_MAX] = {0}, mean = 0;
         for (int k = 0; k < CLASSES_MAX; k++)
             p[k] = z[v + k * j->voxels];
         for (int k = 1; k < CLASSES_MAX; k++) {
-            g[k] = j->dice_predicted[k - 1] + (labels[v] == k ? j->dice_both[k - 1] : 0);
+            g[k] = j->dice_predicted[k - 1] + (label == k ? j->dice_both[k - 1] : 0);
             mean += g[k] * p[k];
         }
         for (int k = 0; k < CLASSES_MAX; k++)
             z[v + k * j->voxels] =
-                cross * (p[k] - (labels[v] == k ? 1.0f : 0.0f)) + p[k] * (g[k] - mean);
+                cross * (p[k] - (label == k ? 1.0f : 0.0f)) + p[k] * (g[k] - mean);
     }
 }
 

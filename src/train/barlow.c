@@ -12,13 +12,16 @@ typedef struct {
     char name[16];
     int64_t channels, voxels;
     float *teacher, *student, *teacher_gradient, *student_gradient;
+    int64_t projector; /* where its projector lies in the flat arrays */
 } latent;
 
 struct barlow {
     double lambda;
-    int64_t batch;
+    int64_t batch, width; /* of the projectors; 0: none */
     latent latents[STAGES_MAX];
     int count;
+    float *weights, *gradients; /* of all projectors */
+    int64_t weight_count;
 };
 
 /* The stage of a feature by its name; the bottleneck is the lowest. */
@@ -51,29 +54,58 @@ static size_t latent_floats(const plan *p, const latent *l)
     return (size_t)(p->batch * l->channels * l->voxels);
 }
 
+static int64_t projector_floats(const plan *p, const latent *l)
+{
+    return p->barlow_projector ? loss_projector_weights(l->channels, p->barlow_projector) : 0;
+}
+
 /* Teacher's, student's, the student's gradient, and where it is wanted the teacher's. */
 static int arrays_per_latent(const plan *p)
 {
     return p->teacher_gradient ? 4 : 3;
 }
 
-ts_status barlow_bytes(const plan *p, size_t *bytes, ts_error *error)
+ts_status barlow_bytes(const plan *p, size_t *bytes, size_t *working, ts_error *error)
 {
     latent latents[STAGES_MAX];
     const int count = list_latents(p, latents);
     if (count < 0)
         return error_set(error, TS_BAD_INPUT, "barlow_stage '%s' names more than %d stages",
                          p->barlow_stage, STAGES_MAX);
-    *bytes = 0;
-    for (int i = 0; i < count; i++)
-        *bytes += latent_floats(p, &latents[i]) * sizeof(float) * (size_t)arrays_per_latent(p);
+    *bytes = *working = 0;
+    for (int i = 0; i < count; i++) {
+        const latent *l = &latents[i];
+        const size_t one = loss_barlow_bytes(p->batch, l->channels, l->voxels, p->barlow_projector);
+        *bytes += latent_floats(p, l) * sizeof(float) * (size_t)arrays_per_latent(p) +
+                  (size_t)projector_floats(p, l) * 3 * sizeof(float);
+        *working = one > *working ? one : *working;
+    }
+    return TS_OK;
+}
+
+static ts_status create_projectors(barlow *b, const plan *p, ts_error *error)
+{
+    for (int i = 0; i < b->count; i++) {
+        b->latents[i].projector = b->weight_count;
+        b->weight_count += projector_floats(p, &b->latents[i]);
+    }
+    b->weights = memory_allocate((size_t)b->weight_count, sizeof(float), "the projector", error);
+    b->gradients = memory_allocate((size_t)b->weight_count, sizeof(float), "the projector", error);
+    if (!b->weights || !b->gradients)
+        return TS_MEMORY;
+    for (int i = 0; i < b->count && b->width; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "projector.%s", b->latents[i].name);
+        loss_projector_initialise(b->weights + b->latents[i].projector, b->latents[i].channels,
+                                  b->width, (uint64_t)p->seed, name);
+    }
     return TS_OK;
 }
 
 ts_status barlow_create(const plan *p, barlow **out, ts_error *error)
 {
-    size_t bytes;
-    ts_status status = barlow_bytes(p, &bytes, error); /* checks the stages too */
+    size_t bytes, working;
+    ts_status status = barlow_bytes(p, &bytes, &working, error); /* checks the stages too */
     *out = NULL;
     if (status != TS_OK)
         return status;
@@ -82,6 +114,7 @@ ts_status barlow_create(const plan *p, barlow **out, ts_error *error)
         return TS_MEMORY;
     b->lambda = p->barlow_lambda;
     b->batch = p->batch;
+    b->width = p->barlow_projector;
     b->count = list_latents(p, b->latents);
     for (int i = 0; i < b->count; i++) {
         latent *l = &b->latents[i];
@@ -92,6 +125,8 @@ ts_status barlow_create(const plan *p, barlow **out, ts_error *error)
                       memory_allocate(latent_floats(p, l), sizeof(float), "the latents", error)))
                 status = TS_MEMORY;
     }
+    if (status == TS_OK)
+        status = create_projectors(b, p, error);
     if (status != TS_OK)
         barlow_destroy(b);
     else
@@ -109,6 +144,8 @@ void barlow_destroy(barlow *b)
         free(b->latents[i].teacher_gradient);
         free(b->latents[i].student_gradient);
     }
+    free(b->weights);
+    free(b->gradients);
     free(b);
 }
 
@@ -118,26 +155,52 @@ void barlow_keep_teacher(barlow *b, net *teacher)
         net_feature_read(teacher, b->latents[i].name, b->latents[i].teacher);
 }
 
+/* The loss at one stage, gradients into the latent's arrays. */
+static ts_status compare(barlow *b, latent *l, double weight, bool taught, pool *p, double *loss,
+                         ts_error *error)
+{
+    float *teacher_gradient = taught ? l->teacher_gradient : NULL;
+    if (!b->width)
+        return loss_barlow(l->teacher, l->student, b->batch, l->channels, l->voxels, b->lambda,
+                           weight, teacher_gradient, l->student_gradient, p, loss, error);
+    return loss_barlow_projected(l->teacher, l->student, b->batch, l->channels, l->voxels,
+                                 b->lambda, weight, b->weights + l->projector, b->width,
+                                 b->gradients + l->projector, teacher_gradient, l->student_gradient,
+                                 p, loss, error);
+}
+
 ts_status barlow_apply(barlow *b, net *student, net *teacher, double weight, pool *p, double *loss,
                        ts_error *error)
 {
-    const double share = weight / b->count;
     ts_status status = TS_OK;
     *loss = 0;
     for (int i = 0; status == TS_OK && i < b->count; i++) {
         latent *l = &b->latents[i];
-        double one;
+        double one = 0;
         net_feature_read(student, l->name, l->student);
-        status =
-            loss_barlow(l->teacher, l->student, b->batch, l->channels, l->voxels, b->lambda, share,
-                        teacher ? l->teacher_gradient : NULL, l->student_gradient, p, &one, error);
+        status = compare(b, l, weight / b->count, teacher != NULL, p, &one, error);
         if (status == TS_OK)
             status = net_feature_gradient(student, l->name, l->student_gradient, error);
         if (status == TS_OK && teacher)
             status = net_feature_gradient(teacher, l->name, l->teacher_gradient, error);
-        *loss += status == TS_OK ? one / b->count : 0;
+        *loss += one / b->count;
     }
     return status;
+}
+
+float *barlow_weights(barlow *b)
+{
+    return b->weights;
+}
+
+const float *barlow_gradients(const barlow *b)
+{
+    return b->gradients;
+}
+
+int64_t barlow_weight_count(const barlow *b)
+{
+    return b->weight_count;
 }
 
 double barlow_weight_at(const plan *p, int64_t step)

@@ -7,8 +7,9 @@
 
 typedef struct barlow barlow;
 
-/* Bytes of latents, gradients and projector state. */
-ts_status barlow_bytes(const plan *p, size_t *bytes, ts_error *error);
+/* Bytes of latents, gradients and projectors with their momentum; and those that the loss takes on
+ * top while it is computed. */
+ts_status barlow_bytes(const plan *p, size_t *bytes, size_t *working, ts_error *error);
 ts_status barlow_create(const plan *p, barlow **out, ts_error *error);
 void barlow_destroy(barlow *b);
 
@@ -21,7 +22,7 @@ void barlow_keep_teacher(barlow *b, net *teacher);
 ts_status barlow_apply(barlow *b, net *student, net *teacher, double weight, pool *p, double *loss,
                        ts_error *error);
 
-/* Weights of the projectors (of both networks, all stages) as one flat array; NULL, 0 without. */
+/* Weights of the projectors (of both networks, all stages) as one flat array; 0 of them without. */
 float *barlow_weights(barlow *b);
 const float *barlow_gradients(const barlow *b);
 int64_t barlow_weight_count(const barlow *b);

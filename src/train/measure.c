@@ -34,7 +34,7 @@ static ts_status measure_features(const plan *p, train_memory *m, ts_error *erro
     const size_t voxels = (size_t)(p->batch * p->patch[0] * p->patch[1] * p->patch[2]);
     const int heads = p->deep_supervision ? (int)p->stages - 1 : 1;
     if (method_has_barlow(p)) {
-        const ts_status status = barlow_bytes(p, &m->features, error);
+        const ts_status status = barlow_bytes(p, &m->features, &m->loss, error);
         if (status != TS_OK)
             return status;
     }
@@ -76,7 +76,8 @@ ts_status train_plan_memory(const plan *p, train_memory *m, ts_error *error)
 
 size_t train_memory_total(const train_memory *m)
 {
-    return m->weights + m->gradients + m->momentum + m->workspace + m->features + m->batches;
+    return m->weights + m->gradients + m->momentum + m->workspace + m->features + m->loss +
+           m->batches;
 }
 
 /* ---- time --------------------------------------------------------------------------------- */

@@ -33,6 +33,7 @@ typedef struct {
     size_t workspace; /* activations and scratch: the larger network's, or both with
                        * teacher_gradient */
     size_t features;  /* latents and their gradients, labels of the lower heads, student's input */
+    size_t loss;      /* standardised latents and correlations, while Barlow Twins is computed */
     size_t batches;   /* patches that the loader holds ready */
 } train_memory;
 
