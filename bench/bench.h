@@ -1,0 +1,27 @@
+/* bench: what the benchmark program's commands share. */
+#ifndef TWINSEG_BENCH_H
+#define TWINSEG_BENCH_H
+
+#include "engine/engine.h"
+
+/* The measured limits of this machine, all of an engine's threads at once (roof.c): multiply-adds
+ * on registers alone, and a[i] = b[i] + c * d[i] over arrays far beyond the caches. */
+double roof_gflops(engine *e);
+double triad_gbytes(engine *e, ts_error *error);
+
+/* Median, least and largest of times; sorts them. */
+typedef struct {
+    double median, least, most;
+} spread;
+spread spread_of(double *times, size_t count);
+
+/* --key value pairs after the command's name. */
+typedef struct {
+    int64_t base, cap, stages, patch, batch, threads, repeats;
+    compute_dtype dtype;
+    bool json;
+} bench_options;
+
+int bench_kernels(const bench_options *o);
+
+#endif

@@ -1,0 +1,217 @@
+/* twinseg-bench kernels: every layer of a network by itself, its three passes as GFLOP/s and as
+ * shares of the register roof that is measured between them; norm as GB/s beside the triad. */
+#include "bench.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    engine *e;
+    conv c;
+    tensor x[2], y, dy, dx[2];
+    void *packed, *scratch;
+    float *weight, *bias, *dweight, *moments;
+} layer;
+
+static void *allocate(size_t bytes)
+{
+    ts_error error;
+    void *memory = memory_allocate(bytes, 1, "a benchmark", &error);
+    if (!memory) {
+        fprintf(stderr, "twinseg-bench: %s\n", error.text);
+        exit(1);
+    }
+    return memory;
+}
+
+static void tensor_random(engine *e, tensor *t)
+{
+    const int64_t count = t->n * t->c * t->d * t->h * t->w;
+    float *values = allocate((size_t)count * sizeof *values);
+    uint32_t state = 1;
+    for (int64_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        values[i] = (float)(state >> 8) * 0x1p-24f - 0.5f;
+    }
+    t->data = allocate(tensor_bytes(t));
+    tensor_upload(e, values, t);
+    free(values);
+}
+
+static layer layer_make(engine *e, const conv *c, int64_t batch, int64_t size)
+{
+    layer l = {.e = e, .c = *c};
+    for (int i = 0; i < 2 && c->in[i]; i++) {
+        l.x[i] = tensor_describe(e, batch, c->in[i], size, size, size);
+        l.dx[i] = l.x[i];
+        tensor_random(e, &l.x[i]);
+        tensor_random(e, &l.dx[i]);
+    }
+    l.dy = l.y = conv_output(e, c, &l.x[0]);
+    tensor_random(e, &l.y);
+    tensor_random(e, &l.dy);
+    const size_t weights = (size_t)((c->in[0] + c->in[1]) * c->out * 27);
+    l.weight = allocate(weights * sizeof(float));
+    for (size_t i = 0; i < weights; i++)
+        l.weight[i] = (float)(i % 17) * 0.01f - 0.08f;
+    l.dweight = allocate(weights * sizeof(float));
+    l.bias = allocate((size_t)c->out * sizeof(float));
+    l.moments = allocate((size_t)(batch * c->out * 2) * sizeof(float));
+    l.packed = allocate(conv_packed_bytes(e, c));
+    size_t most = 0;
+    for (int pass = CONV_FORWARD; pass <= CONV_WEIGHT_GRADIENT; pass++) {
+        const size_t bytes = conv_scratch_bytes(e, c, &l.x[0], (conv_pass)pass);
+        most = bytes > most ? bytes : most;
+    }
+    l.scratch = allocate(most);
+    conv_pack(e, c, l.weight, l.packed);
+    return l;
+}
+
+static void layer_free(layer *l)
+{
+    void *all[] = {l->x[0].data, l->x[1].data, l->dx[0].data, l->dx[1].data,
+                   l->y.data,    l->dy.data,   l->packed,     l->scratch,
+                   l->weight,    l->bias,      l->dweight,    l->moments};
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        free(all[i]);
+}
+
+static void layer_run(layer *l, conv_pass pass)
+{
+    conv_inputs x = {&l->x[0], l->c.in[1] ? &l->x[1] : NULL};
+    conv_inputs dx = {&l->dx[0], l->c.in[1] ? &l->dx[1] : NULL};
+    if (pass == CONV_FORWARD)
+        conv_forward(l->e, &l->c, x, l->packed, l->bias, &l->y,
+                     l->c.kind == CONV_UP ? NULL : l->moments, l->scratch);
+    else if (pass == CONV_DATA_GRADIENT)
+        conv_data_gradient(l->e, &l->c, l->weight, &l->dy, dx, (bool[2]){false}, l->scratch);
+    else
+        conv_weight_gradient(l->e, &l->c, x, &l->dy, l->dweight, l->bias, l->scratch);
+}
+
+typedef struct {
+    double flops, seconds[3], roof_seconds;
+} totals;
+
+/* One line of the table: medians, and medians of the shares of the roof measured just before. */
+static void layer_measure(layer *l, const char *name, int repeats, totals *sum, char cells[7][24])
+{
+    const double flops = conv_flops(&l->c, &l->x[0]);
+    snprintf(cells[0], 24, "%s", name);
+    for (int pass = CONV_FORWARD; pass <= CONV_WEIGHT_GRADIENT; pass++) {
+        double times[64], shares[64];
+        for (int r = 0; r < repeats; r++) {
+            const double roof = roof_gflops(l->e), start = clock_seconds();
+            layer_run(l, (conv_pass)pass);
+            times[r] = clock_seconds() - start;
+            shares[r] = flops * 1e-9 / times[r] / roof;
+        }
+        const double seconds = spread_of(times, (size_t)repeats).median;
+        const double share = spread_of(shares, (size_t)repeats).median;
+        snprintf(cells[1 + 2 * pass], 24, "%.0f", flops * 1e-9 / seconds);
+        snprintf(cells[2 + 2 * pass], 24, "%.0f %%", 100 * share);
+        sum->seconds[pass] += seconds;
+        sum->roof_seconds += seconds * share;
+    }
+    sum->flops += flops;
+}
+
+static int64_t width(const bench_options *o, int64_t stage)
+{
+    const int64_t w = o->base << stage;
+    return w < o->cap ? w : o->cap;
+}
+
+/* The layers of METHOD 3's network, each kind and size once. */
+static size_t list_layers(const bench_options *o, conv *layers, int64_t *sizes)
+{
+    size_t count = 0;
+    for (int64_t s = 0; s < o->stages; s++) {
+        const int64_t size = o->patch >> s, w = width(o, s);
+        sizes[count] = s ? size * 2 : size;
+        layers[count++] = s ? (conv){CONV_3_2, {width(o, s - 1)}, w} : (conv){CONV_3, {4}, w};
+        sizes[count] = size;
+        layers[count++] = (conv){CONV_3, {w}, w};
+        if (s == o->stages - 1)
+            break;
+        sizes[count] = size / 2;
+        layers[count++] = (conv){CONV_UP, {width(o, s + 1)}, w};
+        sizes[count] = size;
+        layers[count++] = (conv){CONV_3, {w, w}, w};
+    }
+    return count;
+}
+
+static void measure_norm(engine *e, const bench_options *o)
+{
+    printf("\ntriad %.1f GB/s\n", triad_gbytes(e, NULL));
+    for (int64_t s = 0; s < o->stages; s++) {
+        const int64_t size = o->patch >> s, c = width(o, s), factors = o->batch * c * 2;
+        tensor y = tensor_describe(e, o->batch, c, size, size, size), da = y, dy = y;
+        tensor_random(e, &y);
+        tensor_random(e, &da);
+        tensor_random(e, &dy);
+        float *f = allocate((size_t)(factors * 3) * sizeof *f);
+        for (int64_t i = 0; i < factors * 3; i++)
+            f[i] = 0.5f;
+        double forward[64], backward[64];
+        for (int64_t r = 0; r < o->repeats; r++) {
+            const double start = clock_seconds();
+            norm_forward(e, &y, f, f, f, &dy);
+            const double middle = clock_seconds();
+            norm_backward(e, &y, f, f, f, &da, &dy, f + factors, f + 2 * factors);
+            forward[r] = middle - start;
+            backward[r] = clock_seconds() - middle;
+        }
+        const double bytes = (double)tensor_bytes(&y) * 1e-9;
+        const double f_time = spread_of(forward, (size_t)o->repeats).median;
+        const double b_time = spread_of(backward, (size_t)o->repeats).median;
+        printf("norm %ld x %ld^3: forward %.2f ms (%.1f GB/s), backward %.2f ms (%.1f GB/s)\n",
+               (long)c, (long)size, f_time * 1e3, 2 * bytes / f_time, b_time * 1e3,
+               5 * bytes / b_time);
+        void *all[] = {y.data, da.data, dy.data, f};
+        for (size_t i = 0; i < COUNT_OF(all); i++)
+            free(all[i]);
+    }
+}
+
+int bench_kernels(const bench_options *o)
+{
+    static const char *const header[] = {"layer", "forward",    "share", "data gr.",
+                                         "share", "weight gr.", "share"};
+    static const char *const kinds[] = {"3x3x3", "3x3x3/2", "up"};
+    engine *e;
+    ts_error error;
+    if (engine_create((int)o->threads, o->dtype, NULL, &e, &error) != TS_OK) {
+        fprintf(stderr, "twinseg-bench: %s\n", error.text);
+        return 1;
+    }
+    conv layers[64];
+    int64_t sizes[64];
+    const size_t count = list_layers(o, layers, sizes);
+    static char lines[65][7][24];
+    static const char *cells[65 * 7];
+    totals sum = {0};
+    for (size_t i = 0; i < count; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "%s %ld%s->%ld @%ld", kinds[layers[i].kind],
+                 (long)layers[i].in[0], layers[i].in[1] ? "+" : "", (long)layers[i].out,
+                 (long)sizes[i]);
+        layer l = layer_make(e, &layers[i], o->batch, sizes[i]);
+        layer_measure(&l, name, (int)o->repeats, &sum, lines[i + 1]);
+        layer_free(&l);
+    }
+    for (size_t i = 0; i < (count + 1) * 7; i++)
+        cells[i] = i < 7 ? header[i] : lines[i / 7][i % 7];
+    printf("target %s, roof %.0f GFLOP/s\n", engine_target(e), roof_gflops(e));
+    table_print(stdout, cells, count + 1, 7);
+    const double seconds = sum.seconds[0] + sum.seconds[1] + sum.seconds[2];
+    printf("all: %.0f GFLOP/s, %.0f %% of the roof (forward %.1f ms, data gradient %.1f ms, weight "
+           "gradient %.1f ms)\n",
+           3 * sum.flops * 1e-9 / seconds, 100 * sum.roof_seconds / seconds, sum.seconds[0] * 1e3,
+           sum.seconds[1] * 1e3, sum.seconds[2] * 1e3);
+    measure_norm(e, o);
+    engine_destroy(e);
+    return 0;
+}
