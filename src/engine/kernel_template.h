@@ -33,6 +33,16 @@ INLINE void store(uint32_t *p, vf value)
     *(vf_aligned *)p = value;
 }
 
+/* Keeps a compiler from loading a value anew for each of its uses as an instruction's operand:
+ * loads are what a tile is short of. */
+#if VL == 16
+#define IN_REGISTER(value) __asm__("" : "+v"(value))
+#elif defined(__x86_64__)
+#define IN_REGISTER(value) __asm__("" : "+x"(value))
+#else
+#define IN_REGISTER(value) __asm__("" : "+w"(value))
+#endif
+
 /* ---- multiply -------------------------------------------------------------------------- */
 
 enum start { FROM_BIAS, FROM_OUT };
@@ -143,24 +153,24 @@ static void multiply(const product *p, int64_t from, int64_t to)
 #define FOLD(a, b, g)                                                                              \
     (__builtin_shufflevector(a, b, PICKS(g, 0)) + __builtin_shufflevector(a, b, PICKS(g, 1)))
 
+typedef float vt __attribute__((vector_size(4 * TILE), aligned(4), may_alias));
+
 /* dw[c] += sum of the elements of sum[c], by a tree: VL/TILE elements are left of each after
  * log2(TILE) folds of pairs, then those are folded. */
-INLINE void add_sums(vf *sum, float *dw)
+INLINE void add_sums(const vf *sum, float *dw)
 {
 #if VL == 16 && TILE == 8
     const vf a = FOLD(FOLD(sum[0], sum[1], 8), FOLD(sum[2], sum[3], 8), 4);
     const vf b = FOLD(FOLD(sum[4], sum[5], 8), FOLD(sum[6], sum[7], 8), 4);
     const vf pairs = FOLD(a, b, 2), all = FOLD(pairs, pairs, 1);
+    *(vt *)dw += __builtin_shufflevector(all, all, 0, 1, 2, 3, 4, 5, 6, 7);
 #elif VL == 8 && TILE == 4
     const vf pairs = FOLD(FOLD(sum[0], sum[1], 4), FOLD(sum[2], sum[3], 4), 2);
     const vf all = FOLD(pairs, pairs, 1);
+    *(vt *)dw += __builtin_shufflevector(all, all, 0, 1, 2, 3);
 #elif VL == 4 && TILE == 4
-    const vf all = FOLD(FOLD(sum[0], sum[1], 2), FOLD(sum[2], sum[3], 2), 1);
+    *(vt *)dw += FOLD(FOLD(sum[0], sum[1], 2), FOLD(sum[2], sum[3], 2), 1);
 #endif
-    UNROLL for (int c = 0; c < TILE; c++)
-    {
-        dw[c] += all[c];
-    }
 }
 
 /* `terms` (1..3, constant where inlined) terms against TILE channels. */
@@ -183,7 +193,8 @@ INLINE void correlate_tile(const int terms, const uint32_t *const *a, const uint
         }
         UNROLL for (int c = 0; c < TILE; c++)
         {
-            const vf y = load(a[c] + f);
+            vf y = load(a[c] + f);
+            IN_REGISTER(y);
             UNROLL for (int t = 0; t < terms; t++)
             {
                 sum[t][c] += x[t] * y;
@@ -216,51 +227,71 @@ static void correlate(const correlation *k, int64_t from, int64_t to)
 
 INLINE double total(vf sum)
 {
-    double all = 0;
-    UNROLL for (int i = 0; i < VL; i++)
-    {
-        all += (double)sum[i];
-    }
-    return all;
+#if VL == 16
+    sum = FOLD(sum, sum, 8);
+#endif
+#if VL >= 8
+    sum = FOLD(sum, sum, 4);
+#endif
+    sum = FOLD(sum, sum, 2);
+    sum = FOLD(sum, sum, 1);
+    return (double)sum[0];
 }
 
+/* Sums run in several vectors, because one addition waits 4 cycles for the one before. */
 static void sum_range(const uint32_t *unit, int64_t from, int64_t to, double sum[2])
 {
-    vf all = {0};
-    for (int64_t f = from; f < to; f += VL)
-        all += load(unit + f);
-    sum[0] = total(all);
+    vf part[4] = {{0}};
+    for (int64_t f = from; f < to; f += 16) {
+        UNROLL for (int i = 0; i < 16; i += VL)
+        {
+            part[i / VL & 3] += load(unit + f + i);
+        }
+    }
+    sum[0] = total((part[0] + part[1]) + (part[2] + part[3]));
 }
 
 /* VL elements from 16 - n on keep the first n of a vector (n < 16). */
 static const float keep_first[32] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
+/* Row by row, sums of the distances from the first voxel and of their squares. */
 static void moments(const tensor *t, const uint32_t *unit, int64_t from, int64_t to, int64_t voxels,
                     double sum[2], double squares[2])
 {
-    sum_range(unit, from, to, sum);
-    const vf mean = splat((float)(sum[0] / (double)voxels));
-    vf all = {0};
-    int64_t y = from / t->row % (t->h + 1);
-    for (int64_t row = from / t->row * t->row; row < to; row += t->row) {
-        const int64_t first = row < from ? from : row;
+    const int64_t first_row = from / t->row;
+    int64_t y = first_row % (t->h + 1), row = first_row * t->row;
+    int64_t voxel = from; /* the first */
+    if (y == t->h || from - row >= t->w)
+        voxel = row + t->row * (y == t->h - 1 ? 2 : 1);
+    const float start = unit_get(unit, t->dtype, 0, voxel);
+    const vf middle = splat(start);
+    vf sums[2] = {{0}}, all[2] = {{0}};
+    for (; row < to && row < t->d * t->plane; row += t->row) {
         const int64_t end = row + t->w < to ? row + t->w : to;
+        int64_t f = row < from ? from : row;
         const bool pads = y == t->h;
         y = pads ? 0 : y + 1;
-        if (pads || row >= t->d * t->plane)
+        if (pads)
             continue;
-        int64_t f = first;
-        for (; f + VL <= end; f += VL) {
-            const vf distance = load(unit + f) - mean;
-            all += distance * distance;
+        for (; f + 2 * VL <= end; f += 2 * VL) {
+            UNROLL for (int i = 0; i < 2; i++)
+            {
+                const vf distance = load(unit + f + i * VL) - middle;
+                sums[i] += distance;
+                all[i] += distance * distance;
+            }
         }
-        if (f < end) {
-            const vf keep = *(const vf_unaligned *)(keep_first + 16 - (end - f));
-            const vf distance = (load(unit + f) - mean) * keep;
-            all += distance * distance;
+        for (; f < end; f += VL) {
+            vf distance = load(unit + f) - middle;
+            if (end - f < VL)
+                distance *= *(const vf_unaligned *)(keep_first + 16 - (end - f));
+            sums[0] += distance;
+            all[0] += distance * distance;
         }
     }
-    squares[0] = total(all);
+    const double distances = total(sums[0] + sums[1]), count = (double)voxels;
+    sum[0] = distances + count * (double)start;
+    squares[0] = total(all[0] + all[1]) - distances * distances / count;
 }
 
 /* yes where value > 0, else no. */
@@ -369,6 +400,58 @@ static void head_weight_row(const head_row *h, double *dweight)
         }
 }
 
+/* ---- even and odd ---------------------------------------------------------------------- */
+
+#define EVEN_4(i, h) 2 * (i) + h, 2 * (i) + 2 + h, 2 * (i) + 4 + h, 2 * (i) + 6 + h
+#define MIX_4(i, h)  (i) / 2 + h, (i) / 2 + VL + h, (i) / 2 + 1 + h, (i) / 2 + VL + 1 + h
+#if VL == 16
+#define EVENS(h) EVEN_4(0, h), EVEN_4(4, h), EVEN_4(8, h), EVEN_4(12, h)
+#define MIX(h)   MIX_4(0, h), MIX_4(4, h), MIX_4(8, h), MIX_4(12, h)
+#elif VL == 8
+#define EVENS(h) EVEN_4(0, h), EVEN_4(4, h)
+#define MIX(h)   MIX_4(0, h), MIX_4(4, h)
+#else
+#define EVENS(h) EVEN_4(0, h)
+#define MIX(h)   MIX_4(0, h)
+#endif
+
+static void split_row(const uint32_t *in, uint32_t *even, uint32_t *odd, int64_t count)
+{
+    int64_t i = 0;
+    for (; i + VL <= count; i += VL) {
+        const vf a = load(in + 2 * i), b = load(in + 2 * i + VL);
+        *(vf_unaligned *)(even + i) = __builtin_shufflevector(a, b, EVENS(0));
+        *(vf_unaligned *)(odd + i) = __builtin_shufflevector(a, b, EVENS(1));
+    }
+    for (; i < count; i++) {
+        even[i] = in[2 * i];
+        odd[i] = in[2 * i + 1];
+    }
+}
+
+static void merge_row(const uint32_t *even, const uint32_t *odd, uint32_t *out, int64_t count,
+                      bool add)
+{
+    int64_t i = 0;
+    for (; i + VL <= count; i += VL) {
+        const vf a = load(even + i), b = load(odd + i);
+        vf first = __builtin_shufflevector(a, b, MIX(0));
+        vf second = __builtin_shufflevector(a, b, MIX(VL / 2));
+        if (add) {
+            first += load(out + 2 * i);
+            second += load(out + 2 * i + VL);
+        }
+        *(vf_unaligned *)(out + 2 * i) = first;
+        *(vf_unaligned *)(out + 2 * i + VL) = second;
+    }
+    for (; i < count; i++)
+        for (int h = 0; h < 2; h++) {
+            const uint32_t value = h ? odd[i] : even[i];
+            float *to = (float *)out + 2 * i + h;
+            *to = unit_get(&value, DTYPE_FP32, 0, 0) + (add ? *to : 0);
+        }
+}
+
 const kernels NAME = {
     .tile = TILE,
     .multiply = multiply,
@@ -378,6 +461,8 @@ const kernels NAME = {
     .norm_forward = norm_forward_range,
     .norm_sums = norm_sums_range,
     .norm_backward = norm_backward_range,
+    .split_row = split_row,
+    .merge_row = merge_row,
     .head_forward = head_forward_row,
     .head_data = head_data_row,
     .head_weight = head_weight_row,

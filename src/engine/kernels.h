@@ -68,6 +68,10 @@ typedef struct kernels {
                       int64_t to, double g[2], double gx[2]);
     void (*norm_backward)(const norm_channel *n, const uint32_t *y, const uint32_t *da,
                           uint32_t *dy, int64_t from, int64_t to);
+    /* Elements at even and at odd places of 2 count elements apart, and together again. */
+    void (*split_row)(const uint32_t *in, uint32_t *even, uint32_t *odd, int64_t count);
+    void (*merge_row)(const uint32_t *even, const uint32_t *odd, uint32_t *out, int64_t count,
+                      bool add);
     /* weight, dweight [classes][channels]; dweight is added to. */
     void (*head_forward)(const head_row *h, const float *weight, const float *bias);
     void (*head_data)(const head_row *h, const float *weight, bool add);

@@ -15,14 +15,23 @@ void stride_tap(const tensor *p, int tap, int *phase, int64_t *distance)
 }
 
 typedef struct {
+    engine *e;
     const tensor *p, *x;
     int64_t n;
     bool add;
 } job;
 
-static int64_t at_most(int64_t a, int64_t b)
+/* Row (z, y) of the two phases that differ in x alone, from row (in_z, in_y) of x. */
+static void split_pair(const job *j, const uint32_t *in, uint32_t *even, uint32_t *odd)
 {
-    return a < b ? a : b;
+    const tensor *p = j->p, *x = j->x;
+    const int64_t pairs = in ? x->w / 2 : 0;
+    if (in)
+        j->e->kernels->split_row(in, even, odd, pairs);
+    memset(even + pairs, 0, (size_t)(p->row - pairs) * sizeof *even);
+    memset(odd + pairs, 0, (size_t)(p->row - pairs) * sizeof *odd);
+    if (in && x->w & 1)
+        even[pairs] = in[x->w - 1];
 }
 
 static void split_plane(void *context, int64_t index, int thread)
@@ -32,59 +41,30 @@ static void split_plane(void *context, int64_t index, int thread)
     const tensor *p = j->p, *x = j->x;
     const int64_t unit = index / p->d, z = index % p->d;
     const uint32_t *from = tensor_unit(x, j->n, unit);
-    for (int phase = 0; phase < 8; phase++) {
-        uint32_t *to = tensor_unit(p, 0, unit * 8 + phase);
-        if (z == 0)
-            memset(to - p->lead, 0, (size_t)p->lead * sizeof *to);
-        if (z == p->d - 1)
-            memset(to + p->d * p->plane, 0, (size_t)(p->span - p->d * p->plane) * sizeof *to);
-        const int64_t in_z = 2 * z + (phase >> 2), dx = phase & 1;
+    for (int phase = 0; phase < 8; phase += 2) {
+        uint32_t *even = tensor_unit(p, 0, unit * 8 + phase);
+        uint32_t *odd = tensor_unit(p, 0, unit * 8 + phase + 1);
+        const int64_t in_z = 2 * z + (phase >> 2);
         for (int64_t y = 0; y <= p->h; y++) {
-            uint32_t *row = to + z * p->plane + y * p->row;
-            const int64_t in_y = 2 * y + (phase >> 1 & 1);
-            const uint32_t *in = from + in_z * x->plane + in_y * x->row + dx;
-            int64_t count = at_most(p->w, (x->w - dx + 1) / 2);
-            if (in_z >= x->d || in_y >= x->h || y == p->h)
-                count = 0;
-            for (int64_t i = 0; i < count; i++)
-                row[i] = in[2 * i];
-            for (int64_t i = count; i < p->row; i++)
-                row[i] = 0;
+            const int64_t in_y = 2 * y + (phase >> 1 & 1), f = z * p->plane + y * p->row;
+            const bool there = y < p->h && in_z < x->d && in_y < x->h;
+            split_pair(j, there ? from + in_z * x->plane + in_y * x->row : NULL, even + f, odd + f);
+        }
+        for (int i = 0; i < 2; i++) {
+            uint32_t *to = i ? odd : even;
+            if (z == 0)
+                memset(to - p->lead, 0, (size_t)p->lead * sizeof *to);
+            if (z == p->d - 1)
+                memset(to + p->d * p->plane, 0, (size_t)(p->span - p->d * p->plane) * sizeof *to);
         }
     }
 }
 
 void phases_split(engine *e, const tensor *x, int64_t n, const tensor *p)
 {
-    job j = {.p = p, .x = x, .n = n};
+    job j = {.e = e, .p = p, .x = x, .n = n};
     pool_run(e->threads, split_plane, &j, tensor_units(x) * p->d);
     clear_tail(p);
-}
-
-static uint32_t add_values(compute_dtype dtype, uint32_t a, uint32_t b)
-{
-    uint32_t sum = 0;
-    for (int64_t c = 0; c < CHANNELS_PER_UNIT(dtype); c++)
-        unit_set(&sum, dtype, c, 0, unit_get(&a, dtype, c, 0) + unit_get(&b, dtype, c, 0));
-    return sum;
-}
-
-/* One row of x out of an even and an odd one. */
-static void merge_row(const uint32_t *even, const uint32_t *odd, uint32_t *to, int64_t w)
-{
-    for (int64_t i = 0; i < w / 2; i++) {
-        to[2 * i] = even[i];
-        to[2 * i + 1] = odd[i];
-    }
-    if (w & 1)
-        to[w - 1] = even[w / 2];
-}
-
-static void add_row(compute_dtype dtype, const uint32_t *even, const uint32_t *odd, uint32_t *to,
-                    int64_t w)
-{
-    for (int64_t i = 0; i < w; i++)
-        to[i] = add_values(dtype, to[i], i & 1 ? odd[i / 2] : even[i / 2]);
 }
 
 static void merge_plane(void *context, int64_t index, int thread)
@@ -100,10 +80,13 @@ static void merge_plane(void *context, int64_t index, int thread)
         const uint32_t *even = tensor_unit(p, 0, phase) + f;
         const uint32_t *odd = tensor_unit(p, 0, phase + 1) + f;
         uint32_t *row = to + z * x->plane + y * x->row;
-        if (j->add)
-            add_row(x->dtype, even, odd, row, x->w);
-        else
-            merge_row(even, odd, row, x->w);
+        j->e->kernels->merge_row(even, odd, row, x->w / 2, j->add);
+        if (x->w & 1) {
+            uint32_t beside[2];
+            beside[0] = row[x->w - 1];
+            j->e->kernels->merge_row(even + x->w / 2, odd + x->w / 2, beside, 1, j->add);
+            row[x->w - 1] = beside[0];
+        }
     }
     if (!j->add)
         clear_pads(x, to, z * x->plane, z == x->d - 1 ? x->span : (z + 1) * x->plane);
@@ -111,7 +94,7 @@ static void merge_plane(void *context, int64_t index, int thread)
 
 void phases_merge(engine *e, const tensor *p, const tensor *x, int64_t n, bool add)
 {
-    job j = {.p = p, .x = x, .n = n, .add = add};
+    job j = {.e = e, .p = p, .x = x, .n = n, .add = add};
     pool_run(e->threads, merge_plane, &j, tensor_units(x) * x->d);
     if (!add)
         clear_tail(x);
