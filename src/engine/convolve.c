@@ -35,15 +35,6 @@ int64_t units_of(const engine *e, int64_t channels)
     return (channels + per - 1) / per;
 }
 
-/* Sample n of a tensor as a tensor. */
-static tensor sample_of(const tensor *t, int64_t n)
-{
-    tensor one = *t;
-    one.n = 1;
-    one.data = (uint32_t *)t->data + n * t->sample_stride;
-    return one;
-}
-
 /* ---- maps from a product's weights to the master weights ------------------------------- */
 
 static weight_map map_take(const engine *e, scratch_pieces *s, int64_t terms, int64_t channels)
@@ -114,8 +105,7 @@ static int phase_taps(const tensor *dy, int phase, int tap[8], int64_t distance[
         if ((z != 1) != (phase >> 2) || (y != 1) != (phase >> 1 & 1) || (x != 1) != (phase & 1))
             continue;
         tap[count] = k;
-        if (dy)
-            distance[count] = (z == 0) * dy->plane + (y == 0) * dy->row + (x == 0);
+        distance[count] = (z == 0) * dy->plane + (y == 0) * dy->row + (x == 0);
         count++;
     }
     return count;
@@ -139,52 +129,77 @@ static weight_map gradient_map(const engine *e, const conv *c, int side, scratch
 /* ---- scratch --------------------------------------------------------------------------- */
 
 typedef struct {
-    float *packed;
+    float *packed, *bias;
     weight_map map;
     const uint32_t **term;
     double *partial;
-    float *bias;
-    tensor phases;
+    int64_t chunk, rows; /* of a task */
+    uint32_t *local;
+    int64_t local_count;
 } layer_scratch;
 
-static void take_phases(const engine *e, scratch_pieces *s, layer_scratch *l, int64_t channels,
-                        const tensor *small)
+/* Threads' memory for the phases of whole's units (3 or 2 blocks of 4) at a chunk's positions. */
+static void take_split(const engine *e, scratch_pieces *s, layer_scratch *l, int64_t units,
+                       int blocks, const tensor *half)
 {
-    l->phases = phases_describe(e, units_of(e, channels), small->d, small->h, small->w);
-    l->phases.data = scratch_take(s, tensor_bytes(&l->phases), 1);
+    l->chunk = chunk_for(units * blocks * 4);
+    l->local_count = units * blocks * 4 * phases_length(half, l->chunk);
+    l->local =
+        scratch_take(s, (size_t)(l->local_count * pool_threads(e->threads)), sizeof *l->local);
+}
+
+/* The same for rows of products into phases. */
+static void take_spread(const engine *e, scratch_pieces *s, layer_scratch *l, int64_t units,
+                        const tensor *half)
+{
+    l->rows = chunk_for(units * 8) / half->row;
+    if (l->rows < 1)
+        l->rows = 1;
+    l->local_count = units * 8 * phases_length(half, l->rows * half->row);
+    l->local =
+        scratch_take(s, (size_t)(l->local_count * pool_threads(e->threads)), sizeof *l->local);
+}
+
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
 }
 
 static layer_scratch forward_scratch(const engine *e, const conv *c, const tensor *x,
                                      scratch_pieces *s)
 {
-    layer_scratch l = {0};
+    layer_scratch l = {.chunk = CHUNK};
     const tensor y = conv_output(e, c, x);
     const int64_t units = units_of(e, c->in[0]) + units_of(e, c->in[1]);
     const int64_t terms = c->kind == CONV_UP ? units : units * 27;
-    l.term = scratch_take(s, (size_t)(x->n * terms), sizeof *l.term);
-    l.partial = scratch_take(s, (size_t)(x->n * sweep_chunks(&y) * c->out * 2), sizeof(double));
+    l.term =
+        scratch_take(s, (size_t)(most(x->n, pool_threads(e->threads)) * terms), sizeof *l.term);
     if (c->kind == CONV_3_2)
-        take_phases(e, s, &l, c->in[0], &y);
+        take_split(e, s, &l, units, 3, &y);
     if (c->kind == CONV_UP) {
-        take_phases(e, s, &l, c->out, x);
-        l.bias = scratch_take(s, (size_t)l.phases.c, sizeof *l.bias);
+        take_spread(e, s, &l, units_of(e, c->out), x);
+        l.bias = scratch_take(s, (size_t)(units_of(e, c->out) * 8 * 2), sizeof *l.bias);
+        return l;
     }
+    l.partial =
+        scratch_take(s, (size_t)(x->n * sweep_chunks(&y, l.chunk) * c->out * 3), sizeof *l.partial);
     return l;
 }
 
 static layer_scratch gradient_scratch(const engine *e, const conv *c, const tensor *x, int side,
                                       scratch_pieces *s)
 {
-    layer_scratch l = {0};
-    l.map = gradient_map(e, c, side, s);
-    const int64_t packed_terms = units_of(e, c->out) * (c->kind == CONV_UP ? 8 : 27);
-    l.packed = scratch_take(s, (size_t)packed_count(e, packed_terms, c->in[side]), sizeof(float));
-    l.term = scratch_take(s, (size_t)(x->n * l.map.terms), sizeof *l.term);
+    layer_scratch l = {.chunk = CHUNK};
     const tensor y = conv_output(e, c, x);
+    const int64_t terms = units_of(e, c->out) * (c->kind == CONV_UP ? 8 : 27);
+    l.map = gradient_map(e, c, side, s);
+    l.packed = scratch_take(s, (size_t)packed_count(e, terms, c->in[side]), sizeof(float));
+    l.term =
+        scratch_take(s, (size_t)(most(x->n, pool_threads(e->threads)) * terms), sizeof *l.term);
     if (c->kind == CONV_3_2)
-        take_phases(e, s, &l, c->in[0], &y);
+        take_spread(e, s, &l, units_of(e, c->in[0]), &y);
     if (c->kind == CONV_UP)
-        take_phases(e, s, &l, c->out, x);
+        take_split(e, s, &l, units_of(e, c->out), 2, x);
     return l;
 }
 
@@ -194,16 +209,16 @@ size_t conv_scratch_bytes(const engine *e, const conv *c, const tensor *x, conv_
         return 0;
     if (pass == CONV_WEIGHT_GRADIENT)
         return weight_gradient_scratch(e, c, x);
-    size_t most = 0;
+    size_t bytes = 0;
     for (int side = 0; side < (c->in[1] ? 2 : 1); side++) {
         scratch_pieces s = {0};
         if (pass == CONV_FORWARD)
             forward_scratch(e, c, x, &s);
         else
             gradient_scratch(e, c, x, side, &s);
-        most = s.used > most ? s.used : most;
+        bytes = s.used > bytes ? s.used : bytes;
     }
-    return most;
+    return bytes;
 }
 
 size_t conv_packed_bytes(const engine *e, const conv *c)
@@ -215,6 +230,7 @@ size_t conv_packed_bytes(const engine *e, const conv *c)
     return (size_t)packed_count(e, m.terms, m.channels) * sizeof(float) + s.used;
 }
 
+/* The map lies behind the weights. */
 void conv_pack(engine *e, const conv *c, const float *weight, void *packed)
 {
     if (e->target == TARGET_REF) {
@@ -229,8 +245,6 @@ void conv_pack(engine *e, const conv *c, const float *weight, void *packed)
     pack_weights(e, &map, weight, packed);
 }
 
-/* ---- terms ----------------------------------------------------------------------------- */
-
 /* 27 terms for each unit of sample n, in the order of the packed weights. */
 static const uint32_t **tap_terms(const uint32_t **term, const tensor *x, int64_t n, int sign)
 {
@@ -242,54 +256,32 @@ static const uint32_t **tap_terms(const uint32_t **term, const tensor *x, int64_
 
 /* ---- forward --------------------------------------------------------------------------- */
 
-static void forward_3(const sweep *layer, conv_inputs x, const uint32_t **term)
+static void forward_up(engine *e, const conv *c, const tensor *x, const void *packed,
+                       const float *bias, const tensor *y, const layer_scratch *l)
 {
-    const uint32_t **next = term;
-    for (int64_t n = 0; n < x[0]->n; n++) {
-        next = tap_terms(next, x[0], n, 1);
-        if (x[1])
-            next = tap_terms(next, x[1], n, 1);
-    }
-    sweep_run(layer);
-}
-
-static void forward_3_2(const sweep *layer, const tensor *x, const layer_scratch *l)
-{
-    sweep s = *layer;
-    for (int64_t n = 0; n < x->n; n++) {
-        phases_split(s.e, x, n, &l->phases);
-        for (int64_t t = 0; t < s.terms; t++) {
-            int phase;
-            int64_t distance;
-            stride_tap(&l->phases, (int)(t % 27), &phase, &distance);
-            l->term[t] = tensor_unit(&l->phases, 0, t / 27 * 8 + phase) + distance;
-        }
-        const tensor one = sample_of(layer->out, n);
-        s.out = &one;
-        if (layer->partial)
-            s.partial = layer->partial + n * sweep_chunks(&one) * s.channels * 2;
-        sweep_run(&s);
-    }
-}
-
-static void forward_up(const sweep *layer, const tensor *x, const tensor *y, const float *bias,
-                       const layer_scratch *l)
-{
-    sweep s = *layer;
     const int per = CHANNELS_PER_UNIT(x->dtype);
-    for (int64_t i = 0; i < l->phases.c; i++) {
+    const int64_t units = tensor_units(x);
+    spread s = {
+        .e = e,
+        .whole = y,
+        .half = x,
+        .products = 1,
+        .term = {l->term},
+        .terms = {units},
+        .channels = units_of(e, c->out) * 8 * per,
+        .packed = {packed},
+        .bias = l->bias,
+        .rows = l->rows,
+        .local = l->local,
+        .local_count = l->local_count,
+    };
+    for (int64_t i = 0; i < s.channels; i++) {
         const int64_t o = i / (8 * per) * per + i % per;
-        l->bias[i] = o < y->c ? bias[o] : 0;
+        l->bias[i] = o < c->out ? bias[o] : 0;
     }
-    s.out = &l->phases;
-    s.channels = l->phases.c;
-    s.bias = l->bias;
-    for (int64_t n = 0; n < x->n; n++) {
-        for (int64_t t = 0; t < s.terms; t++)
-            l->term[t] = tensor_unit(x, n, t);
-        sweep_run(&s);
-        phases_merge(s.e, &l->phases, y, n, false);
-    }
+    for (int64_t t = 0; t < x->n * units; t++)
+        l->term[t] = tensor_unit(x, t / units, t % units);
+    spread_run(&s);
 }
 
 void conv_forward(engine *e, const conv *c, conv_inputs x, const void *packed, const float *bias,
@@ -302,88 +294,100 @@ void conv_forward(engine *e, const conv *c, conv_inputs x, const void *packed, c
     }
     scratch_pieces pieces = {.base = scratch};
     const layer_scratch l = forward_scratch(e, c, x[0], &pieces);
-    const int64_t units = units_of(e, c->in[0]) + units_of(e, c->in[1]);
+    if (c->kind == CONV_UP) {
+        forward_up(e, c, x[0], packed, bias, y, &l);
+        return;
+    }
     const sweep s = {
         .e = e,
         .out = y,
         .channels = c->out,
         .term = l.term,
-        .terms = c->kind == CONV_UP ? units : units * 27,
+        .terms = 27 * (units_of(e, c->in[0]) + units_of(e, c->in[1])),
         .packed = packed,
         .bias = bias,
         .partial = moments ? l.partial : NULL,
+        .chunk = l.chunk,
+        .split = c->kind == CONV_3_2 ? x[0] : NULL,
+        .blocks = 3,
+        .local = l.local,
+        .local_count = l.local_count,
     };
-    if (c->kind == CONV_3)
-        forward_3(&s, x, l.term);
-    else if (c->kind == CONV_3_2)
-        forward_3_2(&s, x[0], &l);
-    else
-        forward_up(&s, x[0], y, bias, &l);
+    const uint32_t **next = l.term;
+    for (int64_t n = 0; c->kind == CONV_3 && n < y->n; n++) {
+        next = tap_terms(next, x[0], n, 1);
+        if (x[1])
+            next = tap_terms(next, x[1], n, 1);
+    }
+    sweep_run(&s);
     if (moments)
-        moments_finish(y, l.partial, moments);
+        moments_finish(y, l.chunk, l.partial, moments);
 }
 
 /* ---- data gradient --------------------------------------------------------------------- */
 
-static void gradient_3(sweep *s, const tensor *dy, const layer_scratch *l)
-{
-    const uint32_t **next = l->term;
-    for (int64_t n = 0; n < dy->n; n++)
-        next = tap_terms(next, dy, n, -1);
-    sweep_run(s);
-}
-
-/* Phase `phase` of every unit, as a tensor. */
-static tensor phase_view(const tensor *phases, int phase, int64_t channels)
-{
-    tensor view = *phases;
-    view.c = channels;
-    view.data = (uint32_t *)phases->data + phase * phases->unit_stride;
-    view.sample_stride -= phase * phases->unit_stride;
-    view.unit_stride *= 8;
-    return view;
-}
-
-static void gradient_3_2(sweep *s, const conv *c, const float *weight, const tensor *dy,
+static void gradient_3_2(engine *e, const conv *c, const float *weight, const tensor *dy,
                          const tensor *dx, bool add, const layer_scratch *l)
 {
-    int64_t packed_terms[9] = {0}, distance[8];
-    int tap[8];
     const int64_t units = tensor_units(dy);
+    spread s = {
+        .e = e,
+        .whole = dx,
+        .half = dy,
+        .products = 8,
+        .channels = c->in[0],
+        .add = add,
+        .rows = l->rows,
+        .local = l->local,
+        .local_count = l->local_count,
+    };
+    const uint32_t **term = l->term;
+    float *packed = l->packed;
     for (int phase = 0; phase < 8; phase++) {
-        weight_map m = l->map;
-        const int taps = phase_taps(NULL, phase, tap, NULL);
-        m.terms = units * taps;
-        map_terms(s->e, &m, 0, 0, c->out, c->in[0] * 27, tap, taps);
-        pack_weights(s->e, &m, weight,
-                     l->packed + packed_count(s->e, packed_terms[phase], c->in[0]));
-        packed_terms[phase + 1] = packed_terms[phase] + m.terms;
+        int tap[8];
+        int64_t distance[8];
+        const int taps = phase_taps(dy, phase, tap, distance);
+        weight_map map = l->map;
+        map.terms = s.terms[phase] = units * taps;
+        map_terms(e, &map, 0, 0, c->out, c->in[0] * 27, tap, taps);
+        pack_weights(e, &map, weight, packed);
+        s.packed[phase] = packed;
+        packed += packed_count(e, map.terms, c->in[0]);
+        s.term[phase] = term;
+        for (int64_t t = 0; t < dx->n * map.terms; t++)
+            *term++ = tensor_unit(dy, t / map.terms, t % map.terms / taps) + distance[t % taps];
     }
-    for (int64_t n = 0; n < dx->n; n++) {
-        for (int phase = 0; phase < 8; phase++) {
-            const int taps = phase_taps(&l->phases, phase, tap, distance);
-            const tensor view = phase_view(&l->phases, phase, c->in[0]);
-            for (int64_t t = 0; t < units * taps; t++)
-                l->term[t] = tensor_unit(dy, n, t / taps) + distance[t % taps];
-            s->out = &view;
-            s->terms = units * taps;
-            s->packed = l->packed + packed_count(s->e, packed_terms[phase], c->in[0]);
-            sweep_run(s);
-        }
-        phases_merge(s->e, &l->phases, dx, n, add);
-    }
+    spread_run(&s);
 }
 
-static void gradient_up(sweep *s, const tensor *dy, const tensor *dx, const layer_scratch *l)
+static void data_gradient(engine *e, const conv *c, int side, const float *weight, const tensor *dy,
+                          const tensor *dx, bool add, void *scratch)
 {
-    for (int64_t n = 0; n < dx->n; n++) {
-        phases_split(s->e, dy, n, &l->phases);
-        for (int64_t t = 0; t < s->terms; t++)
-            l->term[t] = tensor_unit(&l->phases, 0, t);
-        const tensor one = sample_of(dx, n);
-        s->out = &one;
-        sweep_run(s);
+    scratch_pieces pieces = {.base = scratch};
+    const layer_scratch l = gradient_scratch(e, c, dx, side, &pieces);
+    if (c->kind == CONV_3_2) {
+        gradient_3_2(e, c, weight, dy, dx, add, &l);
+        return;
     }
+    const sweep s = {
+        .e = e,
+        .out = dx,
+        .channels = c->in[side],
+        .term = l.term,
+        .terms = l.map.terms,
+        .packed = l.packed,
+        .add = add,
+        .chunk = l.chunk,
+        .split = c->kind == CONV_UP ? dy : NULL,
+        .blocks = 2,
+        .local = l.local,
+        .local_count = l.local_count,
+    };
+    pack_weights(e, &l.map, weight, l.packed);
+    const uint32_t **next = l.term;
+    for (int64_t n = 0; c->kind == CONV_3 && n < dy->n; n++)
+        next = tap_terms(next, dy, n, -1);
+    sweep_run(&s);
 }
 
 void conv_data_gradient(engine *e, const conv *c, const float *weight, const tensor *dy,
@@ -393,28 +397,7 @@ void conv_data_gradient(engine *e, const conv *c, const float *weight, const ten
         ref_conv_data_gradient(e, c, weight, dy, dx, add);
         return;
     }
-    for (int side = 0; side < 2; side++) {
-        if (!dx[side])
-            continue;
-        scratch_pieces pieces = {.base = scratch};
-        const layer_scratch l = gradient_scratch(e, c, dx[side], side, &pieces);
-        sweep s = {
-            .e = e,
-            .out = dx[side],
-            .channels = c->in[side],
-            .term = l.term,
-            .terms = l.map.terms,
-            .packed = l.packed,
-            .add = add[side] && c->kind != CONV_3_2,
-        };
-        if (c->kind == CONV_3_2) {
-            gradient_3_2(&s, c, weight, dy, dx[side], add[side], &l);
-            continue;
-        }
-        pack_weights(e, &l.map, weight, l.packed);
-        if (c->kind == CONV_3)
-            gradient_3(&s, dy, &l);
-        else
-            gradient_up(&s, dy, dx[side], &l);
-    }
+    for (int side = 0; side < 2; side++)
+        if (dx[side])
+            data_gradient(e, c, side, weight, dy, dx[side], add[side], scratch);
 }

@@ -12,8 +12,12 @@ typedef struct {
 } scratch_pieces;
 void *scratch_take(scratch_pieces *s, size_t count, size_t size);
 
+int64_t units_of(const engine *e, int64_t channels);
+
 /* Distance from a position to its neighbour at tap 0..26 of a 3x3x3 kernel. */
 int64_t tap_distance(const tensor *t, int tap);
+
+/* ---- packed weights -------------------------------------------------------------------- */
 
 /* Which master weight stands at (term, half of its unit, output channel) of a product:
  * weight[term_at[term * halves + half] + channel_at[channel]], or 0 where either is negative. */
@@ -26,34 +30,82 @@ typedef struct {
 int64_t packed_count(const engine *e, int64_t terms, int64_t channels);
 void pack_weights(engine *e, const weight_map *map, const float *weight, float *packed);
 
-/* A product over all positions of a tensor: one sample after the other, chunk by chunk. */
+/* ---- phases ---------------------------------------------------------------------------- */
+
+/* Stride 2: a tensor `whole` is eight *phases* of half its size, those of its even and odd
+ * positions, each shaped as the tensor `half` on the layer's other side. Phase (pz, py, px) at
+ * (z, y, x) is whole at (2z + pz, 2y + py, 2x + px).
+ *
+ * A task holds the phases of a few rows of `half` at a time, in memory of its thread that fits the
+ * second-level cache: `rows` rows from first_row on, each row as in half's layout, so that flat
+ * position f lies at place f - first_row * half->row of a volume.
+ *
+ *     [unit][block][py][px][length]   block 0: pz = 0, 1: pz = 1, 2: pz = 1 of the plane before */
+typedef struct {
+    const tensor *half;
+    int64_t first_row, rows, length;
+    int blocks; /* 2 or 3 */
+    uint32_t *data;
+} phases;
+
+/* Elements of `length` that hold `positions` positions beginning anywhere in a row, and one row
+ * and one element before them. */
+int64_t phases_length(const tensor *half, int64_t positions);
+uint32_t *phases_volume(const phases *p, int64_t unit, int block, int py, int px);
+/* Units [first, first + units) of sample n of whole into p. */
+void phases_split(const engine *e, const tensor *whole, int64_t n, int64_t first, int64_t units,
+                  const phases *p);
+/* p's rows into units of whole, pads too. */
+void phases_merge(const engine *e, const phases *p, const tensor *whole, int64_t n, bool add);
+
+/* ---- sweeps ---------------------------------------------------------------------------- */
+
+/* One product over all positions of a tensor, chunk by chunk. */
 typedef struct {
     engine *e;
     const tensor *out;
-    int64_t channel, channels;   /* of out; those written */
-    const uint32_t *const *term; /* [n][terms] */
-    int64_t terms;
+    int64_t channels, terms;
     const float *packed, *bias;
     bool add;
-    double *partial; /* [n][chunks][channels][2]: sum and squares for moments; NULL: not wanted */
+    const uint32_t **term; /* [n][terms]; with split: [threads][terms], filled per task */
+    double *partial;       /* [n][chunks][channels] of voxels, sum, squares for moments; or NULL */
+    int64_t chunk;         /* positions in a task */
+    /* Where terms are read from phases: the tensor that is split and the threads' memory. */
+    const tensor *split;
+    int blocks;
+    uint32_t *local; /* [threads][local_count] */
+    int64_t local_count;
 } sweep;
+
 void sweep_run(const sweep *s);
-int64_t sweep_chunks(const tensor *out);
-
-int64_t units_of(const engine *e, int64_t channels);
-size_t weight_gradient_scratch(const engine *e, const conv *c, const tensor *x);
-
-/* Phases: the eight half-resolution volumes that an input of even and odd positions falls into.
- * Unit u of x becomes units 8u + 4 pz + 2 py + px of p, shaped (1, 8 units, d', h', w'), where
- * voxel (z, y, x) of phase (pz, py, px) is voxel (2z + pz, 2y + py, 2x + px), zero beyond x. */
-tensor phases_describe(const engine *e, int64_t units, int64_t d, int64_t h, int64_t w);
-void phases_split(engine *e, const tensor *x, int64_t n, const tensor *p);
-/* The way back, into sample n of x; add: onto what it holds. */
-void phases_merge(engine *e, const tensor *p, const tensor *x, int64_t n, bool add);
-/* Tap 0..26 of a stride-2 convolution reads phase *phase at *distance. */
-void stride_tap(const tensor *p, int tap, int *phase, int64_t *distance);
+int64_t sweep_chunks(const tensor *out, int64_t chunk);
+/* Positions in a task of a layer whose thread-local memory is per_position elements. */
+int64_t chunk_for(int64_t per_position);
 
 /* [n][c][2] of mean and 1/sqrt(variance + epsilon) out of a sweep's partial sums. */
-void moments_finish(const tensor *y, const double *partial, float *moments);
+void moments_finish(const tensor *y, int64_t chunk, const double *partial, float *moments);
+
+/* Products whose channels are phases of `whole`: one product with a channel for each phase
+ * (transposed convolution), or eight, one for each phase (data gradient of stride 2). */
+typedef struct {
+    engine *e;
+    const tensor *whole, *half;
+    int products;             /* 1 or 8 */
+    const uint32_t **term[8]; /* [n][terms] */
+    int64_t terms[8], channels;
+    const float *packed[8], *bias;
+    bool add;
+    int64_t rows; /* of half in a task */
+    uint32_t *local;
+    int64_t local_count;
+} spread;
+
+void spread_run(const spread *s);
+
+/* Where term t = (unit, tap) of a layer over split phases reads, for the position's own place:
+ * taps 27 (stride 2) or 8 (transposed). */
+const uint32_t *split_term(const phases *p, int64_t t, int taps);
+
+size_t weight_gradient_scratch(const engine *e, const conv *c, const tensor *x);
 
 #endif

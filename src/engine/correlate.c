@@ -8,21 +8,23 @@
  * the lanes of fp32 vectors, CHUNK / lanes long; chunks are added in fp32, parts in double. */
 #include "engine/convolve.h"
 
-/* Units of terms in one task: what a chunk of them reads (9 rows each) stays in the second-level
- * cache while all channels of the task pass over it. */
-#define UNIT_GROUP 32
+/* Units of terms in one task: what a chunk of them reads (9 rows each, or phases) stays in the
+ * second-level cache while all channels of the task pass over it. */
+#define UNIT_GROUP 16
 
 typedef struct {
     engine *e;
-    const tensor *channel_tensor; /* whose positions are walked and whose channels are `a` */
-    int64_t channels, terms, terms_per_unit;
+    const tensor *walked; /* whose positions are walked and whose channels are `a` */
+    const tensor *split;  /* whose phases are the terms; NULL: the terms stand in `term` */
+    int64_t channels, terms, taps;
     int64_t parts, channel_groups, unit_groups;
-    int64_t stride;             /* floats of dw between terms: channels rounded up to whole tiles */
-    const uint32_t **a, **term; /* [n][units of channels], [n][terms] */
+    int64_t stride, chunk;      /* stride: channels rounded up to whole tiles */
+    const uint32_t **a, **term; /* [n][units of channels]; [n][terms], or [threads][terms] */
     float *dw;                  /* [parts][terms][stride] */
     double *sums;               /* [parts][channels]: for dbias */
-    int64_t samples;            /* those now in a, term */
-    bool first;                 /* dw and sums are not yet begun */
+    uint32_t *local;            /* [threads][local_count]: phases */
+    int64_t local_count;
+    int blocks;
 } correlate_job;
 
 static int64_t smaller(int64_t a, int64_t b)
@@ -35,17 +37,55 @@ static int64_t groups_of(int64_t count, int64_t group)
     return (count + group - 1) / group;
 }
 
+/* Phases of the task's units at a chunk; returns the thread's terms. */
+static const uint32_t *const *split_terms(const correlate_job *j, int64_t n, int64_t from,
+                                          int64_t to, int64_t first_term, int64_t terms, int thread)
+{
+    const int64_t row = j->walked->row, low = from - (j->blocks == 3 ? row + 1 : 0);
+    phases p = {
+        .half = j->walked,
+        .first_row = low < 0 ? -((row - 1 - low) / row) : low / row,
+        .length = phases_length(j->walked, j->chunk),
+        .blocks = j->blocks,
+        .data = j->local + thread * j->local_count,
+    };
+    p.rows = (to + row - 1) / row - p.first_row;
+    const int per = CHANNELS_PER_UNIT(j->walked->dtype);
+    const int64_t rows_of_unit = j->taps * per;
+    phases_split(j->e, j->split, n, first_term / rows_of_unit, terms / rows_of_unit, &p);
+    const uint32_t **term = j->term + thread * j->terms;
+    for (int64_t t = 0; t < terms; t++)
+        term[t] = split_term(&p, t, (int)j->taps);
+    return term;
+}
+
+static void correlate_chunks(const correlate_job *j, correlation *k, int64_t part,
+                             int64_t first_channel, int64_t first_term, double *sums, int thread)
+{
+    const int64_t chunks = sweep_chunks(j->walked, j->chunk), all = j->walked->n * chunks;
+    for (int64_t i = part * all / j->parts; i < (part + 1) * all / j->parts; i++) {
+        const int64_t n = i / chunks, from = i % chunks * j->chunk;
+        const int64_t to = smaller(from + j->chunk, j->walked->span);
+        k->a = j->a + n * j->channels + first_channel;
+        k->term = j->term + n * j->terms + first_term;
+        if (j->split)
+            k->term = split_terms(j, n, from, to, first_term, k->terms, thread);
+        j->e->kernels->correlate(k, from, to);
+        for (int64_t c = 0; sums && c < k->channels; c++) {
+            double sum[2] = {0};
+            j->e->kernels->sum(k->a[c], from, to, sum);
+            sums[c] += sum[0];
+        }
+    }
+}
+
 static void correlate_task(void *context, int64_t index, int thread)
 {
-    (void)thread;
     const correlate_job *j = context;
-    const tensor *t = j->channel_tensor;
     const int64_t groups = j->channel_groups * j->unit_groups;
-    const int64_t part = index / groups, channel_group = index % groups / j->unit_groups;
-    const int64_t unit_group = index % j->unit_groups;
-    const int64_t first_channel = channel_group * CHANNEL_GROUP;
-    const int64_t per_group = UNIT_GROUP * j->terms_per_unit;
-    const int64_t first_term = unit_group * per_group;
+    const int64_t part = index / groups, unit_group = index % j->unit_groups;
+    const int64_t first_channel = index % groups / j->unit_groups * CHANNEL_GROUP;
+    const int64_t per_group = UNIT_GROUP * j->taps, first_term = unit_group * per_group;
     correlation k = {
         .channels = smaller(CHANNEL_GROUP, j->channels - first_channel),
         .terms = smaller(per_group, j->terms - first_term),
@@ -53,32 +93,12 @@ static void correlate_task(void *context, int64_t index, int thread)
         .dw_stride = j->stride,
     };
     const int64_t columns = smaller(CHANNEL_GROUP, j->stride - first_channel);
-    double *sums = j->sums + part * j->channels + first_channel;
-    if (j->first) {
-        for (int64_t i = 0; i < k.terms; i++)
-            memset(k.dw + i * j->stride, 0, (size_t)columns * sizeof *k.dw);
-        if (unit_group == 0)
-            memset(sums, 0, (size_t)k.channels * sizeof *sums);
-    }
-    const int64_t chunks = sweep_chunks(t), all = j->samples * chunks;
-    for (int64_t i = part * all / j->parts; i < (part + 1) * all / j->parts; i++) {
-        const int64_t n = i / chunks, from = i % chunks * CHUNK;
-        const int64_t to = smaller(from + CHUNK, t->span);
-        k.a = j->a + n * j->channels + first_channel;
-        k.term = j->term + n * j->terms + first_term;
-        j->e->kernels->correlate(&k, from, to);
-        for (int64_t c = 0; unit_group == 0 && c < k.channels; c++) {
-            double sum[2] = {0};
-            j->e->kernels->sum(k.a[c], from, to, sum);
-            sums[c] += sum[0];
-        }
-    }
-}
-
-static void correlate_run(correlate_job *j)
-{
-    pool_run(j->e->threads, correlate_task, j, j->parts * j->channel_groups * j->unit_groups);
-    j->first = false;
+    for (int64_t i = 0; i < k.terms; i++)
+        memset(k.dw + i * j->stride, 0, (size_t)columns * sizeof *k.dw);
+    double *sums = unit_group == 0 ? j->sums + part * j->channels + first_channel : NULL;
+    for (int64_t c = 0; sums && c < k.channels; c++)
+        sums[c] = 0;
+    correlate_chunks(j, &k, part, first_channel, first_term, sums, thread);
 }
 
 /* Adds the parts: value (term, channel). */
@@ -100,39 +120,37 @@ static double added_sum(const correlate_job *j, int64_t channel)
 
 /* ---- scratch --------------------------------------------------------------------------- */
 
-typedef struct {
-    correlate_job job;
-    tensor phases;
-} gradient_scratch;
-
-/* samples: how many are in the tables at once. */
-static gradient_scratch take_scratch(const engine *e, const conv *c, const tensor *x,
-                                     scratch_pieces *s)
+static correlate_job take_scratch(const engine *e, const conv *c, const tensor *x,
+                                  scratch_pieces *s)
 {
-    gradient_scratch g = {0};
-    correlate_job *j = &g.job;
     const bool up = c->kind == CONV_UP;
     const tensor y = conv_output(e, c, x);
     const tensor *walked = up ? x : &y;
-    j->channels = up ? c->in[0] : c->out;
-    j->terms_per_unit = up ? 8 : 27;
-    j->terms = j->terms_per_unit * (up ? c->out : c->in[0] + c->in[1]);
-    j->channel_groups = groups_of(j->channels, CHANNEL_GROUP);
-    j->unit_groups = groups_of(j->terms, UNIT_GROUP * j->terms_per_unit);
-    const int64_t samples = c->kind == CONV_3 ? x->n : 1;
-    j->parts =
-        smaller(groups_of(32, j->channel_groups * j->unit_groups), samples * sweep_chunks(walked));
-    j->stride = groups_of(j->channels, e->kernels->tile) * e->kernels->tile;
-    j->a = scratch_take(s, (size_t)(samples * j->channels), sizeof *j->a);
-    j->term = scratch_take(s, (size_t)(samples * j->terms), sizeof *j->term);
-    j->dw = scratch_take(s, (size_t)(j->parts * j->terms * j->stride), sizeof *j->dw);
-    j->sums = scratch_take(s, (size_t)(j->parts * j->channels), sizeof *j->sums);
+    correlate_job j = {
+        .channels = up ? c->in[0] : c->out,
+        .taps = up ? 8 : 27,
+        .chunk = CHUNK,
+        .blocks = up ? 2 : 3,
+    };
+    j.terms = j.taps * (up ? c->out : c->in[0] + c->in[1]);
+    j.channel_groups = groups_of(j.channels, CHANNEL_GROUP);
+    j.unit_groups = groups_of(j.terms, UNIT_GROUP * j.taps);
+    j.stride = groups_of(j.channels, e->kernels->tile) * e->kernels->tile;
+    const int64_t threads = pool_threads(e->threads);
     if (c->kind != CONV_3) {
-        g.phases = phases_describe(e, units_of(e, up ? c->out : c->in[0]), walked->d, walked->h,
-                                   walked->w);
-        g.phases.data = scratch_take(s, tensor_bytes(&g.phases), 1);
+        const int64_t volumes = smaller(UNIT_GROUP, j.terms / j.taps) * j.blocks * 4;
+        j.chunk = chunk_for(volumes);
+        j.local_count = volumes * phases_length(walked, j.chunk);
+        j.local = scratch_take(s, (size_t)(threads * j.local_count), sizeof *j.local);
     }
-    return g;
+    j.parts = smaller(groups_of(32, j.channel_groups * j.unit_groups),
+                      walked->n * sweep_chunks(walked, j.chunk));
+    const int64_t tables = c->kind == CONV_3 ? x->n : threads;
+    j.a = scratch_take(s, (size_t)(x->n * j.channels), sizeof *j.a);
+    j.term = scratch_take(s, (size_t)(tables * j.terms), sizeof *j.term);
+    j.dw = scratch_take(s, (size_t)(j.parts * j.terms * j.stride), sizeof *j.dw);
+    j.sums = scratch_take(s, (size_t)(j.parts * j.channels + c->out), sizeof *j.sums);
+    return j;
 }
 
 size_t weight_gradient_scratch(const engine *e, const conv *c, const tensor *x)
@@ -142,57 +160,47 @@ size_t weight_gradient_scratch(const engine *e, const conv *c, const tensor *x)
     return s.used;
 }
 
-/* ---- the three kinds ------------------------------------------------------------------- */
-
-static void run_3(correlate_job *j, conv_inputs x, const tensor *dy)
-{
-    const uint32_t **term = j->term, **a = j->a;
-    for (int64_t n = 0; n < dy->n; n++) {
-        for (int side = 0; side < 2 && x[side]; side++)
-            for (int64_t u = 0; u < tensor_units(x[side]); u++)
-                for (int k = 0; k < 27; k++)
-                    *term++ = tensor_unit(x[side], n, u) + tap_distance(x[side], k);
-        for (int64_t u = 0; u < tensor_units(dy); u++)
-            *a++ = tensor_unit(dy, n, u);
-    }
-    j->samples = dy->n;
-    correlate_run(j);
-}
-
-static void run_phases(correlate_job *j, const conv *c, const tensor *x, const tensor *dy,
-                       const tensor *phases)
-{
-    const bool up = c->kind == CONV_UP;
-    for (int64_t n = 0; n < x->n; n++) {
-        phases_split(j->e, up ? dy : x, n, phases);
-        for (int64_t t = 0; t < j->terms; t++) {
-            int phase = (int)(t % 8);
-            int64_t distance = 0;
-            if (!up)
-                stride_tap(phases, (int)(t % 27), &phase, &distance);
-            j->term[t] = tensor_unit(phases, 0, t / j->terms_per_unit * 8 + phase) + distance;
-        }
-        for (int64_t u = 0; u < j->channels; u++)
-            j->a[u] = tensor_unit(up ? x : dy, n, u);
-        j->samples = 1;
-        correlate_run(j);
-    }
-}
+/* ---- the gradient ---------------------------------------------------------------------- */
 
 typedef struct {
     const correlate_job *job;
-    const conv *c;
     float *dweight;
 } finish_job;
 
-/* Weights of master channel pair block `index`: the output channel (transposed: the input one). */
-static void finish_channel(void *context, int64_t index, int thread)
+/* All weights of one output channel (transposed: input channel). */
+static void finish_channel(void *context, int64_t channel, int thread)
 {
     (void)thread;
     const finish_job *f = context;
     const int64_t terms = f->job->terms;
     for (int64_t t = 0; t < terms; t++)
-        f->dweight[index * terms + t] = (float)added(f->job, t, index);
+        f->dweight[channel * terms + t] = (float)added(f->job, t, channel);
+}
+
+static void list_terms(const correlate_job *j, conv_inputs x, const tensor *dy)
+{
+    const uint32_t **term = j->term;
+    for (int64_t n = 0; n < dy->n; n++)
+        for (int side = 0; side < 2 && x[side]; side++)
+            for (int64_t u = 0; u < tensor_units(x[side]); u++)
+                for (int k = 0; k < 27; k++)
+                    *term++ = tensor_unit(x[side], n, u) + tap_distance(x[side], k);
+}
+
+/* Sums of dy alone. */
+static void bias_channel(void *context, int64_t channel, int thread)
+{
+    (void)thread;
+    const correlate_job *j = context;
+    double sum = 0;
+    for (int64_t n = 0; n < j->split->n; n++)
+        for (int64_t from = 0; from < j->split->span; from += CHUNK) {
+            double here[2] = {0};
+            j->e->kernels->sum(tensor_unit(j->split, n, channel), from,
+                               smaller(from + CHUNK, j->split->span), here);
+            sum += here[0];
+        }
+    j->sums[channel] = sum;
 }
 
 void conv_weight_gradient(engine *e, const conv *c, conv_inputs x, const tensor *dy, float *dweight,
@@ -203,29 +211,20 @@ void conv_weight_gradient(engine *e, const conv *c, conv_inputs x, const tensor 
         return;
     }
     scratch_pieces pieces = {.base = scratch};
-    gradient_scratch g = take_scratch(e, c, x[0], &pieces);
-    correlate_job *j = &g.job;
-    j->e = e;
-    j->first = true;
-    j->channel_tensor = c->kind == CONV_UP ? x[0] : dy;
+    correlate_job j = take_scratch(e, c, x[0], &pieces);
+    j.e = e;
+    j.walked = c->kind == CONV_UP ? x[0] : dy;
     if (c->kind == CONV_3)
-        run_3(j, x, dy);
+        list_terms(&j, x, dy);
     else
-        run_phases(j, c, x[0], dy, &g.phases);
-    finish_job f = {.job = j, .c = c, .dweight = dweight};
-    pool_run(e->threads, finish_channel, &f, j->channels);
-    if (c->kind != CONV_UP) {
-        for (int64_t o = 0; o < c->out; o++)
-            dbias[o] = (float)added_sum(j, o);
-        return;
-    }
-    for (int64_t o = 0; o < c->out; o++) {
-        double sum = 0;
-        for (int64_t n = 0; n < dy->n; n++) {
-            double here[2] = {0};
-            e->kernels->sum(tensor_unit(dy, n, o), 0, dy->span, here);
-            sum += here[0];
-        }
-        dbias[o] = (float)sum;
-    }
+        j.split = c->kind == CONV_UP ? dy : x[0];
+    for (int64_t i = 0; i < j.walked->n * j.channels; i++)
+        j.a[i] = tensor_unit(j.walked, i / j.channels, i % j.channels);
+    pool_run(e->threads, correlate_task, &j, j.parts * j.channel_groups * j.unit_groups);
+    finish_job f = {.job = &j, .dweight = dweight};
+    pool_run(e->threads, finish_channel, &f, j.channels);
+    if (c->kind == CONV_UP)
+        pool_run(e->threads, bias_channel, &j, c->out);
+    for (int64_t o = 0; o < c->out; o++)
+        dbias[o] = (float)(c->kind == CONV_UP ? j.sums[o] : added_sum(&j, o));
 }

@@ -98,91 +98,169 @@ void clear_tail(const tensor *t)
 
 /* ---- the sweep ------------------------------------------------------------------------- */
 
-int64_t sweep_chunks(const tensor *out)
+int64_t sweep_chunks(const tensor *out, int64_t chunk)
 {
-    return (out->span + CHUNK - 1) / CHUNK;
+    return (out->span + chunk - 1) / chunk;
+}
+
+/* 200 Ki elements are 800 KiB, which leaves room for weights in a second-level cache of 2 MiB. */
+int64_t chunk_for(int64_t per_position)
+{
+    const int64_t positions = 200 * 1024 / per_position / 48 * 48;
+    return positions < 144 ? 144 : positions > CHUNK ? CHUNK : positions;
 }
 
 /* Channels of a task: all up to CHANNEL_GROUP where there are chunks enough for many threads. */
 static int64_t group_channels(const sweep *s)
 {
     int64_t group = s->channels < CHANNEL_GROUP ? s->channels : CHANNEL_GROUP;
-    const int64_t positions = s->out->n * sweep_chunks(s->out);
+    const int64_t positions = s->out->n * sweep_chunks(s->out, s->chunk);
     while (group > 8 && positions * ((s->channels + group - 1) / group) < 32)
         group = round_up((group + 1) / 2, 8);
     return round_up(group, 8);
 }
 
-static void sweep_task(void *context, int64_t index, int thread)
+/* Pads and partial moments of what was just computed. */
+static void finish_range(const sweep *s, int64_t n, int64_t chunk, int64_t first, int64_t channels,
+                         int64_t from, int64_t to)
 {
-    (void)thread;
-    const sweep *s = context;
     const tensor *t = s->out;
-    const kernels *k = s->e->kernels;
     const int per = CHANNELS_PER_UNIT(t->dtype);
-    const int64_t chunks = sweep_chunks(t), group = group_channels(s);
-    const int64_t groups = (s->channels + group - 1) / group;
-    const int64_t n = index / (chunks * groups), chunk = index / groups % chunks;
-    const int64_t first = index % groups * group;
-    const int64_t left = s->channels - first;
-    const int64_t from = chunk * CHUNK, to = from + CHUNK < t->span ? from + CHUNK : t->span;
-    product p = {
-        .term = s->term + n * s->terms,
-        .terms = s->terms,
-        .term_block = s->channels > 8 ? 27 * 8 : s->terms,
-        .weight = s->packed + first * s->terms * per,
-        .bias = s->bias ? s->bias + first : NULL,
-        .channels = left < group ? left : group,
-        .out = tensor_unit(t, n, (s->channel + first) / per),
-        .stride = t->unit_stride,
-        .add = s->add,
-    };
-    k->multiply(&p, from, to);
     const int64_t voxels = s->partial ? count_voxels(t, from, to) : 0;
-    for (int64_t c = 0; c < p.channels; c += per) {
-        uint32_t *unit = p.out + c / per * p.stride;
+    for (int64_t c = first; c < first + channels; c += per) {
+        uint32_t *unit = tensor_unit(t, n, c / per);
         clear_pads(t, unit, from, to);
         if (!s->partial)
             continue;
         double sum[2] = {0}, squares[2] = {0};
         if (voxels > 0)
-            k->moments(t, unit, from, to, voxels, sum, squares);
-        for (int i = 0; i < per && c + i < p.channels; i++) {
-            double *out = s->partial + ((n * chunks + chunk) * s->channels + first + c + i) * 2;
-            out[0] = sum[i];
-            out[1] = squares[i];
+            s->e->kernels->moments(t, unit, from, to, voxels, sum, squares);
+        double *out = s->partial + ((n * sweep_chunks(t, s->chunk) + chunk) * s->channels + c) * 3;
+        for (int i = 0; i < per && c + i < s->channels; i++, out += 3) {
+            out[0] = (double)voxels;
+            out[1] = sum[i];
+            out[2] = squares[i];
         }
     }
+}
+
+/* Splits what a chunk reads; returns the thread's terms. */
+static const uint32_t *const *split_terms(const sweep *s, int64_t n, int64_t from, int64_t to,
+                                          int thread)
+{
+    const int64_t row = s->out->row, before = s->blocks == 3 ? row + 1 : 0;
+    const int64_t low = from - before;
+    phases p = {
+        .half = s->out,
+        .first_row = low < 0 ? -((row - 1 - low) / row) : low / row,
+        .length = phases_length(s->out, s->chunk),
+        .blocks = s->blocks,
+        .data = s->local + thread * s->local_count,
+    };
+    p.rows = (to + row - 1) / row - p.first_row;
+    phases_split(s->e, s->split, n, 0, tensor_units(s->split), &p);
+    const uint32_t **term = s->term + thread * s->terms;
+    for (int64_t t = 0; t < s->terms; t++)
+        term[t] = split_term(&p, t, s->blocks == 3 ? 27 : 8);
+    return term;
+}
+
+static void sweep_task(void *context, int64_t index, int thread)
+{
+    const sweep *s = context;
+    const tensor *t = s->out;
+    const int per = CHANNELS_PER_UNIT(t->dtype);
+    const int64_t group = group_channels(s), groups = (s->channels + group - 1) / group;
+    const int64_t chunks = sweep_chunks(t, s->chunk);
+    const int64_t n = index / (chunks * groups), chunk = index / groups % chunks;
+    const int64_t first = index % groups * group, left = s->channels - first;
+    const int64_t from = chunk * s->chunk;
+    const int64_t to = from + s->chunk < t->span ? from + s->chunk : t->span;
+    const product p = {
+        .term = s->split ? split_terms(s, n, from, to, thread) : s->term + n * s->terms,
+        .terms = s->terms,
+        .term_block = s->channels > 8 ? 27 * 8 : s->terms,
+        .weight = s->packed + first * s->terms * per,
+        .bias = s->bias ? s->bias + first : NULL,
+        .channels = left < group ? left : group,
+        .out = tensor_unit(t, n, first / per),
+        .stride = t->unit_stride,
+        .add = s->add,
+    };
+    s->e->kernels->multiply(&p, from, to);
+    finish_range(s, n, chunk, first, p.channels, from, to);
 }
 
 void sweep_run(const sweep *s)
 {
     const int64_t group = group_channels(s), groups = (s->channels + group - 1) / group;
     sweep copy = *s;
-    pool_run(s->e->threads, sweep_task, &copy, s->out->n * sweep_chunks(s->out) * groups);
+    pool_run(s->e->threads, sweep_task, &copy, s->out->n * sweep_chunks(s->out, s->chunk) * groups);
     clear_tail(s->out);
 }
 
 /* Joins the chunks' sums (Chan, Golub, LeVeque 1983) in the order of the chunks. */
-void moments_finish(const tensor *y, const double *partial, float *moments)
+void moments_finish(const tensor *y, int64_t chunk, const double *partial, float *moments)
 {
-    const int64_t chunks = sweep_chunks(y);
-    for (int64_t n = 0; n < y->n; n++)
-        for (int64_t c = 0; c < y->c; c++) {
-            double count = 0, mean = 0, squares = 0;
-            for (int64_t k = 0; k < chunks; k++) {
-                const int64_t to = (k + 1) * CHUNK < y->span ? (k + 1) * CHUNK : y->span;
-                const double here = (double)count_voxels(y, k * CHUNK, to);
-                const double *p = partial + ((n * chunks + k) * y->c + c) * 2;
-                if (here == 0)
-                    continue;
-                const double distance = p[0] / here - mean;
-                squares += p[1] + distance * distance * count * here / (count + here);
-                mean += distance * here / (count + here);
-                count += here;
-            }
-            moments[(n * y->c + c) * 2] = (float)mean;
-            moments[(n * y->c + c) * 2 + 1] =
-                (float)(1 / sqrt((squares > 0 ? squares : 0) / count + NORM_EPSILON));
+    const int64_t chunks = sweep_chunks(y, chunk), stride = y->c * 3;
+    for (int64_t i = 0; i < y->n * y->c; i++) {
+        const double *p = partial + i / y->c * chunks * stride + i % y->c * 3;
+        double count = 0, mean = 0, squares = 0;
+        for (int64_t k = 0; k < chunks; k++, p += stride) {
+            if (p[0] == 0)
+                continue;
+            const double distance = p[1] / p[0] - mean;
+            squares += p[2] + distance * distance * count * p[0] / (count + p[0]);
+            mean += distance * p[0] / (count + p[0]);
+            count += p[0];
         }
+        moments[i * 2] = (float)mean;
+        moments[i * 2 + 1] = (float)(1 / sqrt((squares > 0 ? squares : 0) / count + NORM_EPSILON));
+    }
+}
+
+/* ---- products into phases -------------------------------------------------------------- */
+
+static void spread_task(void *context, int64_t index, int thread)
+{
+    const spread *s = context;
+    const tensor *half = s->half;
+    const int per = CHANNELS_PER_UNIT(half->dtype);
+    const int64_t all_rows = half->d * (half->h + 1);
+    const int64_t tasks = (all_rows + s->rows - 1) / s->rows, n = index / tasks;
+    phases p = {
+        .half = half,
+        .first_row = index % tasks * s->rows,
+        .length = phases_length(half, s->rows * half->row),
+        .blocks = 2,
+        .data = s->local + thread * s->local_count,
+    };
+    p.rows = all_rows - p.first_row < s->rows ? all_rows - p.first_row : s->rows;
+    const int64_t from = p.first_row * half->row;
+    const int64_t to = from + round_up(p.rows * half->row, 16);
+    const int64_t apart = p.length * (s->products > 1 ? s->products : 1);
+    for (int k = 0; k < s->products; k++)
+        for (int64_t c = 0; c < s->channels; c += CHANNEL_GROUP) {
+            const product q = {
+                .term = s->term[k] + n * s->terms[k],
+                .terms = s->terms[k],
+                .term_block = 27 * 8,
+                .weight = s->packed[k] + c * s->terms[k] * per,
+                .bias = s->bias ? s->bias + c : NULL,
+                .channels = s->channels - c < CHANNEL_GROUP ? s->channels - c : CHANNEL_GROUP,
+                .out = p.data + k * p.length + c / per * apart - from,
+                .stride = apart,
+            };
+            s->e->kernels->multiply(&q, from, to);
+        }
+    phases_merge(s->e, &p, s->whole, n, s->add);
+}
+
+void spread_run(const spread *s)
+{
+    spread copy = *s;
+    const int64_t all_rows = s->half->d * (s->half->h + 1);
+    pool_run(s->e->threads, spread_task, &copy, s->whole->n * ((all_rows + s->rows - 1) / s->rows));
+    if (!s->add)
+        clear_tail(s->whole);
 }
