@@ -142,7 +142,7 @@ typedef struct {
 static void take_split(const engine *e, scratch_pieces *s, layer_scratch *l, int64_t units,
                        int blocks, const tensor *half)
 {
-    l->chunk = chunk_for(units * blocks * 4);
+    l->chunk = chunk_for(units * blocks * 4, half->n * half->span);
     l->local_count = units * blocks * 4 * phases_length(half, l->chunk);
     l->local =
         scratch_take(s, (size_t)(l->local_count * pool_threads(e->threads)), sizeof *l->local);
@@ -152,7 +152,7 @@ static void take_split(const engine *e, scratch_pieces *s, layer_scratch *l, int
 static void take_spread(const engine *e, scratch_pieces *s, layer_scratch *l, int64_t units,
                         const tensor *half)
 {
-    l->rows = chunk_for(units * 8) / half->row;
+    l->rows = chunk_for(units * 8, half->n * half->span) / half->row;
     if (l->rows < 1)
         l->rows = 1;
     l->local_count = units * 8 * phases_length(half, l->rows * half->row);

@@ -79,8 +79,9 @@ typedef struct {
 
 void sweep_run(const sweep *s);
 int64_t sweep_chunks(const tensor *out, int64_t chunk);
-/* Positions in a task of a layer whose thread-local memory is per_position elements. */
-int64_t chunk_for(int64_t per_position);
+/* Positions in a task of a layer that walks `positions` in all and whose thread-local memory is
+ * per_position elements. */
+int64_t chunk_for(int64_t per_position, int64_t positions);
 
 /* [n][c][2] of mean and 1/sqrt(variance + epsilon) out of a sweep's partial sums. */
 void moments_finish(const tensor *y, int64_t chunk, const double *partial, float *moments);

@@ -139,7 +139,7 @@ static correlate_job take_scratch(const engine *e, const conv *c, const tensor *
     const int64_t threads = pool_threads(e->threads);
     if (c->kind != CONV_3) {
         const int64_t volumes = smaller(UNIT_GROUP, j.terms / j.taps) * j.blocks * 4;
-        j.chunk = chunk_for(volumes);
+        j.chunk = chunk_for(volumes, walked->n * walked->span);
         j.local_count = volumes * phases_length(walked, j.chunk);
         j.local = scratch_take(s, (size_t)(threads * j.local_count), sizeof *j.local);
     }

@@ -103,16 +103,22 @@ int64_t sweep_chunks(const tensor *out, int64_t chunk)
     return (out->span + chunk - 1) / chunk;
 }
 
-/* 200 Ki elements are 800 KiB, which leaves room for weights in a second-level cache of 2 MiB. */
-int64_t chunk_for(int64_t per_position)
+/* 200 Ki elements are 800 KiB, which leaves room for weights in a second-level cache of 2 MiB; 16
+ * tasks keep a few threads evenly busy. */
+int64_t chunk_for(int64_t per_position, int64_t positions)
 {
-    const int64_t positions = 200 * 1024 / per_position / 48 * 48;
-    return positions < 144 ? 144 : positions > CHUNK ? CHUNK : positions;
+    int64_t chunk = 200 * 1024 / per_position;
+    chunk = chunk < positions / 16 ? chunk : positions / 16;
+    chunk = chunk / 48 * 48;
+    return chunk < 96 ? 96 : chunk > CHUNK ? CHUNK : chunk;
 }
 
-/* Channels of a task: all up to CHANNEL_GROUP where there are chunks enough for many threads. */
+/* Channels of a task: all where it splits phases for them; else CHANNEL_GROUP, fewer where there
+ * are not chunks enough for a few threads. */
 static int64_t group_channels(const sweep *s)
 {
+    if (s->split)
+        return s->channels;
     int64_t group = s->channels < CHANNEL_GROUP ? s->channels : CHANNEL_GROUP;
     const int64_t positions = s->out->n * sweep_chunks(s->out, s->chunk);
     while (group > 8 && positions * ((s->channels + group - 1) / group) < 32)
@@ -173,22 +179,27 @@ static void sweep_task(void *context, int64_t index, int thread)
     const int64_t group = group_channels(s), groups = (s->channels + group - 1) / group;
     const int64_t chunks = sweep_chunks(t, s->chunk);
     const int64_t n = index / (chunks * groups), chunk = index / groups % chunks;
-    const int64_t first = index % groups * group, left = s->channels - first;
     const int64_t from = chunk * s->chunk;
     const int64_t to = from + s->chunk < t->span ? from + s->chunk : t->span;
-    const product p = {
-        .term = s->split ? split_terms(s, n, from, to, thread) : s->term + n * s->terms,
-        .terms = s->terms,
-        .term_block = s->channels > 8 ? 27 * 8 : s->terms,
-        .weight = s->packed + first * s->terms * per,
-        .bias = s->bias ? s->bias + first : NULL,
-        .channels = left < group ? left : group,
-        .out = tensor_unit(t, n, first / per),
-        .stride = t->unit_stride,
-        .add = s->add,
-    };
-    s->e->kernels->multiply(&p, from, to);
-    finish_range(s, n, chunk, first, p.channels, from, to);
+    const uint32_t *const *term =
+        s->split ? split_terms(s, n, from, to, thread) : s->term + n * s->terms;
+    const int64_t first = index % groups * group;
+    const int64_t end = first + group < s->channels ? first + group : s->channels;
+    for (int64_t c = first; c < end; c += CHANNEL_GROUP) {
+        const product p = {
+            .term = term,
+            .terms = s->terms,
+            .term_block = s->channels > 8 ? 27 * 8 : s->terms,
+            .weight = s->packed + c * s->terms * per,
+            .bias = s->bias ? s->bias + c : NULL,
+            .channels = end - c < CHANNEL_GROUP ? end - c : CHANNEL_GROUP,
+            .out = tensor_unit(t, n, c / per),
+            .stride = t->unit_stride,
+            .add = s->add,
+        };
+        s->e->kernels->multiply(&p, from, to);
+        finish_range(s, n, chunk, c, p.channels, from, to);
+    }
 }
 
 void sweep_run(const sweep *s)
