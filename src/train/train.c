@@ -34,7 +34,18 @@ static void close_run(run *r)
 
 /* ---- model files -------------------------------------------------------------------------- */
 
-/* What a model says of its making: no dates and no paths, so that equal runs give equal files. */
+/* The plan as the model file keeps it: without what changes no number of it, so that equal runs
+ * give equal files whatever machine they ran on. */
+static plan plan_of_model(const plan *p)
+{
+    plan defaults, m = *p;
+    plan_defaults(&defaults);
+    m.threads = defaults.threads;
+    m.checkpoint_steps = defaults.checkpoint_steps;
+    return m;
+}
+
+/* What a model says of its making; no dates and no paths, for the same reason. */
 static char *provenance(const run *r, bool best)
 {
     const run_split *s = &r->cases.split;
@@ -71,7 +82,7 @@ static ts_status write_model(run *r, int role, bool best, ts_error *error)
         return TS_OK;
     net *n = trainer_net(r->trainer, role);
     model m = {
-        .plan = *r->plan,
+        .plan = plan_of_model(r->plan),
         .channels = trainer_channels(r->trainer, role),
         .weights = net_weights(n),
         .weight_count = net_weight_count(n),
@@ -152,28 +163,35 @@ static ts_status validate_run(run *r, metrics_row *row, ts_error *error)
     return status;
 }
 
-static void show_progress(run *r, const metrics_row *row)
+/* "3.2 h", "14 min", "50 s". */
+static void print_duration(double seconds, char buffer[32])
 {
-    char losses[96] = "", left[32];
-    const double seconds = r->mean_seconds * (double)(r->plan->steps - row->step);
-    int at = 0;
-    if (!isnan(row->loss_student))
-        at +=
-            snprintf(losses + at, sizeof losses - (size_t)at, "  student %.3f", row->loss_student);
-    if (!isnan(row->loss_teacher))
-        at +=
-            snprintf(losses + at, sizeof losses - (size_t)at, "  teacher %.3f", row->loss_teacher);
-    if (!isnan(row->loss_barlow))
-        snprintf(losses + at, sizeof losses - (size_t)at, "  barlow %.3f", row->loss_barlow);
     if (seconds >= 5400)
-        snprintf(left, sizeof left, "%.1f h", seconds / 3600);
+        snprintf(buffer, 32, "%.1f h", seconds / 3600);
     else if (seconds >= 90)
-        snprintf(left, sizeof left, "%.0f min", seconds / 60);
+        snprintf(buffer, 32, "%.0f min", seconds / 60);
     else
-        snprintf(left, sizeof left, "%.0f s", seconds);
+        snprintf(buffer, 32, "%.0f s", seconds);
+}
+
+static void show_progress(const run *r, const metrics_row *row)
+{
+    const struct {
+        const char *name;
+        double value;
+    } losses[] = {{"student", row->loss_student},
+                  {"teacher", row->loss_teacher},
+                  {"barlow", row->loss_barlow}};
+    char left[32];
+    text t = {0};
+    print_duration(r->mean_seconds * (double)(r->plan->steps - row->step), left);
+    for (size_t i = 0; i < COUNT_OF(losses); i++)
+        if (!isnan(losses[i].value))
+            text_append(&t, "  %s %.3g", losses[i].name, losses[i].value);
     progress_show("step %lld/%lld%s  %.2f s/step (waited %.2f)  %s left  %.0f MiB",
-                  (long long)row->step, (long long)r->plan->steps, losses, r->mean_seconds,
-                  row->waited, left, (double)memory_peak_bytes() / 1048576);
+                  (long long)row->step, (long long)r->plan->steps, t.data ? t.data : "",
+                  r->mean_seconds, row->waited, left, (double)memory_peak_bytes() / 1048576);
+    text_free(&t);
 }
 
 static bool validates_after(const run *r, int64_t done)
