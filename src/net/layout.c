@@ -56,6 +56,11 @@ static int width(const net_config *c, int stage)
     return w < c->cap ? (int)w : c->cap;
 }
 
+int net_head_count(const net_config *c)
+{
+    return c->deep_supervision && c->stages > 3 ? c->stages - 2 : 1;
+}
+
 ts_status net_layout(const net_config *c, net_parameter **parameters, size_t *count,
                      int64_t *weights, ts_error *error)
 {
@@ -67,7 +72,7 @@ ts_status net_layout(const net_config *c, net_parameter **parameters, size_t *co
         return error_set(error, TS_BAD_INPUT,
                          "no network has %d inputs, %d classes, base %d, cap %d and %d stages",
                          c->in_channels, c->classes, c->base, c->cap, c->stages);
-    const int up = c->stages - 1, heads = c->deep_supervision ? up : 1;
+    const int up = c->stages - 1, heads = net_head_count(c);
     const size_t n = (size_t)(8 * c->stages + (2 + 8) * up + 2 * heads);
     *parameters = memory_allocate(n, sizeof **parameters, "the table of parameters", error);
     if (!*parameters)

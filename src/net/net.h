@@ -26,23 +26,29 @@ typedef struct {
 } net_parameter;
 
 /* The table of parameters that a configuration has, without making a net (layout.c): the order of
- * the flat arrays and of a model file. Every convolution, the transposed ones and the heads too, has
- * a bias. Free *parameters with free(); *weights (may be NULL) receives the floats in all. */
+ * the flat arrays and of a model file. Every convolution, the transposed ones and the heads too,
+ * has a bias. Free *parameters with free(); *weights (may be NULL) receives the floats in all. */
 ts_status net_layout(const net_config *config, net_parameter **parameters, size_t *count,
                      int64_t *weights, ts_error *error);
+
+/* Decoder stages are 0 .. stages-2; as in nnU-Net the lowest has no head: stages-2 heads, at least
+ * 1, and 1 without deep supervision. */
+int net_head_count(const net_config *config);
 
 typedef enum { NET_PREDICT, NET_TRAIN } net_mode;
 typedef struct net net;
 
 /* patch d h w, each divisible by 2^(stages-1). The weights are zero until net_initialise or the
  * caller fills them. The engine must outlive the net. */
-ts_status net_create(const net_config *config, int64_t batch, const int64_t patch[3],
-                     net_mode mode, engine *e, net **out, ts_error *error);
+ts_status net_create(const net_config *config, int64_t batch, const int64_t patch[3], net_mode mode,
+                     engine *e, net **out, ts_error *error);
 void net_destroy(net *n);
 
 /* Bytes of activations and scratch for one forward (and backward): the plan, exact. */
 size_t net_workspace_bytes(const net_config *config, int64_t batch, const int64_t patch[3],
                            net_mode mode, const engine *e);
+/* Bytes of the weights in the engine's layout, which a net holds beside weights and workspace. */
+size_t net_packed_bytes(const net_config *config, const engine *e);
 /* Gives the net memory of net_workspace_bytes (aligned to 64). Two nets may be given the same
  * memory when their passes do not overlap in time. */
 void net_bind(net *n, void *workspace);
@@ -70,7 +76,8 @@ float *net_logits(net *n, int head);
  * N C D H W; false where the net has no such stage. */
 bool net_feature_shape(const net *n, const char *name, int64_t shape[5]);
 void net_feature_read(net *n, const char *name, float *out);
-/* A gradient to be added at that feature in the next net_backward; copied at the call. At most 8. */
+/* A gradient to be added at that feature in the next net_backward; copied at the call. At most 8.
+ */
 ts_status net_feature_gradient(net *n, const char *name, const float *gradient, ts_error *error);
 
 /* Takes the gradients that stand in net_logits (heads without a loss: zero them). */

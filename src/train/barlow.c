@@ -65,6 +65,12 @@ static int arrays_per_latent(const plan *p)
     return p->teacher_gradient ? 4 : 3;
 }
 
+/* A net copies the gradient that it is given, once taken into its own memory. */
+static int copies_per_latent(const plan *p)
+{
+    return p->teacher_gradient ? 2 : 1;
+}
+
 ts_status barlow_bytes(const plan *p, size_t *bytes, size_t *working, ts_error *error)
 {
     latent latents[STAGES_MAX];
@@ -72,14 +78,18 @@ ts_status barlow_bytes(const plan *p, size_t *bytes, size_t *working, ts_error *
     if (count < 0)
         return error_set(error, TS_BAD_INPUT, "barlow_stage '%s' names more than %d stages",
                          p->barlow_stage, STAGES_MAX);
+    size_t largest = 0;
     *bytes = *working = 0;
     for (int i = 0; i < count; i++) {
         const latent *l = &latents[i];
         const size_t one = loss_barlow_bytes(p->batch, l->channels, l->voxels, p->barlow_projector);
         *bytes += latent_floats(p, l) * sizeof(float) * (size_t)arrays_per_latent(p) +
                   (size_t)projector_floats(p, l) * 3 * sizeof(float);
-        *working = one > *working ? one : *working;
+        const size_t copies = latent_floats(p, l) * sizeof(float) * (size_t)copies_per_latent(p);
+        *working += copies;
+        largest = one > largest ? one : largest;
     }
+    *working += largest;
     return TS_OK;
 }
 

@@ -14,7 +14,7 @@ static size_t larger(size_t a, size_t b)
 }
 
 static ts_status measure_role(const plan *p, const engine *e, int role, int64_t *parameters,
-                              size_t *workspace, ts_error *error)
+                              size_t *packed, size_t *workspace, ts_error *error)
 {
     net_parameter *table;
     size_t count;
@@ -23,6 +23,7 @@ static ts_status measure_role(const plan *p, const engine *e, int role, int64_t 
     if (status != TS_OK)
         return status;
     free(table);
+    *packed += net_packed_bytes(&config, e);
     *workspace = net_workspace_bytes(&config, p->batch, p->patch, NET_TRAIN, e);
     return TS_OK;
 }
@@ -32,7 +33,8 @@ static ts_status measure_role(const plan *p, const engine *e, int role, int64_t 
 static ts_status measure_features(const plan *p, train_memory *m, ts_error *error)
 {
     const size_t voxels = (size_t)(p->batch * p->patch[0] * p->patch[1] * p->patch[2]);
-    const int heads = p->deep_supervision ? (int)p->stages - 1 : 1;
+    const net_config config = model_config(p, p->student);
+    const int heads = net_head_count(&config);
     if (method_has_barlow(p)) {
         const ts_status status = barlow_bytes(p, &m->features, &m->loss, error);
         if (status != TS_OK)
@@ -56,7 +58,8 @@ ts_status train_plan_memory(const plan *p, train_memory *m, ts_error *error)
         return status;
     for (int role = 0; status == TS_OK && role < ROLES; role++)
         if (method_trains(p, role))
-            status = measure_role(p, e, role, &parameters[role], &workspace[role], error);
+            status =
+                measure_role(p, e, role, &parameters[role], &m->packed, &workspace[role], error);
     engine_destroy(e);
     if (status == TS_OK)
         status = measure_features(p, m, error);
@@ -76,8 +79,8 @@ ts_status train_plan_memory(const plan *p, train_memory *m, ts_error *error)
 
 size_t train_memory_total(const train_memory *m)
 {
-    return m->weights + m->gradients + m->momentum + m->workspace + m->features + m->loss +
-           m->batches;
+    return m->weights + m->packed + m->gradients + m->momentum + m->workspace + m->features +
+           m->loss + m->batches;
 }
 
 /* ---- time --------------------------------------------------------------------------------- */

@@ -30,6 +30,7 @@ ts_status train_read_fold(const char *out, int *fold, int *folds, ts_error *erro
 typedef struct {
     int64_t student_parameters, teacher_parameters; /* 0 where the method has none of the role */
     size_t weights, gradients, momentum;            /* bytes, both networks */
+    size_t packed;                                  /* weights in the engine's layout */
     size_t workspace; /* activations and scratch: the larger network's, or both with
                        * teacher_gradient */
     size_t features;  /* latents and their gradients, labels of the lower heads, student's input */

@@ -1,0 +1,116 @@
+/* The backward pass: heads and decoder from full resolution down, bottleneck, encoder up again.
+ *
+ * temporary[2] holds the activation that a weight gradient reads; gradients go to and fro between
+ * the other two. The gradient of a skip waits in net.skip for its encoder stage. */
+#include "net/graph.h"
+
+/* Adds the caller's gradient at this unit's activation, if there is one. */
+static void add_feature_gradient(net *n, const unit *u, const tensor *da)
+{
+    for (int i = 0; i < n->feature_count; i++)
+        if (n->features[i].at == u && n->features[i].wanted) {
+            tensor_add(n->engine, n->features[i].values, da);
+            n->features[i].wanted = false;
+        }
+}
+
+/* The activation of a unit, made again in temporary[2]. */
+static tensor activation(const net *n, const unit *u)
+{
+    const tensor a = tensor_in(&u->y, n->temporary[2]);
+    unit_activate(n, u, &u->y, &a);
+    return a;
+}
+
+/* Gradient of the activation to that of the convolution's output, in place. */
+static void norm_back(net *n, const unit *u, const tensor *da)
+{
+    norm_backward(n->engine, &u->y, u->moments, net_weight(n, u->gamma), net_weight(n, u->beta), da,
+                  da, n->gradients + u->gamma, n->gradients + u->beta);
+}
+
+static void weights_back(net *n, const unit *u, const tensor *x, const tensor *second,
+                         const tensor *dy)
+{
+    conv_weight_gradient(n->engine, &u->conv, (conv_inputs){x, second}, dy,
+                         n->gradients + u->weight, n->gradients + u->bias, n->scratch);
+}
+
+static void data_back(net *n, const unit *u, const tensor *dy, const tensor *dx,
+                      const tensor *dsecond, bool add)
+{
+    conv_data_gradient(n->engine, &u->conv, net_weight(n, u->weight), dy,
+                       (conv_inputs){dx, dsecond}, (const bool[2]){add, false}, n->scratch);
+}
+
+/* The second layer of a stage: gradient of its activation, in da, to that of the first layer's, in
+ * `place`. */
+static tensor second_layer_back(net *n, const unit stage[2], const tensor *da, void *place)
+{
+    const tensor dx = tensor_in(&stage[0].y, place);
+    norm_back(n, &stage[1], da);
+    const tensor x = activation(n, &stage[0]);
+    weights_back(n, &stage[1], &x, NULL, da);
+    data_back(n, &stage[1], da, &dx, NULL, false);
+    return dx;
+}
+
+/* Stage s of the decoder: da, the gradient of its activation, lies in temporary[here], and so does
+ * what is returned, the gradient of the activation one stage below. */
+static tensor decoder_back(net *n, int s, const tensor *da, int here)
+{
+    const unit *below = s + 2 < n->config.stages ? &n->decoder[s + 1][1] : &n->encoder[s + 1][1];
+    const tensor dy = second_layer_back(n, n->decoder[s], da, n->temporary[!here]);
+    norm_back(n, &n->decoder[s][0], &dy);
+    const tensor skip = activation(n, &n->encoder[s][1]);
+    weights_back(n, &n->decoder[s][0], &n->up[s].y, &skip, &dy);
+    const tensor dup = tensor_in(&n->up[s].y, n->temporary[here]);
+    data_back(n, &n->decoder[s][0], &dy, &dup, &n->skip[s], false);
+    const tensor x = activation(n, below);
+    weights_back(n, &n->up[s], &x, NULL, &dup);
+    const tensor dx = tensor_in(&below->y, n->temporary[!here]);
+    data_back(n, &n->up[s], &dup, &dx, NULL, false);
+    return dx;
+}
+
+/* The head's gradients, from the gradient of its logits; that of its input goes, or is added, to
+ * da. */
+static void head_back(net *n, int h, const tensor *da, bool add)
+{
+    const tensor x = activation(n, &n->decoder[h][1]);
+    head_weight_gradient(n->engine, &x, n->logits[h], n->config.classes,
+                         n->gradients + n->head_weight[h], n->gradients + n->head_bias[h]);
+    head_data_gradient(n->engine, n->logits[h], net_weight(n, n->head_weight[h]), n->config.classes,
+                       da, add);
+}
+
+static void encoder_back(net *n, int s, const tensor *da, void *place)
+{
+    add_feature_gradient(n, &n->encoder[s][1], da);
+    const tensor dy = second_layer_back(n, n->encoder[s], da, place);
+    norm_back(n, &n->encoder[s][0], &dy);
+    const tensor x = s ? activation(n, &n->encoder[s - 1][1]) : n->input;
+    weights_back(n, &n->encoder[s][0], &x, NULL, &dy);
+    if (s)
+        data_back(n, &n->encoder[s][0], &dy, &n->skip[s - 1], NULL, true);
+}
+
+ts_status net_backward(net *n, ts_error *error)
+{
+    const int lowest = n->config.stages - 1;
+    int here = 0;
+    if (n->mode != NET_TRAIN)
+        return error_set(error, TS_BAD_INPUT, "a network made for prediction was asked to learn");
+    tensor da = tensor_in(&n->decoder[0][1].y, n->temporary[here]);
+    for (int s = 0; s < lowest; s++) {
+        if (s < net_heads(n))
+            head_back(n, s, &da, s > 0);
+        add_feature_gradient(n, &n->decoder[s][1], &da);
+        da = decoder_back(n, s, &da, here);
+        here = !here;
+    }
+    encoder_back(n, lowest, &da, n->temporary[!here]);
+    for (int s = lowest - 1; s >= 0; s--)
+        encoder_back(n, s, &n->skip[s], n->temporary[0]);
+    return TS_OK;
+}

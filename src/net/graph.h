@@ -1,0 +1,78 @@
+/* The inside of a net: its layers with their tensors, shared by forward.c and backward.c.
+ *
+ * Training keeps of every layer the convolution's output y and its moments; activations a = leaky
+ * ReLU(norm(y)) are made again where they are read (one pass over memory instead of one tensor).
+ * Prediction normalises in place and keeps only the skips. */
+#ifndef TWINSEG_NET_GRAPH_H
+#define TWINSEG_NET_GRAPH_H
+
+#include "net/net.h"
+
+enum { NET_STAGES_MAX = 16, NET_FEATURES_MAX = 8 };
+
+/* A convolution, and where it is `normed` the instance norm behind it. Offsets count floats of the
+ * flat weight and gradient arrays. */
+typedef struct {
+    conv conv;
+    bool normed;
+    int64_t weight, bias, gamma, beta;
+    size_t packed; /* bytes into net.packed */
+    tensor x;      /* shape of the (first) input */
+    tensor y;      /* with its memory in training; in prediction a shape alone */
+    float *moments;
+} unit;
+
+/* A gradient that the caller wants added at the feature of a stage. */
+typedef struct {
+    const unit *at;
+    float *values; /* kept for the next step; NULL until first used */
+    bool wanted;
+} feature_gradient;
+
+struct net {
+    net_config config;
+    int64_t batch, patch[3];
+    net_mode mode;
+    engine *engine;
+    net_parameter *parameters;
+    size_t parameter_count;
+    int64_t weight_count;
+    float *weights, *gradients; /* gradients NULL in prediction */
+    uint8_t *packed;
+    bool stale; /* packed does not hold the weights yet */
+
+    unit encoder[NET_STAGES_MAX][2]; /* [stages - 1] is the bottleneck */
+    unit up[NET_STAGES_MAX];         /* [s]: from stage s + 1 to s */
+    unit decoder[NET_STAGES_MAX][2];
+    int64_t head_weight[NET_STAGES_MAX], head_bias[NET_STAGES_MAX];
+
+    /* memory of the workspace */
+    tensor input;
+    void *temporary[3];          /* each holds the largest activation */
+    tensor skip[NET_STAGES_MAX]; /* prediction: activations; training: their gradients */
+    float *logits[NET_STAGES_MAX];
+    void *scratch;
+    feature_gradient features[NET_FEATURES_MAX];
+    int feature_count;
+};
+
+/* `like` with other memory. */
+static inline tensor tensor_in(const tensor *like, void *data)
+{
+    tensor t = *like;
+    t.data = data;
+    return t;
+}
+
+static inline const float *net_weight(const net *n, int64_t offset)
+{
+    return n->weights + offset;
+}
+
+/* The unit whose activation is the feature of that name; NULL where the net has none. */
+const unit *net_feature_unit(const net *n, const char *name);
+
+/* a = activation of a unit, from its y. */
+void unit_activate(const net *n, const unit *u, const tensor *y, const tensor *a);
+
+#endif

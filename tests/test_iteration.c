@@ -1,0 +1,271 @@
+/* train, one iteration: what METHOD 2 promises of it, on tiny networks (base 4, patch 16) and
+ * synthetic patches. The bits of weights are compared, not their closeness. */
+#include "train/barlow.h"
+#include "train/iteration.h"
+#include "train/train.h"
+
+#include <malloc.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { PATCH = 16, BATCH = 2, VOXELS = PATCH * PATCH * PATCH };
+
+static plan tiny_plan(void)
+{
+    plan p;
+    plan_defaults(&p);
+    p.patch[0] = p.patch[1] = p.patch[2] = PATCH;
+    p.base = 4;
+    p.stages = 3;
+    p.batch = BATCH;
+    p.steps = 80;
+    p.threads = 1;
+    return p;
+}
+
+/* A blob of each class, and images that show it; different in every step. */
+static batch make_batch(int64_t step)
+{
+    ts_error e;
+    batch b = {step, memory_allocate(BATCH * MODALITIES * VOXELS, sizeof(float), "test", &e),
+               memory_allocate(BATCH * VOXELS, 1, "test", &e)};
+    random_stream r = random_open(11, RANDOM_TEST, (uint32_t)step, 0);
+    for (int64_t n = 0; n < BATCH; n++) {
+        const int64_t cx = 5 + random_below(&r, 6), cy = 5 + random_below(&r, 6);
+        for (int64_t v = 0; v < VOXELS; v++) {
+            const int64_t x = v % PATCH - cx, y = v / PATCH % PATCH - cy, z = v / PATCH / PATCH - 8;
+            const int64_t distance = x * x + y * y + z * z;
+            const int label = distance < 5 ? 1 : distance < 12 ? 3 : distance < 30 ? 2 : 0;
+            b.labels[n * VOXELS + v] = (uint8_t)label;
+            for (int m = 0; m < MODALITIES; m++)
+                b.images[(n * MODALITIES + m) * VOXELS + v] =
+                    (float)(label == (m + 1) % 4) + (float)random_uniform(&r, -0.3, 0.3);
+        }
+    }
+    return b;
+}
+
+static void batch_free(batch *b)
+{
+    free(b->images);
+    free(b->labels);
+}
+
+static void run_steps(trainer *t, int64_t first, int64_t count, step_result *last)
+{
+    ts_error e;
+    for (int64_t s = first; s < first + count; s++) {
+        batch b = make_batch(s);
+        if (trainer_step(t, &b, s, last, &e) != TS_OK)
+            fail_msg("step %d: %s", (int)s, e.text);
+        batch_free(&b);
+    }
+}
+
+static trainer *trained(const plan *p, int64_t steps, step_result *last)
+{
+    ts_error e;
+    trainer *t;
+    if (trainer_create(p, &t, &e) != TS_OK)
+        fail_msg("%s", e.text);
+    run_steps(t, 0, steps, last);
+    return t;
+}
+
+static bool same_weights(const trainer *a, const trainer *b, int role)
+{
+    net *x = trainer_net(a, role), *y = trainer_net(b, role);
+    assert_int_equal(net_weight_count(x), net_weight_count(y));
+    return !memcmp(net_weights(x), net_weights(y), (size_t)net_weight_count(x) * sizeof(float));
+}
+
+static void test_weight_0_is_student_only(void **state)
+{
+    (void)state;
+    step_result a, b, c;
+    plan p = tiny_plan();
+    trainer *twins = trained(&p, 4, &c);
+    p.barlow_weight = 0;
+    trainer *unweighted = trained(&p, 4, &a);
+    p.method = METHOD_STUDENT_ONLY;
+    trainer *alone = trained(&p, 4, &b);
+    assert_true(same_weights(unweighted, alone, STUDENT));
+    assert_memory_equal(&a.loss[STUDENT], &b.loss[STUDENT], sizeof(double));
+    assert_false(same_weights(twins, alone, STUDENT));
+    assert_true(isnan(a.barlow) && isnan(b.loss[TEACHER]) && c.barlow > 0);
+    trainer_destroy(twins);
+    trainer_destroy(unweighted);
+    trainer_destroy(alone);
+}
+
+/* By default the student sends nothing back into the teacher; with teacher_gradient it does. */
+static void test_teacher_gradient(void **state)
+{
+    (void)state;
+    step_result r;
+    plan p = tiny_plan();
+    trainer *twins = trained(&p, 3, &r);
+    p.teacher_gradient = true;
+    trainer *taught = trained(&p, 3, &r);
+    p.method = METHOD_TEACHER;
+    trainer *alone = trained(&p, 3, &r);
+    assert_true(same_weights(twins, alone, TEACHER));
+    assert_false(same_weights(taught, alone, TEACHER));
+    trainer_destroy(twins);
+    trainer_destroy(taught);
+    trainer_destroy(alone);
+}
+
+static void test_threads_agree(void **state)
+{
+    (void)state;
+    step_result a, b;
+    plan p = tiny_plan();
+    strcpy(p.barlow_stage, "bottleneck+encoder1+decoder0");
+    trainer *one = trained(&p, 3, &a);
+    p.threads = 3;
+    trainer *three = trained(&p, 3, &b);
+    assert_true(same_weights(one, three, STUDENT));
+    assert_true(same_weights(one, three, TEACHER));
+    assert_memory_equal(&a.barlow, &b.barlow, sizeof a.barlow);
+    trainer_destroy(one);
+    trainer_destroy(three);
+}
+
+/* The state of a checkpoint is all there is: a new trainer with it goes on to the same bits. */
+static void check_restored(const plan *p)
+{
+    ts_error e;
+    step_result a, b;
+    checkpoint_part from[TRAINER_PARTS], to[TRAINER_PARTS];
+    trainer *straight = trained(p, 3, &a), *resumed;
+    assert_int_equal(trainer_create(p, &resumed, &e), TS_OK);
+    const size_t count = trainer_state(straight, from);
+    assert_int_equal(trainer_state(resumed, to), count);
+    for (size_t i = 0; i < count; i++) {
+        assert_string_equal(from[i].name, to[i].name);
+        memcpy(to[i].values, from[i].values, (size_t)from[i].count * sizeof(float));
+    }
+    trainer_restored(resumed);
+    run_steps(straight, 3, 2, &a);
+    run_steps(resumed, 3, 2, &b);
+    assert_memory_equal(&a.norm[STUDENT], &b.norm[STUDENT], sizeof(double));
+    for (size_t i = 0; i < count; i++)
+        assert_memory_equal(from[i].values, to[i].values, (size_t)from[i].count * sizeof(float));
+    trainer_destroy(straight);
+    trainer_destroy(resumed);
+}
+
+static void test_state_is_complete(void **state)
+{
+    (void)state;
+    plan p = tiny_plan();
+    check_restored(&p);
+    p.barlow_projector = 6;
+    check_restored(&p);
+    p.teacher_gradient = true;
+    check_restored(&p);
+}
+
+static void test_warmup(void **state)
+{
+    (void)state;
+    plan p = tiny_plan();
+    p.barlow_weight = 2;
+    assert_true(barlow_weight_at(&p, 0) == 2);
+    p.barlow_warmup = 10;
+    assert_true(barlow_weight_at(&p, 0) == 0);
+    assert_true(barlow_weight_at(&p, 5) == 1);
+    assert_true(barlow_weight_at(&p, 10) == 2);
+    assert_true(barlow_weight_at(&p, 1000) == 2);
+}
+
+/* A loss that is no number changes nothing: the error leaves the weights of the step before. */
+static void test_nan_changes_nothing(void **state)
+{
+    (void)state;
+    ts_error e;
+    step_result r;
+    plan p = tiny_plan();
+    trainer *t = trained(&p, 1, &r), *same = trained(&p, 1, &r);
+    batch b = make_batch(1);
+    b.images[MODALITIES * VOXELS - 1] = NAN; /* FLAIR: both networks see it */
+    assert_int_equal(trainer_step(t, &b, 1, &r, &e), TS_BAD_INPUT);
+    assert_non_null(strstr(e.text, "step 2"));
+    assert_true(same_weights(t, same, STUDENT) && same_weights(t, same, TEACHER));
+    batch_free(&b);
+    trainer_destroy(t);
+    trainer_destroy(same);
+}
+
+/* Every loss and both roles learn the synthetic blobs. */
+static void test_learns(void **state)
+{
+    (void)state;
+    static const loss_kind kinds[] = {LOSS_CE, LOSS_CE_DICE, LOSS_REGIONS};
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        step_result first, last;
+        plan p = tiny_plan();
+        p.loss = (int)kinds[i];
+        trainer *t = trained(&p, 1, &first);
+        run_steps(t, 1, 59, &last);
+        for (int role = 0; role < ROLES; role++)
+            if (!(last.loss[role] < 0.7 * first.loss[role]))
+                fail_msg("loss %d of the %s went from %g to %g", (int)kinds[i], role_names[role],
+                         first.loss[role], last.loss[role]);
+        assert_true(last.barlow < first.barlow);
+        trainer_destroy(t);
+    }
+}
+
+/* `plan` says what a trainer takes: all of malloc's, but for the batches, which the loader holds.
+ */
+static void check_memory(const plan *p)
+{
+    ts_error e;
+    trainer *t;
+    train_memory m;
+    assert_int_equal(train_plan_memory(p, &m, &e), TS_OK);
+    const struct mallinfo2 before = mallinfo2();
+    assert_int_equal(trainer_create(p, &t, &e), TS_OK);
+    const struct mallinfo2 after = mallinfo2();
+    const double taken =
+        (double)(after.uordblks + after.hblkhd) - (double)(before.uordblks + before.hblkhd);
+    const double said = (double)(train_memory_total(&m) - m.batches - m.loss);
+    if (fabs(taken - said) > 0.02 * said)
+        fail_msg("%.0f bytes taken, %.0f said", taken, said);
+    trainer_destroy(t);
+}
+
+static void test_memory_is_as_planned(void **state)
+{
+    (void)state;
+    plan p = tiny_plan();
+    p.base = 8;
+    p.patch[0] = p.patch[1] = p.patch[2] = 32;
+    check_memory(&p);
+    p.teacher_gradient = true;
+    p.barlow_projector = 64;
+    check_memory(&p);
+    p.method = METHOD_STUDENT_ONLY;
+    check_memory(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_weight_0_is_student_only),
+        cmocka_unit_test(test_teacher_gradient),
+        cmocka_unit_test(test_threads_agree),
+        cmocka_unit_test(test_state_is_complete),
+        cmocka_unit_test(test_warmup),
+        cmocka_unit_test(test_nan_changes_nothing),
+        cmocka_unit_test(test_learns),
+        cmocka_unit_test(test_memory_is_as_planned),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
