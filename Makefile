@@ -27,16 +27,18 @@ endif
 
 # The engine's kernels: one source, a vector width each; chosen at start, never -march=native.
 # Contraction (a * b + c as one instruction) is asked for here alone.
-FLAGS_kernel_portable := -O3 -ffp-contract=fast
+KERNELS := -O3 -ffp-contract=fast
+FLAGS_kernel_portable      := $(KERNELS)
+FLAGS_kernel_portable_bf16 := $(KERNELS)
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
-FLAGS_kernel_avx2     := -O3 -ffp-contract=fast -mavx2 -mfma
-FLAGS_kernel_avx512   := -O3 -ffp-contract=fast -mavx2 -mfma -mavx512f -mavx512vl -mavx512bw \
-                         -mavx512dq -mprefer-vector-width=512
+AVX2   := $(KERNELS) -mavx2 -mfma
+AVX512 := $(AVX2) -mavx512f -mavx512vl -mavx512bw -mavx512dq -mprefer-vector-width=512
+FLAGS_kernel_avx2          := $(AVX2)
+FLAGS_kernel_avx2_bf16     := $(AVX2)
+FLAGS_kernel_avx512        := $(AVX512)
+FLAGS_kernel_avx512_bf16   := $(AVX512)
+FLAGS_kernel_avx512_dot    := $(AVX512) -mavx512bf16
 endif
-# Plain loops that every step runs over all voxels or weights: worth the vectoriser.
-FLAGS_segmentation := -O3
-FLAGS_features     := -O3
-FLAGS_optimiser    := -O3
 
 ROOM_SOURCES := $(filter-out src/cli/%,$(wildcard src/*/*.c))
 CLI_SOURCES  := $(wildcard src/cli/*.c)

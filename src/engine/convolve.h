@@ -52,7 +52,7 @@ typedef struct {
  * and one element before them. */
 int64_t phases_length(const tensor *half, int64_t positions);
 uint32_t *phases_volume(const phases *p, int64_t unit, int block, int py, int px);
-/* Units [first, first + units) of sample n of whole into p. */
+/* Units [first, first + units) of sample n of whole into p, PLANE_STEP zeros behind. */
 void phases_split(const engine *e, const tensor *whole, int64_t n, int64_t first, int64_t units,
                   const phases *p);
 /* p's rows into units of whole, pads too. */

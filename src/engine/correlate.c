@@ -8,23 +8,27 @@
  * the lanes of fp32 vectors, CHUNK / lanes long; chunks are added in fp32, parts in double. */
 #include "engine/convolve.h"
 
-/* Units of terms in one task: what a chunk of them reads (9 rows each, or phases) stays in the
- * second-level cache while all channels of the task pass over it. */
-#define UNIT_GROUP 16
+/* Input channels whose terms make one task: what a chunk of them reads (9 rows each, or phases)
+ * stays in the second-level cache while all channels of the task pass over it. */
+#define TERM_GROUP 16
 
 typedef struct {
     engine *e;
     const tensor *walked; /* whose positions are walked and whose channels are `a` */
-    const tensor *split;  /* whose phases are the terms; NULL: the terms stand in `term` */
+    const tensor *x[2]; /* whose taps are the terms: in[0] channels of the first, then the others */
+    int64_t first_in;   /* in[0] */
+    bool split;         /* the terms are x[0]'s phases */
     int64_t channels, terms, taps;
-    int64_t parts, channel_groups, unit_groups;
-    int64_t stride, chunk;      /* stride: channels rounded up to whole tiles */
-    const uint32_t **a, **term; /* [n][units of channels]; [n][terms], or [threads][terms] */
-    float *dw;                  /* [parts][terms][stride] */
-    double *sums;               /* [parts][channels]: for dbias */
-    uint32_t *local;            /* [threads][local_count]: phases */
-    int64_t local_count;
+    int64_t parts, channel_groups, term_groups;
+    int64_t stride, chunk; /* stride: channels rounded up to whole tiles */
+    float *dw;             /* [parts][terms][stride] */
+    double *sums;          /* [parts][channels]: for dbias */
     int blocks;
+    /* Each thread's memory: pointers; phases; in bf16 planes of the channels (chunk + PLANE_STEP
+     * values each) and of TERM_GROUP + 2 inputs (plane_values each). */
+    char *local;
+    size_t local_bytes, phases_at, planes_at, inputs_at;
+    int64_t slice, plane_values;
 } correlate_job;
 
 static int64_t smaller(int64_t a, int64_t b)
@@ -37,44 +41,116 @@ static int64_t groups_of(int64_t count, int64_t group)
     return (count + group - 1) / group;
 }
 
-/* Phases of the task's units at a chunk; returns the thread's terms. */
-static const uint32_t *const *split_terms(const correlate_job *j, int64_t n, int64_t from,
-                                          int64_t to, int64_t first_term, int64_t terms, int thread)
+/* A task: channels and inputs [first, first + count), the chunk [from, to) of sample n. */
+typedef struct {
+    const correlate_job *j;
+    char *local;
+    int64_t first_channel, channels, first_input, inputs;
+    int64_t n, from, to;
+} place;
+
+/* ---- what a chunk multiplies ----------------------------------------------------------- */
+
+static bool has_planes(const correlate_job *j)
 {
-    const int64_t row = j->walked->row, low = from - (j->blocks == 3 ? row + 1 : 0);
-    phases p = {
+    return j->walked->dtype == DTYPE_BF16;
+}
+
+/* Pointers to the channels at `from`; in bf16 to their planes, zero beyond `to`. */
+static void list_channels(const place *p, const void **a)
+{
+    const correlate_job *j = p->j;
+    const int64_t count = p->to - p->from;
+    const int64_t whole = (count + PLANE_STEP - 1) / PLANE_STEP * PLANE_STEP;
+    const int64_t bytes = j->e->kernels->plane_bytes;
+    for (int64_t c = 0; c < p->channels; c++) {
+        const int64_t channel = p->first_channel + c;
+        if (!has_planes(j)) {
+            a[c] = tensor_unit(j->walked, p->n, channel) + p->from;
+            continue;
+        }
+        char *plane = p->local + j->planes_at + c * (j->chunk + PLANE_STEP) * bytes;
+        a[c] = plane;
+        if (channel & 1)
+            continue;
+        char *high = plane + (j->chunk + PLANE_STEP) * bytes;
+        j->e->kernels->part_channels(tensor_unit(j->walked, p->n, channel / 2) + p->from, whole,
+                                     plane, high);
+        memset(plane + count * bytes, 0, (size_t)((whole - count) * bytes));
+        memset(high + count * bytes, 0, (size_t)((whole - count) * bytes));
+    }
+}
+
+/* Input i's tensor; *channel is its channel there. */
+static const tensor *input_of(const correlate_job *j, int64_t i, int64_t *channel)
+{
+    const bool second = i >= j->first_in;
+    *channel = second ? i - j->first_in : i;
+    return j->x[second];
+}
+
+/* The planes of input i of the task. The low half of a unit goes to its channel's place and the
+ * high half to the next one, where the next tensor's first channel may overwrite what an odd last
+ * channel has there; one place is spare at either end. */
+static char *input_planes(const place *p, int64_t i)
+{
+    return p->local + p->j->inputs_at +
+           (i - p->first_input + 1) * p->j->plane_values * p->j->e->kernels->plane_bytes;
+}
+
+/* Terms read from the tensors: three slices, of the planes z - 1, z, z + 1. */
+static void list_taps(const place *p, const void **term)
+{
+    const correlate_job *j = p->j;
+    const int64_t bytes = j->e->kernels->plane_bytes;
+    for (int64_t i = p->first_input; i < p->first_input + p->inputs; i++) {
+        int64_t channel;
+        const tensor *x = input_of(j, i, &channel);
+        const int64_t reach = x->row + 1;
+        if (!has_planes(j)) {
+            for (int k = 0; k < 27; k++)
+                *term++ = tensor_unit(x, p->n, channel) + p->from + tap_distance(x, k);
+            continue;
+        }
+        const int64_t count = groups_of(p->to - p->from + 2 * reach, PLANE_STEP) * PLANE_STEP;
+        const int64_t low = i - (channel & 1);
+        for (int z = 0; z < 3 && (low == i || i == p->first_input); z++) {
+            const uint32_t *unit = tensor_unit(x, p->n, channel / 2) + p->from - reach;
+            j->e->kernels->part_channels(unit + (z - 1) * x->plane, count,
+                                         input_planes(p, low) + z * j->slice * bytes,
+                                         input_planes(p, low + 1) + z * j->slice * bytes);
+        }
+        for (int k = 0; k < 27; k++)
+            *term++ = input_planes(p, i) +
+                      (k / 9 * j->slice + reach + (k / 3 % 3 - 1) * x->row + k % 3 - 1) * bytes;
+    }
+}
+
+/* Terms read from phases, which are split here. */
+static void list_phases(const place *p, const void **term)
+{
+    const correlate_job *j = p->j;
+    const int per = CHANNELS_PER_UNIT(j->walked->dtype);
+    const int64_t row = j->walked->row, low = p->from - (j->blocks == 3 ? row + 1 : 0);
+    phases q = {
         .half = j->walked,
         .first_row = low < 0 ? -((row - 1 - low) / row) : low / row,
         .length = phases_length(j->walked, j->chunk),
         .blocks = j->blocks,
-        .data = j->local + thread * j->local_count,
+        .data = (uint32_t *)(p->local + j->phases_at),
     };
-    p.rows = (to + row - 1) / row - p.first_row;
-    const int per = CHANNELS_PER_UNIT(j->walked->dtype);
-    const int64_t rows_of_unit = j->taps * per;
-    phases_split(j->e, j->split, n, first_term / rows_of_unit, terms / rows_of_unit, &p);
-    const uint32_t **term = j->term + thread * j->terms;
-    for (int64_t t = 0; t < terms; t++)
-        term[t] = split_term(&p, t, (int)j->taps);
-    return term;
-}
-
-static void correlate_chunks(const correlate_job *j, correlation *k, int64_t part,
-                             int64_t first_channel, int64_t first_term, double *sums, int thread)
-{
-    const int64_t chunks = sweep_chunks(j->walked, j->chunk), all = j->walked->n * chunks;
-    for (int64_t i = part * all / j->parts; i < (part + 1) * all / j->parts; i++) {
-        const int64_t n = i / chunks, from = i % chunks * j->chunk;
-        const int64_t to = smaller(from + j->chunk, j->walked->span);
-        k->a = j->a + n * j->channels + first_channel;
-        k->term = j->term + n * j->terms + first_term;
-        if (j->split)
-            k->term = split_terms(j, n, from, to, first_term, k->terms, thread);
-        j->e->kernels->correlate(k, from, to);
-        for (int64_t c = 0; sums && c < k->channels; c++) {
-            double sum[2] = {0};
-            j->e->kernels->sum(k->a[c], from, to, sum);
-            sums[c] += sum[0];
+    q.rows = groups_of(p->to, row) - q.first_row;
+    phases_split(j->e, j->x[0], p->n, p->first_input / per, groups_of(p->inputs, per), &q);
+    for (int64_t i = 0; i < p->inputs; i++) {
+        const uint32_t *first = phases_volume(&q, i / per, 0, 0, 0);
+        char *planes = input_planes(p, p->first_input + i);
+        if (per == 2 && i % 2 == 0)
+            j->e->kernels->part_channels(first, j->plane_values, planes,
+                                         input_planes(p, p->first_input + i + 1));
+        for (int64_t t = 0; t < j->taps; t++) {
+            const uint32_t *at = split_term(&q, i / per * j->taps + t, (int)j->taps) + p->from;
+            *term++ = per == 2 ? (const void *)(planes + (at - first) * j->e->kernels->plane_bytes)
+                               : (const void *)at;
         }
     }
 }
@@ -82,23 +158,50 @@ static void correlate_chunks(const correlate_job *j, correlation *k, int64_t par
 static void correlate_task(void *context, int64_t index, int thread)
 {
     const correlate_job *j = context;
-    const int64_t groups = j->channel_groups * j->unit_groups;
-    const int64_t part = index / groups, unit_group = index % j->unit_groups;
-    const int64_t first_channel = index % groups / j->unit_groups * CHANNEL_GROUP;
-    const int64_t per_group = UNIT_GROUP * j->taps, first_term = unit_group * per_group;
-    correlation k = {
-        .channels = smaller(CHANNEL_GROUP, j->channels - first_channel),
-        .terms = smaller(per_group, j->terms - first_term),
-        .dw = j->dw + (part * j->terms + first_term) * j->stride + first_channel,
+    const int64_t groups = j->channel_groups * j->term_groups, part = index / groups;
+    place p = {
+        .j = j,
+        .local = j->local + (size_t)thread * j->local_bytes,
+        .first_channel = index % groups / j->term_groups * CHANNEL_GROUP,
+        .first_input = index % j->term_groups * TERM_GROUP,
+    };
+    p.channels = smaller(CHANNEL_GROUP, j->channels - p.first_channel);
+    p.inputs = smaller(TERM_GROUP, j->terms / j->taps - p.first_input);
+    const void **a = (const void **)p.local, **term = a + CHANNEL_GROUP;
+    const int64_t first_term = p.first_input * j->taps;
+    const correlation k = {
+        .a = a,
+        .channels = p.channels,
+        .term = term,
+        .terms = p.inputs * j->taps,
+        .dw = j->dw + (part * j->terms + first_term) * j->stride + p.first_channel,
         .dw_stride = j->stride,
     };
-    const int64_t columns = smaller(CHANNEL_GROUP, j->stride - first_channel);
     for (int64_t i = 0; i < k.terms; i++)
-        memset(k.dw + i * j->stride, 0, (size_t)columns * sizeof *k.dw);
-    double *sums = unit_group == 0 ? j->sums + part * j->channels + first_channel : NULL;
-    for (int64_t c = 0; sums && c < k.channels; c++)
+        memset(k.dw + i * j->stride, 0,
+               (size_t)smaller(CHANNEL_GROUP, j->stride - p.first_channel) * sizeof *k.dw);
+    double *sums = p.first_input == 0 ? j->sums + part * j->channels + p.first_channel : NULL;
+    for (int64_t c = 0; sums && c < p.channels; c++)
         sums[c] = 0;
-    correlate_chunks(j, &k, part, first_channel, first_term, sums, thread);
+    const int per = CHANNELS_PER_UNIT(j->walked->dtype);
+    const int64_t chunks = sweep_chunks(j->walked, j->chunk), all = j->walked->n * chunks;
+    for (int64_t i = part * all / j->parts; i < (part + 1) * all / j->parts; i++) {
+        p.n = i / chunks;
+        p.from = i % chunks * j->chunk;
+        p.to = smaller(p.from + j->chunk, j->walked->span);
+        list_channels(&p, a);
+        (j->split ? list_phases : list_taps)(&p, term);
+        const int64_t count = p.to - p.from;
+        j->e->kernels->correlate(&k,
+                                 has_planes(j) ? groups_of(count, PLANE_STEP) * PLANE_STEP : count);
+        for (int64_t c = 0; sums && c < p.channels; c += per) {
+            double sum[2] = {0};
+            j->e->kernels->sum(tensor_unit(j->walked, p.n, (p.first_channel + c) / per), p.from,
+                               p.to, sum);
+            for (int h = 0; h < per && c + h < p.channels; h++)
+                sums[c + h] += sum[h];
+        }
+    }
 }
 
 /* Adds the parts: value (term, channel). */
@@ -120,6 +223,32 @@ static double added_sum(const correlate_job *j, int64_t channel)
 
 /* ---- scratch --------------------------------------------------------------------------- */
 
+static void take_local(const engine *e, correlate_job *j, const tensor *walked, scratch_pieces *s)
+{
+    scratch_pieces local = {0};
+    const bool planes = e->dtype == DTYPE_BF16;
+    const int64_t inputs = smaller(TERM_GROUP, j->terms / j->taps);
+    scratch_take(&local, (size_t)(CHANNEL_GROUP + TERM_GROUP * j->taps), sizeof(void *));
+    j->slice = (j->chunk + 2 * walked->row + 2 + 2 * PLANE_STEP) / PLANE_STEP * PLANE_STEP;
+    j->plane_values = 3 * j->slice;
+    if (j->split) {
+        const int64_t volumes = j->blocks * 4 * phases_length(walked, j->chunk);
+        j->plane_values = groups_of(volumes, PLANE_STEP) * PLANE_STEP;
+        j->phases_at = local.used;
+        scratch_take(&local, (size_t)(units_of(e, inputs) * volumes + PLANE_STEP),
+                     sizeof(uint32_t));
+    }
+    if (planes) {
+        const size_t bytes = (size_t)e->kernels->plane_bytes;
+        j->planes_at = local.used;
+        scratch_take(&local, (size_t)((CHANNEL_GROUP + 1) * (j->chunk + PLANE_STEP)), bytes);
+        j->inputs_at = local.used;
+        scratch_take(&local, (size_t)((inputs + 2) * j->plane_values), bytes);
+    }
+    j->local_bytes = local.used;
+    j->local = scratch_take(s, (size_t)pool_threads(e->threads) * local.used, 1);
+}
+
 static correlate_job take_scratch(const engine *e, const conv *c, const tensor *x,
                                   scratch_pieces *s)
 {
@@ -131,23 +260,19 @@ static correlate_job take_scratch(const engine *e, const conv *c, const tensor *
         .taps = up ? 8 : 27,
         .chunk = CHUNK,
         .blocks = up ? 2 : 3,
+        .split = c->kind != CONV_3,
     };
-    j.terms = j.taps * (up ? c->out : c->in[0] + c->in[1]);
+    const int64_t inputs = up ? c->out : c->in[0] + c->in[1];
+    j.terms = j.taps * inputs;
     j.channel_groups = groups_of(j.channels, CHANNEL_GROUP);
-    j.unit_groups = groups_of(j.terms, UNIT_GROUP * j.taps);
+    j.term_groups = groups_of(inputs, TERM_GROUP);
     j.stride = groups_of(j.channels, e->kernels->tile) * e->kernels->tile;
-    const int64_t threads = pool_threads(e->threads);
-    if (c->kind != CONV_3) {
-        const int64_t volumes = smaller(UNIT_GROUP, j.terms / j.taps) * j.blocks * 4;
-        j.chunk = chunk_for(volumes, walked->n * walked->span);
-        j.local_count = volumes * phases_length(walked, j.chunk);
-        j.local = scratch_take(s, (size_t)(threads * j.local_count), sizeof *j.local);
-    }
-    j.parts = smaller(groups_of(32, j.channel_groups * j.unit_groups),
+    if (j.split)
+        j.chunk = chunk_for(units_of(e, smaller(TERM_GROUP, inputs)) * j.blocks * 4,
+                            walked->n * walked->span);
+    j.parts = smaller(groups_of(32, j.channel_groups * j.term_groups),
                       walked->n * sweep_chunks(walked, j.chunk));
-    const int64_t tables = c->kind == CONV_3 ? x->n : threads;
-    j.a = scratch_take(s, (size_t)(x->n * j.channels), sizeof *j.a);
-    j.term = scratch_take(s, (size_t)(tables * j.terms), sizeof *j.term);
+    take_local(e, &j, walked, s);
     j.dw = scratch_take(s, (size_t)(j.parts * j.terms * j.stride), sizeof *j.dw);
     j.sums = scratch_take(s, (size_t)(j.parts * j.channels + c->out), sizeof *j.sums);
     return j;
@@ -177,30 +302,24 @@ static void finish_channel(void *context, int64_t channel, int thread)
         f->dweight[channel * terms + t] = (float)added(f->job, t, channel);
 }
 
-static void list_terms(const correlate_job *j, conv_inputs x, const tensor *dy)
-{
-    const uint32_t **term = j->term;
-    for (int64_t n = 0; n < dy->n; n++)
-        for (int side = 0; side < 2 && x[side]; side++)
-            for (int64_t u = 0; u < tensor_units(x[side]); u++)
-                for (int k = 0; k < 27; k++)
-                    *term++ = tensor_unit(x[side], n, u) + tap_distance(x[side], k);
-}
-
-/* Sums of dy alone. */
-static void bias_channel(void *context, int64_t channel, int thread)
+/* Sums of dy alone, of one unit. */
+static void bias_unit(void *context, int64_t unit, int thread)
 {
     (void)thread;
     const correlate_job *j = context;
-    double sum = 0;
-    for (int64_t n = 0; n < j->split->n; n++)
-        for (int64_t from = 0; from < j->split->span; from += CHUNK) {
+    const tensor *dy = j->x[0];
+    double sum[2] = {0};
+    for (int64_t n = 0; n < dy->n; n++)
+        for (int64_t from = 0; from < dy->span; from += CHUNK) {
             double here[2] = {0};
-            j->e->kernels->sum(tensor_unit(j->split, n, channel), from,
-                               smaller(from + CHUNK, j->split->span), here);
-            sum += here[0];
+            j->e->kernels->sum(tensor_unit(dy, n, unit), from, smaller(from + CHUNK, dy->span),
+                               here);
+            sum[0] += here[0];
+            sum[1] += here[1];
         }
-    j->sums[channel] = sum;
+    const int per = CHANNELS_PER_UNIT(dy->dtype);
+    for (int h = 0; h < per && unit * per + h < dy->c; h++)
+        j->sums[unit * per + h] = sum[h];
 }
 
 void conv_weight_gradient(engine *e, const conv *c, conv_inputs x, const tensor *dy, float *dweight,
@@ -212,19 +331,17 @@ void conv_weight_gradient(engine *e, const conv *c, conv_inputs x, const tensor 
     }
     scratch_pieces pieces = {.base = scratch};
     correlate_job j = take_scratch(e, c, x[0], &pieces);
+    const bool up = c->kind == CONV_UP;
     j.e = e;
-    j.walked = c->kind == CONV_UP ? x[0] : dy;
-    if (c->kind == CONV_3)
-        list_terms(&j, x, dy);
-    else
-        j.split = c->kind == CONV_UP ? dy : x[0];
-    for (int64_t i = 0; i < j.walked->n * j.channels; i++)
-        j.a[i] = tensor_unit(j.walked, i / j.channels, i % j.channels);
-    pool_run(e->threads, correlate_task, &j, j.parts * j.channel_groups * j.unit_groups);
+    j.walked = up ? x[0] : dy;
+    j.x[0] = up ? dy : x[0];
+    j.x[1] = x[1];
+    j.first_in = up ? c->out : c->in[0];
+    pool_run(e->threads, correlate_task, &j, j.parts * j.channel_groups * j.term_groups);
     finish_job f = {.job = &j, .dweight = dweight};
     pool_run(e->threads, finish_channel, &f, j.channels);
-    if (c->kind == CONV_UP)
-        pool_run(e->threads, bias_channel, &j, c->out);
+    if (up)
+        pool_run(e->threads, bias_unit, &j, tensor_units(dy));
     for (int64_t o = 0; o < c->out; o++)
-        dbias[o] = (float)(c->kind == CONV_UP ? j.sums[o] : added_sum(&j, o));
+        dbias[o] = (float)(up ? j.sums[o] : added_sum(&j, o));
 }

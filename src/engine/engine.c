@@ -22,7 +22,8 @@ static bool available(int target)
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
                         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq");
-    return target == TARGET_AVX2 ? avx2 : target == TARGET_AVX512 ? avx512 : false;
+    const bool dot = avx512 && __builtin_cpu_supports("avx512bf16");
+    return target == TARGET_AVX2 ? avx2 : target == TARGET_AVX512 ? avx512 : dot;
 #else
     return false;
 #endif
@@ -30,15 +31,21 @@ static bool available(int target)
 
 static const kernels *kernels_of(int target, compute_dtype dtype)
 {
-    if (target == TARGET_REF || dtype == DTYPE_BF16)
+    const bool bf16 = dtype == DTYPE_BF16;
+    switch (target) {
+    case TARGET_REF:
         return NULL;
 #if defined(__x86_64__)
-    if (target >= TARGET_AVX512)
-        return &kernels_avx512;
-    if (target == TARGET_AVX2)
-        return &kernels_avx2;
+    case TARGET_AVX2:
+        return bf16 ? &kernels_avx2_bf16 : &kernels_avx2;
+    case TARGET_AVX512:
+        return bf16 ? &kernels_avx512_bf16 : &kernels_avx512;
+    case TARGET_AVX512BF16:
+        return bf16 ? &kernels_avx512_dot : &kernels_avx512;
 #endif
-    return &kernels_portable;
+    default:
+        return bf16 ? &kernels_portable_bf16 : &kernels_portable;
+    }
 }
 
 static int find_target(const char *name)
@@ -81,8 +88,6 @@ ts_status engine_create(int threads, compute_dtype dtype, const char *target, en
     e->dtype = dtype;
     e->target = index;
     e->kernels = kernels_of(index, dtype);
-    if (!e->kernels)
-        e->target = TARGET_REF;
     const ts_status status = pool_create(threads, &e->threads, error);
     if (status != TS_OK) {
         free(e);

@@ -1,7 +1,9 @@
-/* Intel since Skylake-SP and AMD since Zen 4: 16 floats a vector, 32 registers. */
-#define VL   16
-#define TILE 8
-#define NAME kernels_avx512
+/* Intel since Skylake-SP, AMD since Zen 4: 16 floats a vector, 32 registers. */
+#define VL     16
+#define TILE   8
+#define HALVES 1
+#define DOT    0
+#define NAME   kernels_avx512
 #if defined(__x86_64__)
 #include "engine/kernel_template.h"
 #else

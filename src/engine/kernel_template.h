@@ -1,5 +1,9 @@
-/* The kernels, once per target: the including file sets VL (32-bit elements in a vector), TILE
- * (output channels in the register tile) and NAME (the table's name).
+/* The kernels, once per target and dtype. The including file sets
+ *     VL      32-bit elements in a vector
+ *     TILE    output channels in the register tile
+ *     HALVES  channels in an element: 1 (fp32) or 2 (bf16)
+ *     DOT     1 where the target multiplies pairs of bf16 (VDPBF16PS), else 0
+ *     NAME    the table's name
  *
  * The register tile is TILE channels x 3 vectors of neighbouring voxels. A step of multiply loads
  * 3 input vectors and, for each channel, one weight into all lanes, used 3 times:
@@ -7,31 +11,26 @@
  *              loads, 12 cycles where two units multiply and two load (an unaligned vector crosses
  *              a cache line and counts twice: 14 half-cycles of loads);
  *     AVX2:    4 x 3 = 12 + 3 + 1 = 16 of 16.
- * correlate has the same tile with terms in place of voxels: TILE channels x 3 terms. */
+ * correlate has the same tile with terms in place of voxels: TILE channels x 3 terms.
+ * bf16 without DOT widens each element into its two channels by a shift and a mask (2 operations
+ * for 2 TILE multiply-adds) and computes in fp32; with DOT a multiply-add takes both channels. */
 #include "engine/kernels.h"
+
+#if DOT
+#include <immintrin.h>
+#endif
 
 typedef float vf __attribute__((vector_size(4 * VL)));
 typedef int32_t vi __attribute__((vector_size(4 * VL)));
-typedef float vf_unaligned __attribute__((vector_size(4 * VL), aligned(4), may_alias));
-typedef float vf_aligned __attribute__((vector_size(4 * VL), may_alias));
+typedef uint32_t vu __attribute__((vector_size(4 * VL)));
+typedef float vf_unaligned __attribute__((vector_size(4 * VL), aligned(2), may_alias));
+typedef uint32_t vu_unaligned __attribute__((vector_size(4 * VL), aligned(2), may_alias));
+typedef vf vf_aligned __attribute__((may_alias));
 
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
-
-INLINE vf splat(float value)
-{
-    return value - (vf){0};
-}
-
-INLINE vf load(const uint32_t *p)
-{
-    return *(const vf_unaligned *)p;
-}
-
-INLINE void store(uint32_t *p, vf value)
-{
-    *(vf_aligned *)p = value;
-}
+#define INLINE     static inline __attribute__((always_inline))
+#define UNROLL     _Pragma("GCC unroll 16")
+#define TOP        0xffff0000u
+#define UNIT_DTYPE (HALVES == 2 ? DTYPE_BF16 : DTYPE_FP32)
 
 /* Keeps a compiler from loading a value anew for each of its uses as an instruction's operand:
  * loads are what a tile is short of. */
@@ -43,37 +42,93 @@ INLINE void store(uint32_t *p, vf value)
 #define IN_REGISTER(value) __asm__("" : "+w"(value))
 #endif
 
+INLINE vf splat(float value)
+{
+    return value - (vf){0};
+}
+
+INLINE vf load(const void *p)
+{
+    return *(const vf_unaligned *)p;
+}
+
+INLINE void store(void *p, vf value)
+{
+    *(vf_aligned *)p = value;
+}
+
+/* Channel `half` of the elements at p, as floats. */
+INLINE vf load_half(const uint32_t *p, int half)
+{
+#if HALVES == 2
+    const vu pair = *(const vu_unaligned *)p;
+    return (vf)(half ? pair & TOP : pair << 16);
+#else
+    (void)half;
+    return load(p);
+#endif
+}
+
+/* Rounds to nearest, ties to even. */
+INLINE vu bf16_bits(vf value)
+{
+    const vu bits = (vu)value;
+    return bits + 0x7fff + (bits >> 16 & 1);
+}
+
+/* Elements of HALVES channels to anywhere. */
+INLINE void store_halves(uint32_t *p, const vf *value)
+{
+#if HALVES == 2
+    *(vu_unaligned *)p = bf16_bits(value[0]) >> 16 | (bf16_bits(value[1]) & TOP);
+#else
+    *(vf_unaligned *)p = value[0];
+#endif
+}
+
 /* ---- multiply -------------------------------------------------------------------------- */
 
-enum start { FROM_BIAS, FROM_OUT };
+/* sum[c][v] += x[v] * weight[c] */
+INLINE void multiply_step(const int vectors, const vf *x, const float *weight, vf (*sum)[3])
+{
+    UNROLL for (int c = 0; c < TILE; c++)
+    {
+        vf w = splat(weight[c]);
+        IN_REGISTER(w);
+        UNROLL for (int v = 0; v < vectors; v++)
+        {
+#if DOT
+            sum[c][v] = _mm512_dpbf16_ps(sum[c][v], (__m512bh)x[v], (__m512bh)w);
+#else
+            sum[c][v] += x[v] * w;
+#endif
+        }
+    }
+}
 
-/* `vectors` (1..3, constant where inlined) vectors of TILE channels over `terms` terms. */
-INLINE void multiply_tile(const int vectors, enum start start, const float *bias,
-                          const uint32_t *const *term, int64_t terms, int64_t f,
-                          const float *weight, uint32_t *out, int64_t stride)
+/* `vectors` (1 or 3, constant where inlined) vectors of TILE channels over `terms` terms, from
+ * `bias`, or, where that is NULL, from what out holds: floats, channel c at c * stride. */
+INLINE void multiply_tile(const int vectors, const float *bias, const uint32_t *const *term,
+                          int64_t terms, int64_t f, const float *weight, float *out, int64_t stride)
 {
     vf sum[TILE][3];
     UNROLL for (int c = 0; c < TILE; c++)
     {
         UNROLL for (int v = 0; v < vectors; v++)
         {
-            sum[c][v] = start == FROM_BIAS ? splat(bias[c]) : load(out + c * stride + v * VL);
+            sum[c][v] = bias ? splat(bias[c]) : load(out + c * stride + v * VL);
         }
     }
-    for (int64_t t = 0; t < terms; t++, weight += TILE) {
+    for (int64_t t = 0; t < terms; t++) {
         const uint32_t *in = term[t] + f;
-        vf x[3];
-        UNROLL for (int v = 0; v < vectors; v++)
+        UNROLL for (int half = 0; half < (DOT ? 1 : HALVES); half++, weight += TILE)
         {
-            x[v] = load(in + v * VL);
-        }
-        UNROLL for (int c = 0; c < TILE; c++)
-        {
-            const vf w = splat(weight[c]);
+            vf x[3];
             UNROLL for (int v = 0; v < vectors; v++)
             {
-                sum[c][v] += x[v] * w;
+                x[v] = DOT ? load(in + v * VL) : load_half(in + v * VL, half);
             }
+            multiply_step(vectors, x, weight, sum);
         }
     }
     UNROLL for (int c = 0; c < TILE; c++)
@@ -85,46 +140,60 @@ INLINE void multiply_tile(const int vectors, enum start start, const float *bias
     }
 }
 
-static void multiply_3(enum start start, const float *bias, const uint32_t *const *term,
-                       int64_t terms, int64_t f, const float *weight, uint32_t *out, int64_t stride)
+static void multiply_3(const float *bias, const uint32_t *const *term, int64_t terms, int64_t f,
+                       const float *weight, float *out, int64_t stride)
 {
-    multiply_tile(3, start, bias, term, terms, f, weight, out, stride);
+    multiply_tile(3, bias, term, terms, f, weight, out, stride);
 }
 
-static void multiply_1(enum start start, const float *bias, const uint32_t *const *term,
-                       int64_t terms, int64_t f, const float *weight, uint32_t *out, int64_t stride)
+static void multiply_1(const float *bias, const uint32_t *const *term, int64_t terms, int64_t f,
+                       const float *weight, float *out, int64_t stride)
 {
-    multiply_tile(1, start, bias, term, terms, f, weight, out, stride);
+    multiply_tile(1, bias, term, terms, f, weight, out, stride);
 }
 
-/* All channels at positions [f, f + vectors * VL). The last tile of channels may be part-filled:
- * it works in `spare`. */
+/* Sums of channels [c, c + TILE) where whole tiles of them have room: `sum`, VL * 3 floats apart.
+ */
+static void store_sums(const product *p, int64_t f, int vectors, const float *sum, int64_t channels)
+{
+    for (int64_t c = 0; c < channels; c += HALVES)
+        for (int v = 0; v < vectors; v++) {
+            uint32_t *to = p->out + c / HALVES * p->stride + f + v * VL;
+            vf value[HALVES];
+            for (int h = 0; h < HALVES; h++) {
+                value[h] = (vf){0};
+                if (c + h < channels)
+                    value[h] = load(sum + (c + h) * 3 * VL + v * VL);
+                if (p->add)
+                    value[h] += load_half(to, h);
+            }
+            store_halves(to, value);
+        }
+}
+
+/* All channels at positions [f, f + vectors * VL), a block of terms at a time: what a block reads
+ * stays in the first-level cache for all channels. The sums of bf16 wait in `sum`; those of fp32
+ * in the output itself, but for a part-filled last tile. */
 static void multiply_at(const product *p, int64_t f, int vectors)
 {
-    uint32_t spare[TILE * 3 * VL] __attribute__((aligned(4 * VL)));
+    float sum[CHANNEL_GROUP * 3 * VL] __attribute__((aligned(4 * VL)));
+    const bool direct = HALVES == 1 && !p->add && p->channels % TILE == 0;
+    float *out = direct ? (float *)p->out + f : sum;
+    const int64_t stride = direct ? p->stride : 3 * VL;
+    const int64_t weights_of_term = DOT ? 1 : HALVES;
     for (int64_t t = 0; t < p->terms; t += p->term_block) {
         const int64_t block = p->terms - t < p->term_block ? p->terms - t : p->term_block;
         for (int64_t c = 0; c < p->channels; c += TILE) {
-            const int64_t left = p->channels - c;
             float bias[TILE] = {0};
-            for (int i = 0; p->bias && t == 0 && i < TILE && i < left; i++)
-                bias[i] = p->bias[c + i];
-            uint32_t *out = p->out + c * p->stride + f;
-            int64_t stride = p->stride;
-            if (left < TILE) {
-                for (int i = 0; i < left; i++)
-                    memcpy(spare + i * 3 * VL, out + i * stride, (size_t)vectors * VL * 4);
-                out = spare;
-                stride = 3 * VL;
-            }
+            for (int64_t i = c; p->bias && i < c + TILE && i < p->channels; i++)
+                bias[i - c] = p->bias[i];
             (vectors == 3 ? multiply_3 : multiply_1)(
-                t == 0 && !p->add ? FROM_BIAS : FROM_OUT, bias, p->term + t, block, f,
-                p->weight + (c * p->terms + t * TILE), out, stride);
-            for (int i = 0; left < TILE && i < left; i++)
-                memcpy(p->out + (c + i) * p->stride + f, spare + i * 3 * VL,
-                       (size_t)vectors * VL * 4);
+                t == 0 ? bias : NULL, p->term + t, block, f,
+                p->weight + (c * p->terms + t * TILE) * weights_of_term, out + c * stride, stride);
         }
     }
+    if (!direct)
+        store_sums(p, f, vectors, sum, p->channels);
 }
 
 static void multiply(const product *p, int64_t from, int64_t to)
@@ -173,9 +242,10 @@ INLINE void add_sums(const vf *sum, float *dw)
 #endif
 }
 
-/* `terms` (1..3, constant where inlined) terms against TILE channels. */
-INLINE void correlate_tile(const int terms, const uint32_t *const *a, const uint32_t *const *term,
-                           int64_t from, int64_t to, float *dw, int64_t dw_stride)
+/* `terms` (1 or 3, constant where inlined) terms against TILE channels, planes of values of
+ * PLANE_BYTES each; the offset runs in bytes. */
+INLINE void correlate_tile(const int terms, const char *const *a, const char *const *term,
+                           int64_t bytes, float *dw, int64_t dw_stride)
 {
     vf sum[3][TILE];
     UNROLL for (int t = 0; t < terms; t++)
@@ -185,7 +255,7 @@ INLINE void correlate_tile(const int terms, const uint32_t *const *a, const uint
             sum[t][c] = (vf){0};
         }
     }
-    for (int64_t f = from; f < to; f += VL) {
+    for (int64_t f = 0; f < bytes; f += 4 * VL) {
         vf x[3];
         UNROLL for (int t = 0; t < terms; t++)
         {
@@ -197,7 +267,11 @@ INLINE void correlate_tile(const int terms, const uint32_t *const *a, const uint
             IN_REGISTER(y);
             UNROLL for (int t = 0; t < terms; t++)
             {
+#if DOT
+                sum[t][c] = _mm512_dpbf16_ps(sum[t][c], (__m512bh)x[t], (__m512bh)y);
+#else
                 sum[t][c] += x[t] * y;
+#endif
             }
         }
     }
@@ -209,19 +283,48 @@ INLINE void correlate_tile(const int terms, const uint32_t *const *a, const uint
 
 /* dw has room for whole tiles: dw_stride is a multiple of TILE. A part-filled tile repeats the last
  * channel. */
-static void correlate(const correlation *k, int64_t from, int64_t to)
+static void correlate(const correlation *k, int64_t count)
 {
+    const int64_t bytes = count * (DOT ? 2 : 4);
     for (int64_t c = 0; c < k->channels; c += TILE) {
-        const uint32_t *a[TILE];
+        const char *a[TILE];
         for (int i = 0; i < TILE; i++)
             a[i] = k->a[c + i < k->channels ? c + i : k->channels - 1];
+        const char *const *term = (const char *const *)k->term;
+        float *dw = k->dw + c;
         int64_t t = 0;
         for (; t + 3 <= k->terms; t += 3)
-            correlate_tile(3, a, k->term + t, from, to, k->dw + t * k->dw_stride + c, k->dw_stride);
+            correlate_tile(3, a, term + t, bytes, dw + t * k->dw_stride, k->dw_stride);
         for (; t < k->terms; t++)
-            correlate_tile(1, a, k->term + t, from, to, k->dw + t * k->dw_stride + c, k->dw_stride);
+            correlate_tile(1, a, term + t, bytes, dw + t * k->dw_stride, k->dw_stride);
     }
 }
+
+#if HALVES == 2
+/* Each channel's values by themselves: floats, or, for DOT, bf16, so that a lane holds neighbours.
+ */
+static void part_channels(const uint32_t *unit, int64_t count, void *low, void *high)
+{
+    for (int64_t f = 0; f < count; f += 2 * VL) {
+#if DOT
+        const __m512i a = _mm512_loadu_si512(unit + f), b = _mm512_loadu_si512(unit + f + VL);
+        const __m256i l0 = _mm512_cvtepi32_epi16(a), l1 = _mm512_cvtepi32_epi16(b);
+        const __m256i h0 = _mm512_cvtepi32_epi16(_mm512_srli_epi32(a, 16));
+        const __m256i h1 = _mm512_cvtepi32_epi16(_mm512_srli_epi32(b, 16));
+        _mm256_storeu_si256((__m256i *)((uint16_t *)low + f), l0);
+        _mm256_storeu_si256((__m256i *)((uint16_t *)low + f + VL), l1);
+        _mm256_storeu_si256((__m256i *)((uint16_t *)high + f), h0);
+        _mm256_storeu_si256((__m256i *)((uint16_t *)high + f + VL), h1);
+#else
+        UNROLL for (int64_t i = f; i < f + 2 * VL; i += VL)
+        {
+            *(vf_unaligned *)((float *)low + i) = load_half(unit + i, 0);
+            *(vf_unaligned *)((float *)high + i) = load_half(unit + i, 1);
+        }
+#endif
+    }
+}
+#endif
 
 /* ---- sums and norm --------------------------------------------------------------------- */
 
@@ -241,29 +344,31 @@ INLINE double total(vf sum)
 /* Sums run in several vectors, because one addition waits 4 cycles for the one before. */
 static void sum_range(const uint32_t *unit, int64_t from, int64_t to, double sum[2])
 {
-    vf part[4] = {{0}};
-    for (int64_t f = from; f < to; f += 16) {
-        UNROLL for (int i = 0; i < 16; i += VL)
-        {
-            part[i / VL & 3] += load(unit + f + i);
+    for (int h = 0; h < HALVES; h++) {
+        vf part[4] = {{0}};
+        for (int64_t f = from; f < to; f += 16) {
+            UNROLL for (int i = 0; i < 16; i += VL)
+            {
+                part[i / VL & 3] += load_half(unit + f + i, h);
+            }
         }
+        sum[h] = total((part[0] + part[1]) + (part[2] + part[3]));
     }
-    sum[0] = total((part[0] + part[1]) + (part[2] + part[3]));
 }
 
 /* VL elements from 16 - n on keep the first n of a vector (n < 16). */
 static const float keep_first[32] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
 /* Row by row, sums of the distances from the first voxel and of their squares. */
-static void moments(const tensor *t, const uint32_t *unit, int64_t from, int64_t to, int64_t voxels,
-                    double sum[2], double squares[2])
+INLINE void moments_half(const int half, const tensor *t, const uint32_t *unit, int64_t from,
+                         int64_t to, int64_t voxels, double *sum, double *squares)
 {
     const int64_t first_row = from / t->row;
     int64_t y = first_row % (t->h + 1), row = first_row * t->row;
     int64_t voxel = from; /* the first */
     if (y == t->h || from - row >= t->w)
         voxel = row + t->row * (y == t->h - 1 ? 2 : 1);
-    const float start = unit_get(unit, t->dtype, 0, voxel);
+    const float start = unit_get(unit, t->dtype, half, voxel);
     const vf middle = splat(start);
     vf sums[2] = {{0}}, all[2] = {{0}};
     for (; row < to && row < t->d * t->plane; row += t->row) {
@@ -276,22 +381,29 @@ static void moments(const tensor *t, const uint32_t *unit, int64_t from, int64_t
         for (; f + 2 * VL <= end; f += 2 * VL) {
             UNROLL for (int i = 0; i < 2; i++)
             {
-                const vf distance = load(unit + f + i * VL) - middle;
+                const vf distance = load_half(unit + f + i * VL, half) - middle;
                 sums[i] += distance;
                 all[i] += distance * distance;
             }
         }
         for (; f < end; f += VL) {
-            vf distance = load(unit + f) - middle;
+            vf distance = load_half(unit + f, half) - middle;
             if (end - f < VL)
-                distance *= *(const vf_unaligned *)(keep_first + 16 - (end - f));
+                distance *= load(keep_first + 16 - (end - f));
             sums[0] += distance;
             all[0] += distance * distance;
         }
     }
     const double distances = total(sums[0] + sums[1]), count = (double)voxels;
-    sum[0] = distances + count * (double)start;
-    squares[0] = total(all[0] + all[1]) - distances * distances / count;
+    *sum = distances + count * (double)start;
+    *squares = total(all[0] + all[1]) - distances * distances / count;
+}
+
+static void moments(const tensor *t, const uint32_t *unit, int64_t from, int64_t to, int64_t voxels,
+                    double sum[2], double squares[2])
+{
+    for (int h = 0; h < HALVES; h++)
+        moments_half(h, t, unit, from, to, voxels, &sum[h], &squares[h]);
 }
 
 /* yes where value > 0, else no. */
@@ -301,101 +413,134 @@ INLINE vf choose(vf value, vf yes, vf no)
     return (vf)((positive & (vi)yes) | (~positive & (vi)no));
 }
 
+/* A channel's factors in all lanes. */
+typedef struct {
+    vf mean, rstd, scale, beta, g_mean, gx_mean;
+} factors;
+
+INLINE void spread_factors(const norm_channel *n, factors *k)
+{
+    for (int h = 0; h < HALVES; h++)
+        k[h] = (factors){splat(n->mean[h]), splat(n->rstd[h]),   splat(n->gamma[h] * n->rstd[h]),
+                         splat(n->beta[h]), splat(n->g_mean[h]), splat(n->gx_mean[h])};
+}
+
 static void norm_forward_range(const norm_channel *n, const uint32_t *y, uint32_t *a, int64_t from,
                                int64_t to)
 {
-    const vf mean = splat(n->mean[0]), scale = splat(n->gamma[0] * n->rstd[0]);
-    const vf beta = splat(n->beta[0]);
+    factors k[HALVES];
+    spread_factors(n, k);
     for (int64_t f = from; f < to; f += VL) {
-        const vf value = (load(y + f) - mean) * scale + beta;
-        store(a + f, choose(value, value, value * LEAKY_SLOPE));
+        vf out[HALVES];
+        UNROLL for (int h = 0; h < HALVES; h++)
+        {
+            const vf value = (load_half(y + f, h) - k[h].mean) * k[h].scale + k[h].beta;
+            out[h] = choose(value, value, value * LEAKY_SLOPE);
+        }
+        store_halves(a + f, out);
     }
+}
+
+/* The gradient behind the leaky ReLU, at the norm's output. */
+INLINE vf gradient_at_norm(const factors *k, vf centred, vf gradient)
+{
+    return choose(centred * k->scale + k->beta, gradient, gradient * LEAKY_SLOPE);
 }
 
 static void norm_sums_range(const norm_channel *n, const uint32_t *y, const uint32_t *da,
                             int64_t from, int64_t to, double g[2], double gx[2])
 {
-    const vf mean = splat(n->mean[0]), rstd = splat(n->rstd[0]), beta = splat(n->beta[0]);
-    const vf scale = splat(n->gamma[0] * n->rstd[0]);
-    vf g_all = {0}, gx_all = {0};
+    factors k[HALVES];
+    spread_factors(n, k);
+    vf g_all[HALVES] = {{0}}, gx_all[HALVES] = {{0}};
     for (int64_t f = from; f < to; f += VL) {
-        const vf centred = load(y + f) - mean, gradient = load(da + f);
-        const vf at_norm = choose(centred * scale + beta, gradient, gradient * LEAKY_SLOPE);
-        g_all += at_norm;
-        gx_all += at_norm * (centred * rstd);
+        UNROLL for (int h = 0; h < HALVES; h++)
+        {
+            const vf centred = load_half(y + f, h) - k[h].mean;
+            const vf at_norm = gradient_at_norm(&k[h], centred, load_half(da + f, h));
+            g_all[h] += at_norm;
+            gx_all[h] += at_norm * (centred * k[h].rstd);
+        }
     }
-    g[0] += total(g_all);
-    gx[0] += total(gx_all);
+    for (int h = 0; h < HALVES; h++) {
+        g[h] += total(g_all[h]);
+        gx[h] += total(gx_all[h]);
+    }
 }
 
 static void norm_backward_range(const norm_channel *n, const uint32_t *y, const uint32_t *da,
                                 uint32_t *dy, int64_t from, int64_t to)
 {
-    const vf mean = splat(n->mean[0]), rstd = splat(n->rstd[0]), beta = splat(n->beta[0]);
-    const vf scale = splat(n->gamma[0] * n->rstd[0]);
-    const vf g_mean = splat(n->g_mean[0]), gx_mean = splat(n->gx_mean[0]);
+    factors k[HALVES];
+    spread_factors(n, k);
     for (int64_t f = from; f < to; f += VL) {
-        const vf centred = load(y + f) - mean, gradient = load(da + f);
-        const vf at_norm = choose(centred * scale + beta, gradient, gradient * LEAKY_SLOPE);
-        store(dy + f, scale * (at_norm - g_mean - centred * rstd * gx_mean));
+        vf out[HALVES];
+        UNROLL for (int h = 0; h < HALVES; h++)
+        {
+            const vf centred = load_half(y + f, h) - k[h].mean;
+            const vf at_norm = gradient_at_norm(&k[h], centred, load_half(da + f, h));
+            out[h] = k[h].scale * (at_norm - k[h].g_mean - centred * k[h].rstd * k[h].gx_mean);
+        }
+        store_halves(dy + f, out);
     }
 }
 
 /* ---- rows of plain floats -------------------------------------------------------------- */
 
-INLINE vf load_first(const float *p, int64_t count)
-{
-    float part[VL] __attribute__((aligned(4 * VL))) = {0};
-    memcpy(part, p, (size_t)count * sizeof *part);
-    return *(const vf_aligned *)part;
-}
-
 INLINE vf load_plain(const float *p, int64_t count)
 {
     if (count >= VL)
-        return *(const vf_unaligned *)p;
-    return load_first(p, count);
+        return load(p);
+    float part[VL] __attribute__((aligned(4 * VL))) = {0};
+    memcpy(part, p, (size_t)count * sizeof *part);
+    return load(part);
 }
 
-INLINE void store_plain(float *p, vf value, int64_t count)
+INLINE void store_plain(void *p, vf value, int64_t count)
 {
     if (count >= VL)
         *(vf_unaligned *)p = value;
     else
-        memcpy(p, &value, (size_t)count * sizeof *p);
+        memcpy(p, &value, (size_t)count * 4);
 }
 
-static void head_forward_row(const head_row *h, const float *weight, const float *bias)
+static void head_forward_row(const head_row *r, const float *weight, const float *bias)
 {
-    for (int64_t k = 0; k < h->classes; k++, weight += h->channels)
-        for (int64_t x = 0; x < h->w; x += VL) {
+    for (int64_t k = 0; k < r->classes; k++, weight += r->channels)
+        for (int64_t x = 0; x < r->w; x += VL) {
             vf sum = splat(bias[k]);
-            for (int64_t c = 0; c < h->channels; c++)
-                sum += load(h->unit[c] + x) * splat(weight[c]);
-            store_plain(h->logits + k * h->stride + x, sum, h->w - x);
+            for (int64_t c = 0; c < r->channels; c++)
+                sum += load_half(r->unit[c / HALVES] + x, c % HALVES) * splat(weight[c]);
+            store_plain(r->logits + k * r->stride + x, sum, r->w - x);
         }
 }
 
-static void head_data_row(const head_row *h, const float *weight, bool add)
+static void head_data_row(const head_row *r, const float *weight, bool add)
 {
-    for (int64_t c = 0; c < h->channels; c++)
-        for (int64_t x = 0; x < h->w; x += VL) {
-            float *to = (float *)h->unit[c] + x;
-            vf sum = add ? load_plain(to, h->w - x) : (vf){0};
-            for (int64_t k = 0; k < h->classes; k++)
-                sum += load_plain(h->logits + k * h->stride + x, h->w - x) *
-                       splat(weight[k * h->channels + c]);
-            store_plain(to, sum, h->w - x);
+    for (int64_t c = 0; c < r->channels; c += HALVES)
+        for (int64_t x = 0; x < r->w; x += VL) {
+            uint32_t *to = r->unit[c / HALVES] + x;
+            vf sum[HALVES];
+            for (int h = 0; h < HALVES; h++) {
+                sum[h] = add ? load_half(to, h) : (vf){0};
+                for (int64_t k = 0; k < r->classes && c + h < r->channels; k++)
+                    sum[h] += load_plain(r->logits + k * r->stride + x, r->w - x) *
+                              splat(weight[k * r->channels + c + h]);
+            }
+            uint32_t elements[VL] __attribute__((aligned(4 * VL)));
+            store_halves(elements, sum);
+            store_plain(to, load(elements), r->w - x);
         }
 }
 
-static void head_weight_row(const head_row *h, double *dweight)
+static void head_weight_row(const head_row *r, double *dweight)
 {
-    for (int64_t k = 0; k < h->classes; k++, dweight += h->channels)
-        for (int64_t c = 0; c < h->channels; c++) {
+    for (int64_t k = 0; k < r->classes; k++, dweight += r->channels)
+        for (int64_t c = 0; c < r->channels; c++) {
             vf sum = {0};
-            for (int64_t x = 0; x < h->w; x += VL)
-                sum += load(h->unit[c] + x) * load_plain(h->logits + k * h->stride + x, h->w - x);
+            for (int64_t x = 0; x < r->w; x += VL)
+                sum += load_half(r->unit[c / HALVES] + x, c % HALVES) *
+                       load_plain(r->logits + k * r->stride + x, r->w - x);
             dweight[c] += total(sum);
         }
 }
@@ -429,33 +574,52 @@ static void split_row(const uint32_t *in, uint32_t *even, uint32_t *odd, int64_t
     }
 }
 
+/* to += value, for VL elements. */
+INLINE void add_elements(uint32_t *to, const uint32_t *value)
+{
+    vf sum[HALVES];
+    for (int h = 0; h < HALVES; h++)
+        sum[h] = load_half(to, h) + load_half(value, h);
+    store_halves(to, sum);
+}
+
 static void merge_row(const uint32_t *even, const uint32_t *odd, uint32_t *out, int64_t count,
                       bool add)
 {
-    int64_t i = 0;
-    for (; i + VL <= count; i += VL) {
+    for (int64_t i = 0; i < count; i += VL) {
+        const int64_t left = count - i < VL ? count - i : VL;
+        uint32_t mixed[2 * VL] __attribute__((aligned(4 * VL))), *to = add ? mixed : out + 2 * i;
+        if (left < VL) {
+            for (int64_t k = 0; k < 2 * left; k++)
+                mixed[k] = k & 1 ? odd[i + k / 2] : even[i + k / 2];
+            for (int64_t k = 0; k < 2 * left; k++)
+                for (int h = 0; h < HALVES && add; h++)
+                    unit_set(mixed, UNIT_DTYPE, h, k,
+                             unit_get(mixed, UNIT_DTYPE, h, k) +
+                                 unit_get(out, UNIT_DTYPE, h, 2 * i + k));
+            memcpy(out + 2 * i, mixed, (size_t)left * 8);
+            return;
+        }
         const vf a = load(even + i), b = load(odd + i);
-        vf first = __builtin_shufflevector(a, b, MIX(0));
-        vf second = __builtin_shufflevector(a, b, MIX(VL / 2));
+        *(vf_unaligned *)to = __builtin_shufflevector(a, b, MIX(0));
+        *(vf_unaligned *)(to + VL) = __builtin_shufflevector(a, b, MIX(VL / 2));
         if (add) {
-            first += load(out + 2 * i);
-            second += load(out + 2 * i + VL);
+            add_elements(out + 2 * i, mixed);
+            add_elements(out + 2 * i + VL, mixed + VL);
         }
-        *(vf_unaligned *)(out + 2 * i) = first;
-        *(vf_unaligned *)(out + 2 * i + VL) = second;
     }
-    for (; i < count; i++)
-        for (int h = 0; h < 2; h++) {
-            const uint32_t value = h ? odd[i] : even[i];
-            float *to = (float *)out + 2 * i + h;
-            *to = unit_get(&value, DTYPE_FP32, 0, 0) + (add ? *to : 0);
-        }
 }
 
 const kernels NAME = {
     .tile = TILE,
+    .weights_of_term = DOT ? 1 : HALVES,
+    .plane_bytes = DOT ? 2 : 4,
+    .dot = DOT,
     .multiply = multiply,
     .correlate = correlate,
+#if HALVES == 2
+    .part_channels = part_channels,
+#endif
     .moments = moments,
     .sum = sum_range,
     .norm_forward = norm_forward_range,

@@ -11,6 +11,9 @@
  * 960 are 20 tiles. Eight channels of 960 floats are 30 KiB, within a first-level cache. */
 #define CHUNK 960
 
+/* Values that correlate takes at least: a vector of 32 bf16. */
+#define PLANE_STEP 32
+
 /* At most so many output channels in one call of multiply. */
 #define CHANNEL_GROUP 64
 
@@ -21,19 +24,22 @@ typedef struct {
     const uint32_t *const *term; /* each at the flat position that output position 0 reads */
     int64_t terms;
     int64_t term_block; /* terms taken at a time, so that what they read stays in the first cache */
-    const float *weight; /* [channels / tile][terms][tile], padded with zeros */
-    const float *bias;   /* [channels]; NULL: 0 */
-    int64_t channels;    /* at most CHANNEL_GROUP */
-    uint32_t *out;       /* channel c (or pair of channels) at out + c * stride */
+    /* [channels / tile][terms][weights_of_term][tile], padded with zeros; for dot a pair of bf16 in
+     * each float's place. */
+    const float *weight;
+    const float *bias; /* [channels]; NULL: 0 */
+    int64_t channels;  /* at most CHANNEL_GROUP */
+    uint32_t *out;     /* channel c (or pair of channels) at out + c * stride */
     int64_t stride;
     bool add; /* start is what out holds */
 } product;
 
-/* dw[t * dw_stride + c] += sum over f of a[c][f] * term[t][f]. */
+/* dw[t * dw_stride + c] += sum over f of a[c][f] * term[t][f], where a channel and a term are
+ * planes of plane_bytes a value: in fp32 the tensor itself, in bf16 what part_channels made. */
 typedef struct {
-    const uint32_t *const *a; /* [channels] */
+    const void *const *a; /* [channels] */
     int64_t channels;
-    const uint32_t *const *term;
+    const void *const *term;
     int64_t terms;
     float *dw;
     int64_t dw_stride;
@@ -55,8 +61,14 @@ typedef struct {
 
 typedef struct kernels {
     int tile; /* channels in a register tile */
+    int weights_of_term, plane_bytes;
+    bool dot; /* multiplies pairs of bf16 */
     void (*multiply)(const product *p, int64_t from, int64_t to);
-    void (*correlate)(const correlation *c, int64_t from, int64_t to);
+    /* count: a multiple of PLANE_STEP; planes are zero, or finite beside zero, beyond what counts.
+     */
+    void (*correlate)(const correlation *c, int64_t count);
+    /* bf16: count (a multiple of PLANE_STEP) elements into planes of their two channels. */
+    void (*part_channels)(const uint32_t *unit, int64_t count, void *low, void *high);
     /* Over the voxels (at least one) among positions of a unit of t, pads being zero: the sum, and
      * the sum of squared distances from the mean; for each channel of the unit. */
     void (*moments)(const tensor *t, const uint32_t *unit, int64_t from, int64_t to, int64_t voxels,
@@ -78,7 +90,8 @@ typedef struct kernels {
     void (*head_weight)(const head_row *h, double *dweight);
 } kernels;
 
-extern const kernels kernels_portable, kernels_avx2, kernels_avx512;
+extern const kernels kernels_portable, kernels_portable_bf16, kernels_avx2, kernels_avx2_bf16,
+    kernels_avx512, kernels_avx512_bf16, kernels_avx512_dot;
 
 /* Zeroes the pads among positions [from, to) of a unit shaped as t, those beyond the last plane
  * too. from == 0 also clears the lead before. */

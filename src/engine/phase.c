@@ -3,7 +3,7 @@
 
 int64_t phases_length(const tensor *half, int64_t positions)
 {
-    return ((positions + 3 * half->row + 15) & ~(int64_t)15) + 16;
+    return ((positions + 3 * half->row + 15) & ~(int64_t)15) + PLANE_STEP + 16;
 }
 
 uint32_t *phases_volume(const phases *p, int64_t unit, int block, int py, int px)
@@ -56,6 +56,9 @@ void phases_split(const engine *e, const tensor *whole, int64_t n, int64_t first
                                half->row, phases_volume(p, u, block, py, 0) + at,
                                phases_volume(p, u, block, py, 1) + at);
                 }
+            for (int i = 0; i < 4; i++)
+                memset(phases_volume(p, u, block, i >> 1, i & 1) + p->rows * half->row, 0,
+                       PLANE_STEP * sizeof(uint32_t));
         }
 }
 

@@ -27,7 +27,7 @@ static int64_t round_up(int64_t n, int64_t multiple)
 
 int64_t packed_count(const engine *e, int64_t terms, int64_t channels)
 {
-    return terms * CHANNELS_PER_UNIT(e->dtype) * round_up(channels, e->kernels->tile);
+    return terms * e->kernels->weights_of_term * round_up(channels, e->kernels->tile);
 }
 
 typedef struct {
@@ -37,19 +37,31 @@ typedef struct {
     float *packed;
 } packing;
 
+static float weight_at(const packing *j, int64_t term_half, int64_t channel)
+{
+    const weight_map *m = j->map;
+    const bool there =
+        channel < m->channels && m->channel_at[channel] >= 0 && m->term_at[term_half] >= 0;
+    return there ? j->weight[m->term_at[term_half] + m->channel_at[channel]] : 0;
+}
+
 static void pack_block(void *context, int64_t block, int thread)
 {
     (void)thread;
     const packing *j = context;
-    const weight_map *m = j->map;
-    const int64_t tile = j->e->kernels->tile;
-    const int64_t rows = m->terms * CHANNELS_PER_UNIT(j->e->dtype);
-    float *to = j->packed + block * rows * tile;
+    const kernels *k = j->e->kernels;
+    const int64_t rows = j->map->terms * k->weights_of_term;
+    float *to = j->packed + block * rows * k->tile;
     for (int64_t r = 0; r < rows; r++)
-        for (int64_t i = 0; i < tile; i++) {
-            const int64_t c = block * tile + i;
-            const bool there = c < m->channels && m->channel_at[c] >= 0 && m->term_at[r] >= 0;
-            *to++ = there ? j->weight[m->term_at[r] + m->channel_at[c]] : 0;
+        for (int64_t c = block * k->tile; c < (block + 1) * k->tile; c++, to++) {
+            if (!k->dot) {
+                *to = weight_at(j, r, c);
+                continue;
+            }
+            uint32_t pair = 0;
+            unit_set(&pair, DTYPE_BF16, 0, 0, weight_at(j, 2 * r, c));
+            unit_set(&pair, DTYPE_BF16, 1, 0, weight_at(j, 2 * r + 1, c));
+            memcpy(to, &pair, sizeof pair);
         }
 }
 
@@ -109,7 +121,7 @@ int64_t chunk_for(int64_t per_position, int64_t positions)
 {
     int64_t chunk = 200 * 1024 / per_position;
     chunk = chunk < positions / 16 ? chunk : positions / 16;
-    chunk = chunk / 48 * 48;
+    chunk = chunk / 96 * 96;
     return chunk < 96 ? 96 : chunk > CHUNK ? CHUNK : chunk;
 }
 
@@ -190,7 +202,7 @@ static void sweep_task(void *context, int64_t index, int thread)
             .term = term,
             .terms = s->terms,
             .term_block = s->channels > 8 ? 27 * 8 : s->terms,
-            .weight = s->packed + c * s->terms * per,
+            .weight = s->packed + c * s->terms * s->e->kernels->weights_of_term,
             .bias = s->bias ? s->bias + c : NULL,
             .channels = end - c < CHANNEL_GROUP ? end - c : CHANNEL_GROUP,
             .out = tensor_unit(t, n, c / per),
@@ -256,7 +268,7 @@ static void spread_task(void *context, int64_t index, int thread)
                 .term = s->term[k] + n * s->terms[k],
                 .terms = s->terms[k],
                 .term_block = 27 * 8,
-                .weight = s->packed[k] + c * s->terms[k] * per,
+                .weight = s->packed[k] + c * s->terms[k] * s->e->kernels->weights_of_term,
                 .bias = s->bias ? s->bias + c : NULL,
                 .channels = s->channels - c < CHANNEL_GROUP ? s->channels - c : CHANNEL_GROUP,
                 .out = p.data + k * p.length + c / per * apart - from,

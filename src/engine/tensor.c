@@ -14,7 +14,7 @@ tensor tensor_describe(const engine *e, int64_t n, int64_t c, int64_t d, int64_t
     tensor t = {.n = n, .c = c, .d = d, .h = h, .w = w, .dtype = e->dtype};
     t.row = w + 1;
     t.plane = (h + 1) * t.row;
-    t.lead = round_up_16(t.plane + t.row + 1);
+    t.lead = round_up_16(t.plane + t.row + 1) + 48;
     t.span = round_up_16(d * t.plane);
     t.unit_stride = t.lead + t.span;
     t.sample_stride = tensor_units(&t) * t.unit_stride;
