@@ -1,4 +1,5 @@
-/* predict: windows and importance against nnU-Net's, post-processing. */
+/* predict: windows and importance against nnU-Net's, post-processing, probabilities of tiny
+ * networks with random weights. */
 #include "predict/predict.h"
 #include "predict/windows.h"
 
@@ -8,6 +9,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "made_model.h"
 
 /* ---- windows ---------------------------------------------------------------------------- */
 
@@ -108,12 +111,315 @@ static void test_postprocess(void **state)
     assert_int_equal(work[NX - 1], 0);
 }
 
+/* A V of three voxels is one component whichever axis its point lies on. */
+static void test_component_reaches_back(void **state)
+{
+    (void)state;
+    const int64_t shape[3] = {3, 3, 3};
+    const int step[3] = {1, 3, 9};
+    ts_error e;
+    for (int a = 0; a < 3; a++)
+        for (int b = 0; b < 3; b++) {
+            uint8_t labels[27] = {0};
+            if (a == b)
+                continue;
+            labels[0] = labels[step[a] + step[b]] = labels[2 * step[a]] = 2;
+            assert_int_equal(predict_postprocess(labels, shape, 0, 3, &e), TS_OK);
+            assert_int_equal(labels[0] + labels[step[a] + step[b]] + labels[2 * step[a]], 6);
+            assert_int_equal(predict_postprocess(labels, shape, 0, 4, &e), TS_OK);
+            for (int i = 0; i < 27; i++)
+                assert_int_equal(labels[i], 0);
+        }
+}
+
+/* ---- probabilities ---------------------------------------------------------------------- */
+
+enum { PATCH = MADE_PATCH, PATCH_VOXELS = PATCH * PATCH * PATCH, LABELS = 4 };
+
+/* A brain within a box of the volume; images random, 0 outside. */
+static prepared make_case(int64_t nx, int64_t ny, int64_t nz, const int64_t brain_end[3])
+{
+    const int64_t n = nx * ny * nz;
+    float *images = calloc((size_t)n * MODALITIES, sizeof *images);
+    assert_non_null(images);
+    random_stream r = random_open(9, RANDOM_TEST, (uint32_t)nx, (uint32_t)ny);
+    for (int64_t m = 0; m < MODALITIES; m++)
+        for (int64_t i = 0; i < n; i++) {
+            const float value = (float)(random_normal(&r) + 0.02 * (double)(i % 97));
+            if (i % nx < brain_end[0] && i / nx % ny < brain_end[1] && i / nx / ny < brain_end[2])
+                images[m * n + i] = value;
+        }
+    return (prepared){
+        .id = "made", .present = ALL_MODALITIES, .images = images, .geometry.shape = {nx, ny, nz}};
+}
+
+static void free_case(prepared *c)
+{
+    free((void *)(uintptr_t)c->images);
+}
+
+static predictor *create(const model *models, size_t count, const plan *settings)
+{
+    predictor *p;
+    ts_error e = {0};
+    if (predictor_create(models, count, settings, &p, &e) != TS_OK)
+        fail_msg("%s", e.text);
+    return p;
+}
+
+/* Probabilities of a case, in memory of their own. */
+static float *predicted_by(predictor *p, const prepared *c)
+{
+    const int64_t *n = c->geometry.shape;
+    float *out = malloc((size_t)(n[0] * n[1] * n[2]) * LABELS * sizeof *out);
+    ts_error e = {0};
+    assert_non_null(out);
+    if (predict_probabilities(p, c, out, &e) != TS_OK)
+        fail_msg("%s", e.text);
+    return out;
+}
+
+static float *predicted(const model *models, size_t count, const plan *settings, const prepared *c)
+{
+    predictor *p = create(models, count, settings);
+    float *out = predicted_by(p, c);
+    predictor_destroy(p);
+    return out;
+}
+
+/* Logits of one forward on a window gathered by hand: [classes][PATCH_VOXELS]; free(). */
+static float *forward(const model *m, const prepared *c, int64_t begin)
+{
+    static float input[MODALITIES * PATCH_VOXELS];
+    const int64_t patch[3] = {PATCH, PATCH, PATCH}, *n = c->geometry.shape;
+    int channel = 0;
+    memset(input, 0, sizeof input);
+    for (int k = 0; k < MODALITIES; k++) {
+        if (!(m->channels >> k & 1))
+            continue;
+        for (int64_t z = 0; z < n[2]; z++)
+            for (int64_t y = 0; y < n[1]; y++)
+                for (int64_t x = 0; x < n[0]; x++)
+                    input[((channel * PATCH + z - begin) * PATCH + y - begin) * PATCH + x - begin] =
+                        c->images[((k * n[2] + z) * n[1] + y) * n[0] + x];
+        channel++;
+    }
+    engine *e;
+    net *network;
+    ts_error error = {0};
+    assert_int_equal(engine_create(2, DTYPE_FP32, NULL, &e, &error), TS_OK);
+    assert_int_equal(net_create(&m->config, 1, patch, NET_PREDICT, e, &network, &error), TS_OK);
+    void *workspace = memory_allocate(net_workspace_bytes(&m->config, 1, patch, NET_PREDICT, e), 1,
+                                      "test", &error);
+    assert_non_null(workspace);
+    net_bind(network, workspace);
+    memcpy(net_weights(network), m->weights, (size_t)m->weight_count * sizeof(float));
+    net_weights_changed(network);
+    assert_int_equal(net_forward(network, input, &error), TS_OK);
+    const size_t count = (size_t)m->config.classes * PATCH_VOXELS;
+    float *out = malloc(count * sizeof *out);
+    assert_non_null(out);
+    memcpy(out, net_logits(network, 0), count * sizeof *out);
+    net_destroy(network);
+    engine_destroy(e);
+    free(workspace);
+    return out;
+}
+
+static void softmax(const float *logits, size_t voxel, double out[LABELS])
+{
+    double sum = 0;
+    for (size_t k = 0; k < LABELS; k++)
+        sum += out[k] = exp((double)logits[k * PATCH_VOXELS + voxel]);
+    for (size_t k = 0; k < LABELS; k++)
+        out[k] /= sum;
+}
+
+static void assert_near(const float *a, const float *b, size_t count, float tolerance)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(fabsf(a[i] - b[i]) <= tolerance))
+            fail_msg("value %zu is %.8g, not %.8g", i, (double)a[i], (double)b[i]);
+}
+
+/* A volume of the patch's size, and then a smaller one: the softmax of one forward. */
+static void test_one_window(void **state)
+{
+    (void)state;
+    model m = made_model(1u << FLAIR | 1u << T1CE, LOSS_CE_DICE, 1);
+    predictor *p = create(&m, 1, &m.plan);
+    for (int64_t size = PATCH; size >= 11; size -= 5) {
+        const int64_t begin = -((PATCH - size) / 2), whole[3] = {size, size, size};
+        prepared c = make_case(size, size, size, whole);
+        float *got = predicted_by(p, &c), *logits = forward(&m, &c, begin);
+        for (int64_t i = 0; i < size * size * size; i++) {
+            double want[LABELS];
+            const int64_t z = i / size / size - begin, y = i / size % size - begin;
+            softmax(logits, (size_t)((z * PATCH + y) * PATCH + i % size - begin), want);
+            for (int64_t k = 0; k < LABELS; k++)
+                assert_true(fabs(got[k * size * size * size + i] - want[k]) < 1e-5);
+        }
+        free(got);
+        free(logits);
+        free_case(&c);
+    }
+    predictor_destroy(p);
+    model_free(&m);
+}
+
+/* Sigmoids become probabilities whose largest is the label that WT, TC, ET give by overwriting;
+ * counts of labels met are added up. */
+static void check_regions(uint32_t seed, const prepared *c, int64_t counts[LABELS])
+{
+    static const int label_of[3] = {2, 1, 3}; /* WT: ED, TC: NCR, ET */
+    model m = made_model(1u << T2, LOSS_REGIONS, seed);
+    float *got = predicted(&m, 1, &m.plan, c), *logits = forward(&m, c, 0);
+    for (int64_t i = 0; i < PATCH_VOXELS; i++) {
+        int want = 0, best = 0;
+        double sum = 0;
+        for (int k = 0; k < 3; k++)
+            want = logits[k * PATCH_VOXELS + i] > 0 ? label_of[k] : want;
+        for (int k = 0; k < LABELS; k++) {
+            best = got[k * PATCH_VOXELS + i] > got[best * PATCH_VOXELS + i] ? k : best;
+            sum += got[k * PATCH_VOXELS + i];
+        }
+        assert_int_equal(best, want);
+        assert_true(fabs(sum - 1) < 1e-5);
+        counts[want]++;
+    }
+    free(got);
+    free(logits);
+    model_free(&m);
+}
+
+static void test_regions(void **state)
+{
+    (void)state;
+    const int64_t whole[3] = {PATCH, PATCH, PATCH};
+    prepared c = make_case(PATCH, PATCH, PATCH, whole);
+    int64_t counts[LABELS] = {0};
+    for (uint32_t seed = 3; seed < 10; seed++)
+        check_regions(seed, &c, counts);
+    for (int k = 0; k < LABELS; k++)
+        assert_true(counts[k] > 50);
+    free_case(&c);
+}
+
+/* [LABELS][size]^3 with every axis reversed that the set names (bit 0: d). */
+static void mirror(const float *in, float *out, int64_t size, int64_t volumes, unsigned set)
+{
+    for (int64_t i = 0; i < volumes * size * size * size; i++) {
+        int64_t at[3] = {i / size / size % size, i / size % size, i % size};
+        for (int a = 0; a < 3; a++)
+            at[a] = set >> a & 1 ? size - 1 - at[a] : at[a];
+        out[i / (size * size * size) * size * size * size + (at[0] * size + at[1]) * size + at[2]] =
+            in[i];
+    }
+}
+
+/* With mirror=on a mirrored case gives the mirrored result; without, it does not. */
+static void test_mirroring(void **state)
+{
+    (void)state;
+    enum { COUNT = LABELS * PATCH_VOXELS };
+    const int64_t whole[3] = {PATCH, PATCH, PATCH};
+    static float images[COUNT], turned[COUNT];
+    model m = made_model(1u << T1, LOSS_CE, 3);
+    plan settings = m.plan;
+    prepared c = make_case(PATCH, PATCH, PATCH, whole), other = c;
+    other.images = images;
+    for (int on = 0; on < 2; on++)
+        for (unsigned set = 1; set < 8; set += 2) {
+            settings.mirror = on;
+            mirror(c.images, images, PATCH, MODALITIES, set);
+            float *a = predicted(&m, 1, &settings, &c), *b = predicted(&m, 1, &settings, &other);
+            mirror(a, turned, PATCH, LABELS, set);
+            float largest = 0;
+            for (size_t i = 0; i < COUNT; i++)
+                largest = fmaxf(largest, fabsf(turned[i] - b[i]));
+            assert_true(on ? largest < 1e-5f : largest > 1e-3f);
+            free(a);
+            free(b);
+        }
+    free_case(&c);
+    model_free(&m);
+}
+
+/* Many windows: the same bits with any number of threads; probabilities sum to 1; where no window
+ * with brain reaches, background is exactly 1; several models give their mean. */
+static void test_windows_threads_models(void **state)
+{
+    (void)state;
+    enum { NX = 45, NY = 30, NZ = 21, N = NX * NY * NZ };
+    const int64_t brain[3] = {14, 30, 21};
+    model m[2] = {made_model(1u << FLAIR | 1u << T1CE, LOSS_CE_DICE, 4),
+                  made_model(1u << FLAIR | 1u << T1CE, LOSS_CE_DICE, 5)};
+    plan settings = m[0].plan;
+    prepared c = make_case(NX, NY, NZ, brain);
+    settings.threads = 1;
+    float *one = predicted(m, 1, &settings, &c), *two = predicted(m + 1, 1, &settings, &c);
+    float *both = predicted(m, 2, &settings, &c);
+    for (settings.threads = 2; settings.threads < 5; settings.threads++) {
+        float *again = predicted(m, 2, &settings, &c);
+        assert_memory_equal(again, both, sizeof(float) * LABELS * N);
+        free(again);
+    }
+    for (int64_t i = 0; i < N; i++) {
+        const float sum = both[i] + both[N + i] + both[2 * N + i] + both[3 * N + i];
+        assert_true(fabsf(sum - 1) < 1e-5f);
+        if (i % NX >=
+            31) /* windows begin at 0, 7, 15, 22, 29 along x: those from 15 on are empty */
+            assert_true(both[i] == 1 && both[N + i] == 0);
+        else if (i % NX < 23)
+            assert_true(both[i] < 1);
+        for (int64_t k = 0; k < LABELS; k++)
+            one[k * N + i] = 0.5f * (one[k * N + i] + two[k * N + i]);
+    }
+    assert_near(both, one, LABELS * N, 1e-5f);
+    free(one);
+    free(two);
+    free(both);
+    free_case(&c);
+    model_free(&m[0]);
+    model_free(&m[1]);
+}
+
+static void test_predictor_errors(void **state)
+{
+    (void)state;
+    const int64_t whole[3] = {PATCH, PATCH, PATCH};
+    model m[2] = {made_model(1u << FLAIR, LOSS_CE, 1), made_model(1u << T2, LOSS_CE, 1)};
+    predictor *p;
+    ts_error e = {0};
+    assert_int_equal(predictor_create(m, 2, &m[0].plan, &p, &e), TS_BAD_INPUT);
+    assert_non_null(strstr(e.text, "flair"));
+    assert_null(p);
+    p = create(m, 1, &m[0].plan);
+    prepared c = make_case(PATCH, PATCH, PATCH, whole);
+    c.present = 1u << T1 | 1u << T2;
+    float *out = calloc(LABELS * PATCH_VOXELS, sizeof *out);
+    assert_int_equal(predict_probabilities(p, &c, out, &e), TS_BAD_INPUT);
+    assert_string_equal(e.text, "case made: the model needs flair, the case has t1,t2");
+    assert_int_equal(predictor_windows(p, (const int64_t[3]){16, 17, 33}), 1 * 2 * 4);
+    predictor_destroy(p);
+    free(out);
+    free_case(&c);
+    model_free(&m[0]);
+    model_free(&m[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_windows_against_nnunet),
         cmocka_unit_test(test_small_volume_window),
         cmocka_unit_test(test_postprocess),
+        cmocka_unit_test(test_component_reaches_back),
+        cmocka_unit_test(test_one_window),
+        cmocka_unit_test(test_regions),
+        cmocka_unit_test(test_mirroring),
+        cmocka_unit_test(test_windows_threads_models),
+        cmocka_unit_test(test_predictor_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
