@@ -32,8 +32,8 @@
 typedef struct engine engine;
 
 /* target: "ref", "portable", "avx2", "avx512", "avx512bf16"; NULL takes the environment's
- * TWINSEG_TARGET or else the best that this CPU has. "avx512bf16" differs from "avx512" only for
- * DTYPE_BF16. A target that the CPU lacks is TS_BAD_INPUT. */
+ * TWINSEG_TARGET or else the best for this CPU and dtype. "avx512bf16" differs from "avx512" only
+ * for DTYPE_BF16. A target that the CPU lacks is TS_BAD_INPUT. */
 ts_status engine_create(int threads, compute_dtype dtype, const char *target, engine **out,
                         ts_error *error);
 void engine_destroy(engine *e);
