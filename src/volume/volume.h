@@ -58,12 +58,14 @@ ts_status volume_read_statistics(const char *path, volume_header *header,
 void volume_free(volume *v);
 const char *volume_datatype_name(int datatype); /* numpy's: "int16", ...; NULL where unknown */
 
-/* Writes labels (uint8) or probabilities (float32, `channels` volumes) on the grid of `like`:
+/* Writes labels (uint8), probabilities (float32) or intensities (int16) on the grid of `like`:
  * the same shape, sform, qform, zooms; .nii or .nii.gz by the name; by rename. */
 ts_status volume_write_labels(const char *path, const volume_header *like, const uint8_t *labels,
                               ts_error *error);
 ts_status volume_write_float(const char *path, const volume_header *like, int64_t channels,
                              const float *data, ts_error *error);
+ts_status volume_write_int16(const char *path, const volume_header *like, int64_t channels,
+                             const int16_t *data, ts_error *error);
 
 /* A header for a new volume: shape nx ny nz, spacing in mm, an affine (sform_code 1). */
 volume_header volume_header_make(const int64_t shape[3], const double spacing[3],
