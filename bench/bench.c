@@ -17,13 +17,25 @@ spread spread_of(double *times, size_t count)
     return (spread){.median = median, .least = times[0], .most = times[count - 1]};
 }
 
+static const struct {
+    const char *name;
+    int (*run)(const bench_options *);
+    const char *what;
+} commands[] = {
+    {"kernels", bench_kernels, "every layer's three passes, each beside the register roof"},
+    {"step", bench_step, "a training step whole: teacher, student, losses, update"},
+    {"window", bench_window, "one window's prediction"},
+};
+
 static int usage(const char *problem, const char *what)
 {
     fprintf(stderr,
-            "twinseg-bench: %s '%s'\nusage: twinseg-bench kernels [--base 8] [--cap 320] "
+            "twinseg-bench: %s '%s'\nusage: twinseg-bench COMMAND [--base 8] [--cap 320] "
             "[--stages 4] [--patch 64] [--batch 2] [--dtype fp32|bf16] [--threads 2] "
             "[--repeats 7] [--json]\n",
             problem, what);
+    for (size_t i = 0; i < COUNT_OF(commands); i++)
+        fprintf(stderr, "    %-8s %s\n", commands[i].name, commands[i].what);
     return 2;
 }
 
@@ -70,7 +82,8 @@ int main(int argc, char **argv)
             *numbers[k].value > numbers[k].most)
             return usage("not a number in range:", value);
     }
-    if (strcmp(argv[1], "kernels") == 0)
-        return bench_kernels(&o);
+    for (size_t i = 0; i < COUNT_OF(commands); i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(&o);
     return usage("no such command:", argv[1]);
 }

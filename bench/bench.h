@@ -23,5 +23,7 @@ typedef struct {
 } bench_options;
 
 int bench_kernels(const bench_options *o);
+int bench_step(const bench_options *o);
+int bench_window(const bench_options *o);
 
 #endif
