@@ -110,6 +110,37 @@ static void test_years(void **state)
     }
 }
 
+/* A truth of another name: 355's by its known name, even among other cases; any, where it alone can
+ * belong to the images beside it. */
+static void test_odd_truths(void **state)
+{
+    (void)state;
+    static const char *const files[] = {
+        "flat/BraTS20_Training_354_flair.nii",
+        "flat/BraTS20_Training_355_flair.nii",
+        "flat/W39_1998.09.19_Segm.nii",
+        "other/A_t1.nii",
+        "other/A_t2.nii",
+        "other/B_seg.nii",
+        "unclear/C_t1.nii",
+        "unclear/D_t1.nii",
+        "unclear/E_seg.nii",
+    };
+    static const char *const truths[] = {"B_seg.nii", NULL, "W39_1998.09.19_Segm.nii", NULL, NULL};
+    dataset d;
+    open_ok(touch("truths", files, COUNT_OF(files)), &d);
+    assert_int_equal(d.count, COUNT_OF(truths));
+    for (size_t i = 0; i < d.count; i++) {
+        assert_int_equal(d.cases[i].truth != NULL, truths[i] != NULL);
+        if (truths[i])
+            assert_string_equal(string_file_name(d.cases[i].truth), truths[i]);
+    }
+    assert_true(noted(&d, "its truth is called 'W39_1998.09.19_Segm.nii'"));
+    assert_true(noted(&d, "B_seg.nii' is taken as its truth"));
+    assert_true(noted(&d, "E_seg.nii' is left"));
+    dataset_close(&d);
+}
+
 static void test_post_treatment(void **state)
 {
     (void)state;
@@ -319,7 +350,7 @@ static void test_dataset_json(void **state)
         {"{\"modality\": {\"99999999999\": \"T1\"}}", "number from 0", 0},
         {"{\"modality\": [\"T1\"], \"labels\": {\"1\": \"liver\"}}", "1 liver", 0},
         {"{\"modality\": [\"T1\"], \"labels\": {\"edema\": 7}}", "7 edema", 0},
-        {"{\"modality\": [\"T1\"]}", NULL, LABELS_AUTO},
+        {"{\"modality\": [\"T1\"]}", "does not say what its labels mean", 0},
         {"{\"modality\": [\"T1\"], \"labels\": {\"NCR\": 1, \"ED\": 2, \"ET\": 4}}", NULL,
          LABELS_BRATS2021},
         {"{\"modality\": [\"T1\"], \"labels\": {\"NETC\": 1, \"SNFH\": 2, \"ET\": \"3\"}}", NULL,
@@ -347,10 +378,15 @@ static void test_dataset_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_years),  cmocka_unit_test(test_post_treatment),
-        cmocka_unit_test(test_quirks), cmocka_unit_test(test_no_case),
-        cmocka_unit_test(test_split),  cmocka_unit_test(test_msd),
-        cmocka_unit_test(test_nnunet), cmocka_unit_test(test_dataset_json),
+        cmocka_unit_test(test_odd_truths),
+        cmocka_unit_test(test_years),
+        cmocka_unit_test(test_post_treatment),
+        cmocka_unit_test(test_quirks),
+        cmocka_unit_test(test_no_case),
+        cmocka_unit_test(test_split),
+        cmocka_unit_test(test_msd),
+        cmocka_unit_test(test_nnunet),
+        cmocka_unit_test(test_dataset_json),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }

@@ -56,10 +56,11 @@ static ts_status add_file(walk *w, const char *folder, const char *name, char *p
     int64_t bytes = 0, modified;
     file_stamp(path, &bytes, &modified);
     const bool bare = id_length == 0;
-    const char *id = bare ? string_file_name(folder) : name;
+    const char *known = role == ROLE_TRUTH ? name_known_case(name, id_length) : NULL;
+    const char *id = known ? known : bare ? string_file_name(folder) : name;
     w->files[w->count] = (found_file){
         .path = path,
-        .id = strndup(id, bare ? strlen(id) : id_length),
+        .id = strndup(id, known || bare ? strlen(id) : id_length),
         .folder = folder,
         .role = role,
         .bare = bare,
@@ -70,11 +71,11 @@ static ts_status add_file(walk *w, const char *folder, const char *name, char *p
         return out_of_memory(folder, error);
     }
     w->count++;
-    return TS_OK;
+    return known ? dataset_note(w->out, error, "case %s: its truth is called '%s'", known, name)
+                 : TS_OK;
 }
 
-/* A truth that does not carry its case's name: BraTS 2020's case 355 has W39_1998.09.19_Segm.nii
- * beside BraTS20_Training_355_flair.nii. Where a folder holds the images of one case, none of its
+/* A truth that does not carry its case's name. Where a folder holds the images of one case, not its
  * truth, and one truth of another name, that truth is the case's. */
 static ts_status adopt_truth(walk *w, size_t first, ts_error *error)
 {

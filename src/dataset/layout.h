@@ -32,6 +32,10 @@ bool name_is_post_treatment(const char *id);
 /* Length of the part of an id that names the patient: without the visit of BraTS 2023 and later. */
 size_t name_patient(const char *id);
 
+/* The case of BraTS 2020 whose truth carries another name: W39_1998.09.19_Segm.nii is 355's. NULL
+ * for every other id. */
+const char *name_known_case(const char *id, size_t length);
+
 /* Files that people never put there: hidden ones, macOS's "._x" and .DS_Store. */
 bool name_is_stray(const char *name);
 

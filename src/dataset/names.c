@@ -94,7 +94,7 @@ static const char *visit(const char *id)
 bool name_is_post_treatment(const char *id)
 {
     const char *v = visit(id);
-    return v && v[1] != '0';
+    return v && v[1] != '0' && starts(id, "BraTS-GLI-");
 }
 
 size_t name_patient(const char *id)
@@ -117,6 +117,12 @@ const char *name_year(const char *id)
     if (name_is_post_treatment(id))
         return "BraTS 2024 post-treatment";
     return visit(id) ? "BraTS 2023" : NULL;
+}
+
+const char *name_known_case(const char *id, size_t length)
+{
+    static const char odd[] = "W39_1998.09.19";
+    return length == sizeof odd - 1 && starts(id, odd) ? "BraTS20_Training_355" : NULL;
 }
 
 bool name_is_stray(const char *name)

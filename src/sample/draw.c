@@ -68,9 +68,7 @@ static void multiply(const double a[3][3], const double b[3][3], double out[3][3
             out[i][j] = a[i][0] * b[0][j] + a[i][1] * b[1][j] + a[i][2] * b[2][j];
 }
 
-/* nnU-Net's Rz Ry Rx S with the axes d, h, w in the place of x, y, z. A scale above 1 shows more of
- * the case, so that things look smaller. */
-static void compose_matrix(const double angle[3], double scale, double out[3][3])
+void draw_matrix(const double angle[3], double scale, double out[3][3])
 {
     const double c[3] = {cos(angle[0]), cos(angle[1]), cos(angle[2])};
     const double s[3] = {sin(angle[0]), sin(angle[1]), sin(angle[2])};
@@ -94,7 +92,7 @@ static void draw_spatial(const plan *p, random_stream *r, patch_draw *out)
     for (int i = 0; i < 3; i++)
         out->mirror[i] = random_chance(r, 0.5) && p->mirror_augment;
     out->warp = rotate || scale;
-    compose_matrix(angle, scale ? factor : 1, out->matrix);
+    draw_matrix(angle, scale ? factor : 1, out->matrix);
 }
 
 /* Of a range about 1: below or above with equal chance, uniform within. */

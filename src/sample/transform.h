@@ -26,6 +26,10 @@ int64_t draw_forced_patches(int64_t patches, double share);
 void draw_patch(const plan *p, const prepared *cases, size_t count, int64_t step, int64_t index,
                 patch_draw *out);
 
+/* nnU-Net's Rz Ry Rx S (radians) with the axes d, h, w in the place of x, y, z. A scale above 1
+ * shows more of the case, so that things look smaller. */
+void draw_matrix(const double angle[3], double scale, double out[3][3]);
+
 /* Out of the case into images [MODALITIES][d][h][w] and labels [d][h][w], zeros beyond its edge.
  * brain (may be NULL) receives a set of modalities per voxel: those that are not exactly 0 there.
  */
@@ -44,7 +48,7 @@ void augment_gamma(float *x, size_t count, double gamma, bool inverted);
 /* 0 where the brain's set lacks the modality. */
 void augment_mask(float *x, size_t count, const uint8_t *brain, modality_set bit);
 
-/* Elements of 1 or 4 bytes; in place. */
+/* In place. */
 void mirror_floats(float *x, const int64_t shape[3], const bool mirror[3]);
 void mirror_labels(uint8_t *x, const int64_t shape[3], const bool mirror[3]);
 
