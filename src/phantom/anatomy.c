@@ -27,17 +27,17 @@ anatomy anatomy_draw(random_stream *r)
     for (int i = 0; i < 3; i++)
         for (int k = 0; k < 3; k++)
             a.rotation[i][k] = (float)rotation[i][k];
-    a.ventricles = (float)exp(0.25 * random_normal(r));
-    a.ventricles = clamped(a.ventricles, 0.6f, 1.7f);
+    a.ventricles = 1.3f * (float)exp(0.25 * random_normal(r));
+    a.ventricles = clamped(a.ventricles, 0.7f, 2);
     a.atrophy = (float)random_uniform(r, 0, 1);
-    a.ribbon_mm = (float)random_uniform(r, 2.6, 3.3);
+    a.ribbon_mm = (float)random_uniform(r, 2.8, 3.5);
     a.fold_depth_mm = (float)random_uniform(r, 14, 19);
     a.gliosis = (float)fmax(0, random_uniform(r, -0.8, 1));
     a.asymmetry_mm = (float)random_uniform(r, -2, 2);
     a.hull = field_draw(r, 8, 55, 110);
     for (int k = 0; k < 3; k++)
-        a.bend[k] = field_draw(r, 8, 45, 90);
-    a.folds = field_draw(r, 24, 21, 31);
+        a.bend[k] = field_draw(r, 8, 36, 80);
+    a.folds = field_draw(r, 24, 18, 27);
     a.depths = field_draw(r, 8, 30, 60);
     a.vessels = field_draw(r, 12, 30, 45);
     a.spots = field_draw(r, 16, 12, 24);
@@ -55,9 +55,9 @@ void anatomy_to_template(const anatomy *a, const float head[3], float template[3
 /* The underside falls from the frontal lobes to the temporal lobes and rises to the tentorium. */
 static float cerebrum_depth(const float t[3], float bulge)
 {
-    const float across = (fabsf(t[0]) - 41) / 19, along = (t[1] + 6) / 34;
+    const float across = (fabsf(t[0]) - 41) / 19, along = (t[1] + 10) / 36;
     const float temporal = expf(-0.5f * (across * across + along * along));
-    const float underside = -16 - 27 * temporal - (t[1] > 30 ? 0.06f * (t[1] - 30) : 0);
+    const float underside = -25 - 19 * temporal + (t[1] > 20 ? 0.14f * (t[1] - 20) : 0);
     const float radii[3] = {66 + 0.045f * t[1], 86, t[2] > 0 ? 69 : 56};
     const float depth = ellipsoid_depth(t, cerebrum_centre, radii) + bulge;
     return smooth_minimum(depth, 0.9f * (t[2] - underside) + 0.5f * bulge, 9);
@@ -65,7 +65,7 @@ static float cerebrum_depth(const float t[3], float bulge)
 
 static float cerebellum_depth(const float t[3], float bulge)
 {
-    static const float centre[3] = {0, 50, -42}, radii[3] = {51, 33, 25};
+    static const float centre[3] = {0, 47, -41}, radii[3] = {54, 36, 27};
     const float notch =
         5 * expf(-t[0] * t[0] / 50) * (t[1] > 50 ? 1 : (t[1] > 40 ? (t[1] - 40) / 10 : 0));
     return ellipsoid_depth(t, centre, radii) - notch + 0.4f * bulge;
@@ -82,7 +82,7 @@ float anatomy_mask(const anatomy *a, const float t[3], float *cerebrum)
     const float bulge = 2.2f * field_at(&a->hull, t);
     *cerebrum = cerebrum_depth(t, bulge);
     const float below = smooth_maximum(cerebellum_depth(t, bulge), brainstem_depth(t), 8);
-    return smooth_maximum(*cerebrum, below, 8) + 1.2f + 0.5f * a->atrophy;
+    return smooth_maximum(*cerebrum, below, 4) + 0.4f * a->atrophy;
 }
 
 /* Distance from the falx: a sheet at x = wobble, open below the ellipse of the corpus callosum. */
@@ -112,7 +112,7 @@ static float sulcus_distance(const anatomy *a, const float t[3], const float ben
 {
     const float inwards =
         sqrtf(t[0] * t[0] / (66 * 66) + t[1] * t[1] / (86 * 86) + t[2] * t[2] / (64 * 64));
-    const float draw = medial ? 1 : 0.3f + 0.7f / fmaxf(inwards, 0.4f);
+    const float draw = medial ? 1 : 0.45f + 0.55f / fmaxf(inwards, 0.4f);
     float u[3], gradient[3];
     for (int k = 0; k < 3; k++)
         u[k] = t[k] * draw + 4 * bend[k];
@@ -123,7 +123,7 @@ static float sulcus_distance(const anatomy *a, const float t[3], const float ben
     *sheet = fabsf(value) / (fmaxf(slope, 0.08f) * draw);
     const float reach = (medial ? 0.6f : 1) * (a->fold_depth_mm + 3.5f * field_at(&a->depths, t));
     const float below = fmaxf(depth - reach, 0);
-    const float width = (0.45f + 0.75f * a->atrophy) * clamped(1.3f - depth / reach, 0.35f, 1.3f);
+    const float width = (0.2f + 0.7f * a->atrophy) * clamped(1.3f - depth / reach, 0.35f, 1.3f);
     return sqrtf(*sheet * *sheet + below * below) - width;
 }
 
@@ -248,8 +248,8 @@ void anatomy_at(const anatomy *a, const float template[3], const float source[3]
         bend[k] = field_at(&a->bend[k], source);
     out->cerebrum = cerebrum_depth(template, bulge);
     const float cerebellum = cerebellum_depth(template, bulge), stem = brainstem_depth(source);
-    out->mask = smooth_maximum(out->cerebrum, smooth_maximum(cerebellum, stem, 8), 8) + 1.2f +
-                0.5f * a->atrophy;
+    out->mask =
+        smooth_maximum(out->cerebrum, smooth_maximum(cerebellum, stem, 8), 4) + 0.4f * a->atrophy;
     const float pial = cerebrum_shares(a, source, bend, out->cerebrum, h, out);
     const float below = fmaxf(cerebellum, stem - 0.8f);
     if (below > pial && below > -h) {

@@ -11,10 +11,10 @@ const tissue tissues[TISSUES] = {
     [TISSUE_CSF] = {"CSF", 4300, 1800, 1.00, 0},
     [TISSUE_BLOOD] = {"blood", 1620, 60, 0.75, 0.45},
     [TISSUE_GLIOSIS] = {"gliosis", 1150, 115, 0.78, 0.015},
-    [TISSUE_EDEMA] = {"edema", 1500, 150, 0.82, 0.02},
-    [TISSUE_NECROSIS] = {"necrosis", 2300, 260, 0.90, 0.02},
-    [TISSUE_SOLID] = {"solid tumour", 1600, 150, 0.84, 0.04},
-    [TISSUE_ENHANCING] = {"enhancing tumour", 1600, 145, 0.84, 0.30},
+    [TISSUE_EDEMA] = {"edema", 1450, 165, 0.83, 0.02},
+    [TISSUE_NECROSIS] = {"necrosis", 2300, 300, 0.92, 0.02},
+    [TISSUE_SOLID] = {"solid tumour", 1600, 160, 0.86, 0.03},
+    [TISSUE_ENHANCING] = {"enhancing tumour", 1600, 160, 0.86, 0.12},
 };
 
 /* Relaxivities of gadopentetate in plasma at 3 T and 37 C, per s and mmol/l (Rohrer 2005). */

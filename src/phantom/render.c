@@ -105,7 +105,8 @@ static int16_t to_int16(float x)
 static void render_voxel(const rendering *c, const float head[3], const float template[3],
                          size_t voxel, random_stream noise[MODALITIES])
 {
-    const float h = (float)c->out->spacing_mm;
+    /* a scanner's point spread, 1.2 mm, on top of the voxel */
+    const float h = sqrtf((float)(c->out->spacing_mm * c->out->spacing_mm) + 1.44f);
     float source[3];
     anatomy_point place;
     tumour_source(&c->mass, template, source);

@@ -59,10 +59,10 @@ tumour tumour_draw(random_stream *r, const anatomy *a)
     for (int i = 1; i < t.lobes; i++)
         t.lobe[i] = lobe_near(r, t.centre, t.radius_mm * random_uniform(r, 0.5, 0.85),
                               t.radius_mm * random_uniform(r, 0.4, 0.65));
-    t.rim_mm = log_normal(r, 4.5, 0.35, 2.5, 9);
+    t.rim_mm = log_normal(r, 6, 0.35, 2.5, 12);
     if (t.kind == TUMOUR_SOLID)
         t.rim_mm = 3 * t.radius_mm;
-    t.edema_mm = log_normal(r, t.kind == TUMOUR_NON_ENHANCING ? 9 : 18, 0.4, 4, 34);
+    t.edema_mm = log_normal(r, t.kind == TUMOUR_NON_ENHANCING ? 9 : 15, 0.4, 4, 32);
     t.push_mm = t.radius_mm * (float)random_uniform(r, 0.1, 0.4);
     t.solidity = (float)random_uniform(r, 0.05, 0.5);
     t.septa = random_chance(r, 0.4) ? (float)random_uniform(r, 0.1, 0.2) : 0;
