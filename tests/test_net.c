@@ -36,11 +36,11 @@ typedef struct {
     void *workspace;
 } fixture;
 
-static fixture make_net(net_mode mode, int threads, const char *target)
+static fixture make_net_of(net_mode mode, int threads, const char *target, compute_dtype dtype)
 {
     ts_error e;
     fixture f;
-    assert_int_equal(engine_create(threads, DTYPE_FP32, target, &f.engine, &e), TS_OK);
+    assert_int_equal(engine_create(threads, dtype, target, &f.engine, &e), TS_OK);
     assert_int_equal(net_create(&config, BATCH, patch, mode, f.engine, &f.net, &e), TS_OK);
     f.workspace = memory_allocate(net_workspace_bytes(&config, BATCH, patch, mode, f.engine), 1,
                                   "the test", &e);
@@ -54,6 +54,11 @@ static fixture make_net(net_mode mode, int threads, const char *target)
     }
     net_weights_changed(f.net);
     return f;
+}
+
+static fixture make_net(net_mode mode, int threads, const char *target)
+{
+    return make_net_of(mode, threads, target, DTYPE_FP32);
 }
 
 static void free_net(fixture *f)
@@ -121,7 +126,7 @@ static void check(const char *name, const float *got, int64_t count, double shar
 static void check_forward(fixture *f)
 {
     static const char *const features[] = {"bottleneck", "encoder0", "decoder2"};
-    char name[16];
+    char name[24];
     assert_int_equal(net_heads(f->net), 2);
     for (int h = 0; h < net_heads(f->net); h++) {
         snprintf(name, sizeof name, "logits%d", h);
@@ -235,6 +240,32 @@ static void test_prediction_is_the_same_forward(void **state)
     free_net(&predict);
 }
 
+/* Nothing is read that this step has not written: neither zeros nor NaNs left in the workspace by
+ * another network show in the gradients. */
+static void test_old_memory_does_not_show(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2 * 8 && engine_target_name(i / 2); i++) {
+        const char *target = engine_target_name(i / 2);
+        const compute_dtype dtype = i % 2 ? DTYPE_BF16 : DTYPE_FP32;
+        if (!engine_target_available(target))
+            continue;
+        fixture zeros = make_net_of(NET_TRAIN, 1, target, dtype);
+        fixture ones = make_net_of(NET_TRAIN, 1, target, dtype);
+        memset(ones.workspace, 0xff,
+               net_workspace_bytes(&config, BATCH, patch, NET_TRAIN, ones.engine));
+        forward(&zeros);
+        forward(&ones);
+        backward(&zeros);
+        backward(&ones);
+        if (memcmp(net_gradients(zeros.net), net_gradients(ones.net),
+                   (size_t)net_weight_count(ones.net) * sizeof(float)))
+            fail_msg("%s in %s reads old memory", target, dtype ? "bf16" : "fp32");
+        free_net(&zeros);
+        free_net(&ones);
+    }
+}
+
 /* Two networks in one memory, one after the other, as teacher and student are. */
 static void test_shared_workspace(void **state)
 {
@@ -293,6 +324,7 @@ int main(void)
         cmocka_unit_test(test_steps_and_threads_agree),
         cmocka_unit_test(test_feature_gradients_are_spent),
         cmocka_unit_test(test_prediction_is_the_same_forward),
+        cmocka_unit_test(test_old_memory_does_not_show),
         cmocka_unit_test(test_shared_workspace),
         cmocka_unit_test(test_initialisation),
     };

@@ -356,6 +356,13 @@ static void sum_range(const uint32_t *unit, int64_t from, int64_t to, double sum
     }
 }
 
+/* yes where value > 0, else no. */
+INLINE vf choose(vf value, vf yes, vf no)
+{
+    const vi positive = value > 0;
+    return (vf)((positive & (vi)yes) | (~positive & (vi)no));
+}
+
 /* VL elements from 16 - n on keep the first n of a vector (n < 16). */
 static const float keep_first[32] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
@@ -388,8 +395,9 @@ INLINE void moments_half(const int half, const tensor *t, const uint32_t *unit, 
         }
         for (; f < end; f += VL) {
             vf distance = load_half(unit + f, half) - middle;
-            if (end - f < VL)
-                distance *= load(keep_first + 16 - (end - f));
+            if (end - f <
+                VL) /* what lies behind may be anything, NaN too: chosen, not multiplied */
+                distance = choose(load(keep_first + 16 - (end - f)), distance, splat(0));
             sums[0] += distance;
             all[0] += distance * distance;
         }
@@ -404,13 +412,6 @@ static void moments(const tensor *t, const uint32_t *unit, int64_t from, int64_t
 {
     for (int h = 0; h < HALVES; h++)
         moments_half(h, t, unit, from, to, voxels, &sum[h], &squares[h]);
-}
-
-/* yes where value > 0, else no. */
-INLINE vf choose(vf value, vf yes, vf no)
-{
-    const vi positive = value > 0;
-    return (vf)((positive & (vi)yes) | (~positive & (vi)no));
 }
 
 /* A channel's factors in all lanes. */
