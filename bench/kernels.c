@@ -123,6 +123,11 @@ static int64_t width(const bench_options *o, int64_t stage)
     return w < o->cap ? w : o->cap;
 }
 
+static conv layer_of(conv_kind kind, int64_t in, int64_t second, int64_t out)
+{
+    return (conv){.kind = kind, .in = {in, second}, .out = out};
+}
+
 /* The layers of METHOD 3's network, each kind and size once. */
 static size_t list_layers(const bench_options *o, conv *layers, int64_t *sizes)
 {
@@ -130,15 +135,15 @@ static size_t list_layers(const bench_options *o, conv *layers, int64_t *sizes)
     for (int64_t s = 0; s < o->stages; s++) {
         const int64_t size = o->patch >> s, w = width(o, s);
         sizes[count] = s ? size * 2 : size;
-        layers[count++] = s ? (conv){CONV_3_2, {width(o, s - 1)}, w} : (conv){CONV_3, {4}, w};
+        layers[count++] = s ? layer_of(CONV_3_2, width(o, s - 1), 0, w) : layer_of(CONV_3, 4, 0, w);
         sizes[count] = size;
-        layers[count++] = (conv){CONV_3, {w}, w};
+        layers[count++] = layer_of(CONV_3, w, 0, w);
         if (s == o->stages - 1)
             break;
         sizes[count] = size / 2;
-        layers[count++] = (conv){CONV_UP, {width(o, s + 1)}, w};
+        layers[count++] = layer_of(CONV_UP, width(o, s + 1), 0, w);
         sizes[count] = size;
-        layers[count++] = (conv){CONV_3, {w, w}, w};
+        layers[count++] = layer_of(CONV_3, w, w, w);
     }
     return count;
 }

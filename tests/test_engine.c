@@ -113,58 +113,75 @@ static void *scratch_for(engine *e, const conv *c, const tensor *x)
     return scratch;
 }
 
-/* Forward with moments, norm, both gradients, twice for the added data gradient. */
+/* Forward with moments, by the direct sum or Winograd's algorithm. */
+static void run_forward(engine *e, conv c, bool winograd, conv_inputs x, const float *weight,
+                        results *r)
+{
+    c.winograd = winograd;
+    tensor y = conv_output(e, &c, x[0]);
+    allocate(&y);
+    float *bias = random_values(c.out, 2), *moments = random_values(y.n * c.out * 2, 1);
+    void *packed = aligned_alloc(64, (conv_packed_bytes(e, &c) + 63) & ~(size_t)63);
+    void *scratch = scratch_for(e, &c, x[0]);
+    conv_pack(e, &c, weight, packed);
+    conv_forward(e, &c, x, packed, bias, &y, c.kind == CONV_UP ? NULL : moments, scratch);
+    keep_tensor(r, e, &y);
+    keep(r, moments, y.n * c.out * 2);
+    check_pads(e, &y);
+    void *all[] = {y.data, bias, moments, packed, scratch};
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        free(all[i]);
+}
+
+/* Both gradients, the data gradient twice: written and added. */
+static void run_backward(engine *e, const conv *c, conv_inputs x, const float *weight, results *r)
+{
+    const int64_t weights = (c->in[0] + c->in[1]) * c->out * (c->kind == CONV_UP ? 8 : 27);
+    tensor dy = conv_output(e, c, x[0]), dx[2] = {*x[0]};
+    void *scratch = scratch_for(e, c, x[0]);
+    float *dy_values = random_values(count_of(&dy), 5);
+    allocate(&dy);
+    allocate(&dx[0]);
+    tensor_upload(e, dy_values, &dy);
+    if (x[1]) {
+        dx[1] = *x[1];
+        allocate(&dx[1]);
+    }
+    conv_inputs d = {&dx[0], x[1] ? &dx[1] : NULL};
+    for (int add = 0; add < 2; add++) {
+        conv_data_gradient(e, c, weight, &dy, d, (bool[2]){add, add}, scratch);
+        for (int side = 0; side < 2 && d[side]; side++) {
+            keep_tensor(r, e, d[side]);
+            check_pads(e, d[side]);
+        }
+    }
+    float *dweight = random_values(weights, 1), *dbias = random_values(c->out, 1);
+    conv_weight_gradient(e, c, x, &dy, dweight, dbias, scratch);
+    keep(r, dweight, weights);
+    keep(r, dbias, c->out);
+    void *all[] = {scratch, dy_values, dy.data, dx[0].data, dx[1].data, dweight, dbias};
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        free(all[i]);
+}
+
 static results run_layer(engine *e, const layer_case *k)
 {
     results r = {0};
     const conv c = {.kind = k->kind, .in = {k->in0, k->in1}, .out = k->out};
-    const int64_t weights = (k->in0 + k->in1) * k->out * (k->kind == CONV_UP ? 8 : 27);
-    float *weight = random_values(weights, 1), *bias = random_values(k->out, 2);
-    float *values0 = random_values(k->n * k->in0 * k->size[0] * k->size[1] * k->size[2], 3);
-    float *values1 = random_values(k->n * k->in1 * k->size[0] * k->size[1] * k->size[2], 4);
+    const int64_t voxels = k->n * k->size[0] * k->size[1] * k->size[2];
+    float *weight = random_values((k->in0 + k->in1) * k->out * 27, 1);
+    float *values0 = random_values(voxels * k->in0, 3);
+    float *values1 = random_values(voxels * k->in1, 4);
     tensor x0 = make(e, k->n, k->in0, k->size, values0), x1 = {0};
     if (k->in1)
         x1 = make(e, k->n, k->in1, k->size, values1);
     conv_inputs x = {&x0, k->in1 ? &x1 : NULL};
-    tensor y = conv_output(e, &c, &x0);
-    allocate(&y);
-    void *packed = aligned_alloc(64, (conv_packed_bytes(e, &c) + 63) & ~(size_t)63);
-    void *scratch = scratch_for(e, &c, &x0);
-    conv_pack(e, &c, weight, packed);
-
-    float *moments = calloc((size_t)(k->n * k->out * 2), sizeof *moments);
-    conv_forward(e, &c, x, packed, bias, &y, k->kind == CONV_UP ? NULL : moments, scratch);
-    keep_tensor(&r, e, &y);
-    keep(&r, moments, k->n * k->out * 2);
-    check_pads(e, &y);
-
-    float *dy_values = random_values(count_of(&y), 5);
-    tensor dy = y, dx0 = x0, dx1 = x1;
-    allocate(&dy);
-    allocate(&dx0);
-    if (k->in1)
-        allocate(&dx1);
-    tensor_upload(e, dy_values, &dy);
-    conv_inputs dx = {&dx0, k->in1 ? &dx1 : NULL};
-    for (int add = 0; add < 2; add++) {
-        conv_data_gradient(e, &c, weight, &dy, dx, (bool[2]){add, add}, scratch);
-        for (int side = 0; side < 2 && dx[side]; side++) {
-            keep_tensor(&r, e, dx[side]);
-            check_pads(e, dx[side]);
-        }
-    }
-    float *dweight = calloc((size_t)weights, sizeof *dweight);
-    float *dbias = calloc((size_t)k->out, sizeof *dbias);
-    conv_weight_gradient(e, &c, x, &dy, dweight, dbias, scratch);
-    keep(&r, dweight, weights);
-    keep(&r, dbias, k->out);
-
-    void *all[] = {weight,  bias,    values0,   values1, x0.data,  x1.data, y.data, packed,
-                   scratch, moments, dy_values, dy.data, dx0.data, dweight, dbias};
+    run_forward(e, c, false, x, weight, &r);
+    run_forward(e, c, true, x, weight, &r);
+    run_backward(e, &c, x, weight, &r);
+    void *all[] = {weight, values0, values1, x0.data, x1.data};
     for (size_t i = 0; i < COUNT_OF(all); i++)
         free(all[i]);
-    if (k->in1)
-        free(dx1.data);
     return r;
 }
 

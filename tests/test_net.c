@@ -226,16 +226,23 @@ static void test_feature_gradients_are_spent(void **state)
     free_net(&f);
 }
 
+/* To rounding: prediction may take Winograd's algorithm for its convolutions. */
 static void test_prediction_is_the_same_forward(void **state)
 {
     (void)state;
     fixture train = make_net(NET_TRAIN, 2, NULL), predict = make_net(NET_PREDICT, 2, NULL);
     forward(&train);
     forward(&predict);
-    assert_memory_equal(net_logits(train.net, 0), net_logits(predict.net, 0),
-                        (size_t)logit_count(0) * sizeof(float));
-    assert_true(net_workspace_bytes(&config, BATCH, patch, NET_PREDICT, predict.engine) * 2 <
-                net_workspace_bytes(&config, BATCH, patch, NET_TRAIN, train.engine));
+    const float *expected = net_logits(train.net, 0), *got = net_logits(predict.net, 0);
+    float largest = 0, difference = 0;
+    for (int64_t i = 0; i < logit_count(0); i++) {
+        largest = fmaxf(largest, fabsf(expected[i]));
+        difference = fmaxf(difference, fabsf(expected[i] - got[i]));
+    }
+    assert_true(difference < 1e-5f * largest);
+    const int64_t large[3] = {64, 64, 64}; /* scratch does not grow with the patch */
+    assert_true(net_workspace_bytes(&config, BATCH, large, NET_PREDICT, predict.engine) * 2 <
+                net_workspace_bytes(&config, BATCH, large, NET_TRAIN, train.engine));
     free_net(&train);
     free_net(&predict);
 }

@@ -4,7 +4,7 @@
  *     CONV_3_2   x falls into eight phases at y's resolution, where a tap is a phase and a
  * distance; its data gradient makes eight phases of 1, 2, 4 or 8 taps each CONV_UP    eight phases
  * of one tap each; its data gradient is one sum over phases of dy */
-#include "engine/convolve.h"
+#include "engine/winograd.h"
 
 #include <assert.h>
 
@@ -209,6 +209,8 @@ size_t conv_scratch_bytes(const engine *e, const conv *c, const tensor *x, conv_
         return 0;
     if (pass == CONV_WEIGHT_GRADIENT)
         return weight_gradient_scratch(e, c, x);
+    if (pass == CONV_FORWARD && winograd_used(e, c))
+        return winograd_scratch(e, c, x);
     size_t bytes = 0;
     for (int side = 0; side < (c->in[1] ? 2 : 1); side++) {
         scratch_pieces s = {0};
@@ -225,6 +227,8 @@ size_t conv_packed_bytes(const engine *e, const conv *c)
 {
     if (e->target == TARGET_REF)
         return (size_t)((c->in[0] + c->in[1]) * c->out * (c->kind == CONV_UP ? 8 : 27)) * 4;
+    if (winograd_used(e, c))
+        return winograd_packed_bytes(e, c);
     scratch_pieces s = {0};
     const weight_map m = forward_map(e, c, &s);
     return (size_t)packed_count(e, m.terms, m.channels) * sizeof(float) + s.used;
@@ -235,6 +239,10 @@ void conv_pack(engine *e, const conv *c, const float *weight, void *packed)
 {
     if (e->target == TARGET_REF) {
         memcpy(packed, weight, conv_packed_bytes(e, c));
+        return;
+    }
+    if (winograd_used(e, c)) {
+        winograd_pack(e, c, weight, packed);
         return;
     }
     scratch_pieces s = {0};
@@ -292,6 +300,10 @@ void conv_forward(engine *e, const conv *c, conv_inputs x, const void *packed, c
         ref_conv_forward(e, c, x, packed, bias, y, moments);
         return;
     }
+    if (winograd_used(e, c)) {
+        winograd_forward(e, c, x, packed, bias, y, moments, scratch);
+        return;
+    }
     scratch_pieces pieces = {.base = scratch};
     const layer_scratch l = forward_scratch(e, c, x[0], &pieces);
     if (c->kind == CONV_UP) {
@@ -321,7 +333,7 @@ void conv_forward(engine *e, const conv *c, conv_inputs x, const void *packed, c
     }
     sweep_run(&s);
     if (moments)
-        moments_finish(y, l.chunk, l.partial, moments);
+        moments_join(y->n, c->out, sweep_chunks(y, l.chunk), l.partial, moments);
 }
 
 /* ---- data gradient --------------------------------------------------------------------- */

@@ -83,8 +83,10 @@ int64_t sweep_chunks(const tensor *out, int64_t chunk);
  * per_position elements. */
 int64_t chunk_for(int64_t per_position, int64_t positions);
 
-/* [n][c][2] of mean and 1/sqrt(variance + epsilon) out of a sweep's partial sums. */
-void moments_finish(const tensor *y, int64_t chunk, const double *partial, float *moments);
+/* [samples][channels][2] of mean and 1/sqrt(variance + epsilon) out of partial sums
+ * [samples][tasks][channels] of voxels, sum and squared distances from the task's mean. */
+void moments_join(int64_t samples, int64_t channels, int64_t tasks, const double *partial,
+                  float *moments);
 
 /* Products whose channels are phases of `whole`: one product with a channel for each phase
  * (transposed convolution), or eight, one for each phase (data gradient of stride 2). */

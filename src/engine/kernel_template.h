@@ -88,8 +88,9 @@ INLINE void store_halves(uint32_t *p, const vf *value)
 
 /* ---- multiply -------------------------------------------------------------------------- */
 
-/* sum[c][v] += x[v] * weight[c] */
-INLINE void multiply_step(const int vectors, const vf *x, const float *weight, vf (*sum)[3])
+/* sum[c][v] += x[v] * weight[c], pairs of bf16 with dot. */
+INLINE void multiply_step(const int vectors, const int dot, const vf *x, const float *weight,
+                          vf (*sum)[3])
 {
     UNROLL for (int c = 0; c < TILE; c++)
     {
@@ -98,19 +99,24 @@ INLINE void multiply_step(const int vectors, const vf *x, const float *weight, v
         UNROLL for (int v = 0; v < vectors; v++)
         {
 #if DOT
-            sum[c][v] = _mm512_dpbf16_ps(sum[c][v], (__m512bh)x[v], (__m512bh)w);
-#else
-            sum[c][v] += x[v] * w;
+            if (dot) {
+                sum[c][v] = _mm512_dpbf16_ps(sum[c][v], (__m512bh)x[v], (__m512bh)w);
+                continue;
+            }
 #endif
+            (void)dot;
+            sum[c][v] += x[v] * w;
         }
     }
 }
 
 /* `vectors` (1 or 3, constant where inlined) vectors of TILE channels over `terms` terms, from
  * `bias`, or, where that is NULL, from what out holds: floats, channel c at c * stride. */
-INLINE void multiply_tile(const int vectors, const float *bias, const uint32_t *const *term,
-                          int64_t terms, int64_t f, const float *weight, float *out, int64_t stride)
+INLINE void multiply_tile(const int vectors, const int halves, const float *bias,
+                          const uint32_t *const *term, int64_t terms, int64_t f,
+                          const float *weight, float *out, int64_t stride)
 {
+    const int dot = DOT && halves == 2;
     vf sum[TILE][3];
     UNROLL for (int c = 0; c < TILE; c++)
     {
@@ -121,15 +127,21 @@ INLINE void multiply_tile(const int vectors, const float *bias, const uint32_t *
     }
     for (int64_t t = 0; t < terms; t++) {
         const uint32_t *in = term[t] + f;
-        UNROLL for (int half = 0; half < (DOT ? 1 : HALVES); half++, weight += TILE)
+        vf x[3];
+        UNROLL for (int v = 0; v < vectors; v++)
         {
-            vf x[3];
-            UNROLL for (int v = 0; v < vectors; v++)
-            {
-                x[v] = DOT ? load(in + v * VL) : load_half(in + v * VL, half);
-            }
-            multiply_step(vectors, x, weight, sum);
+            x[v] = dot || halves == 1 ? load(in + v * VL) : load_half(in + v * VL, 0);
         }
+        multiply_step(vectors, dot, x, weight, sum);
+        weight += TILE;
+        if (dot || halves == 1)
+            continue;
+        UNROLL for (int v = 0; v < vectors; v++)
+        {
+            x[v] = load_half(in + v * VL, 1);
+        }
+        multiply_step(vectors, dot, x, weight, sum);
+        weight += TILE;
     }
     UNROLL for (int c = 0; c < TILE; c++)
     {
@@ -143,13 +155,28 @@ INLINE void multiply_tile(const int vectors, const float *bias, const uint32_t *
 static void multiply_3(const float *bias, const uint32_t *const *term, int64_t terms, int64_t f,
                        const float *weight, float *out, int64_t stride)
 {
-    multiply_tile(3, bias, term, terms, f, weight, out, stride);
+    multiply_tile(3, HALVES, bias, term, terms, f, weight, out, stride);
 }
 
 static void multiply_1(const float *bias, const uint32_t *const *term, int64_t terms, int64_t f,
                        const float *weight, float *out, int64_t stride)
 {
-    multiply_tile(1, bias, term, terms, f, weight, out, stride);
+    multiply_tile(1, HALVES, bias, term, terms, f, weight, out, stride);
+}
+
+/* Terms of plain floats (winograd_template.h). */
+static void multiply_floats_3(const uint32_t *const *term, int64_t terms, int64_t f,
+                              const float *weight, float *out, int64_t stride)
+{
+    static const float zero[TILE];
+    multiply_tile(3, 1, zero, term, terms, f, weight, out, stride);
+}
+
+static void multiply_floats_1(const uint32_t *const *term, int64_t terms, int64_t f,
+                              const float *weight, float *out, int64_t stride)
+{
+    static const float zero[TILE];
+    multiply_tile(1, 1, zero, term, terms, f, weight, out, stride);
 }
 
 /* Sums of channels [c, c + TILE) where whole tiles of them have room: `sum`, VL * 3 floats apart.
@@ -546,20 +573,9 @@ static void head_weight_row(const head_row *r, double *dweight)
         }
 }
 
-/* ---- even and odd ---------------------------------------------------------------------- */
+#include "engine/winograd_template.h"
 
-#define EVEN_4(i, h) 2 * (i) + h, 2 * (i) + 2 + h, 2 * (i) + 4 + h, 2 * (i) + 6 + h
-#define MIX_4(i, h)  (i) / 2 + h, (i) / 2 + VL + h, (i) / 2 + 1 + h, (i) / 2 + VL + 1 + h
-#if VL == 16
-#define EVENS(h) EVEN_4(0, h), EVEN_4(4, h), EVEN_4(8, h), EVEN_4(12, h)
-#define MIX(h)   MIX_4(0, h), MIX_4(4, h), MIX_4(8, h), MIX_4(12, h)
-#elif VL == 8
-#define EVENS(h) EVEN_4(0, h), EVEN_4(4, h)
-#define MIX(h)   MIX_4(0, h), MIX_4(4, h)
-#else
-#define EVENS(h) EVEN_4(0, h)
-#define MIX(h)   MIX_4(0, h)
-#endif
+/* ---- even and odd ---------------------------------------------------------------------- */
 
 static void split_row(const uint32_t *in, uint32_t *even, uint32_t *odd, int64_t count)
 {
@@ -626,6 +642,9 @@ const kernels NAME = {
     .norm_forward = norm_forward_range,
     .norm_sums = norm_sums_range,
     .norm_backward = norm_backward_range,
+    .winograd_input = winograd_input,
+    .winograd_multiply = winograd_multiply,
+    .winograd_output = winograd_output,
     .split_row = split_row,
     .merge_row = merge_row,
     .head_forward = head_forward_row,

@@ -59,6 +59,13 @@ typedef struct {
     int64_t stride;
 } head_row;
 
+/* Where a run of Winograd tiles of one unit goes. */
+typedef struct {
+    uint32_t *row[4]; /* rows (2z + pz, 2y + py) of the output, at 2 pz + py; NULL beyond it */
+    int64_t x, w;     /* first tile's place in the row of tiles; the row's voxels */
+    float bias[2];
+} winograd_outputs;
+
 typedef struct kernels {
     int tile; /* channels in a register tile */
     int weights_of_term, plane_bytes;
@@ -80,6 +87,18 @@ typedef struct kernels {
                       int64_t to, double g[2], double gx[2]);
     void (*norm_backward)(const norm_channel *n, const uint32_t *y, const uint32_t *da,
                           uint32_t *dy, int64_t from, int64_t to);
+    /* Winograd's F(2x2x2, 3x3x3), winograd_template.h. Tiles x.. of a row, whose 4 x 4 input rows
+     * [z][y] begin at `row`: component k of channel h to v + k * stride + h * half_apart, whole
+     * vectors of tiles. */
+    void (*winograd_input)(const uint32_t *const row[4][4], int64_t x, int64_t tiles, float *v,
+                           int64_t stride, int64_t half_apart, int halves);
+    /* `tile` channels of `lanes` tiles, lanes floats apart; each term lanes plain floats. */
+    void (*winograd_multiply)(const uint32_t *const *term, int64_t terms, const float *weight,
+                              float *out, int64_t lanes);
+    /* Component k of channel h at m + k * stride + h * half_apart; adds sums and squares of the
+     * outputs' distances from the bias. */
+    void (*winograd_output)(const winograd_outputs *o, const float *m, int64_t stride,
+                            int64_t half_apart, int64_t tiles, double sum[2], double squares[2]);
     /* Elements at even and at odd places of 2 count elements apart, and together again. */
     void (*split_row)(const uint32_t *in, uint32_t *even, uint32_t *odd, int64_t count);
     void (*merge_row)(const uint32_t *even, const uint32_t *odd, uint32_t *out, int64_t count,

@@ -222,14 +222,15 @@ void sweep_run(const sweep *s)
     clear_tail(s->out);
 }
 
-/* Joins the chunks' sums (Chan, Golub, LeVeque 1983) in the order of the chunks. */
-void moments_finish(const tensor *y, int64_t chunk, const double *partial, float *moments)
+/* Joins the tasks' sums (Chan, Golub, LeVeque 1983) in the order of the tasks. */
+void moments_join(int64_t samples, int64_t channels, int64_t tasks, const double *partial,
+                  float *moments)
 {
-    const int64_t chunks = sweep_chunks(y, chunk), stride = y->c * 3;
-    for (int64_t i = 0; i < y->n * y->c; i++) {
-        const double *p = partial + i / y->c * chunks * stride + i % y->c * 3;
+    const int64_t stride = channels * 3;
+    for (int64_t i = 0; i < samples * channels; i++) {
+        const double *p = partial + i / channels * tasks * stride + i % channels * 3;
         double count = 0, mean = 0, squares = 0;
-        for (int64_t k = 0; k < chunks; k++, p += stride) {
+        for (int64_t k = 0; k < tasks; k++, p += stride) {
             if (p[0] == 0)
                 continue;
             const double distance = p[1] / p[0] - mean;

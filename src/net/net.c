@@ -17,7 +17,9 @@ static int64_t width(const net_config *c, int stage)
 static unit make_unit(const net *n, conv_kind kind, const tensor *x, int64_t second, int64_t out,
                       bool normed)
 {
-    unit u = {.conv = {kind, {x->c, second}, out}, .normed = normed, .x = *x};
+    unit u = {.normed = normed, .x = *x};
+    u.conv = (conv){.kind = kind, .in = {x->c, second}, .out = out};
+    u.conv.winograd = n->mode == NET_PREDICT;
     u.y = conv_output(n->engine, &u.conv, x);
     return u;
 }

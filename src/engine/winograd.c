@@ -1,0 +1,277 @@
+/* CONV_3 forward by Winograd's F(2x2x2, 3x3x3): winograd_template.h has the arithmetic.
+ *
+ * A task is a run of tiles in the order z, y, x, for all channels: it transforms the inputs of all
+ * channels into its thread's memory (64 components x channels x tiles, at most about 1.6 MB, the
+ * second-level cache), then for TILE output channels at a time multiplies and transforms back.
+ * There are no pads among tiles. Errors grow by the transforms' sums: about 3 times those of the
+ * direct sum in fp32 (tests/test_engine.c bounds them). */
+#include "engine/winograd.h"
+
+/* Tiles in a task: two or one times the 3 vectors of the register tile at 16 lanes. */
+static int64_t lanes_for(int64_t inputs)
+{
+    return inputs <= 32 ? 96 : 48;
+}
+
+bool winograd_used(const engine *e, const conv *c)
+{
+    const int64_t in = c->in[0] + c->in[1];
+    return c->winograd && c->kind == CONV_3 && e->target != TARGET_REF && !e->kernels->dot &&
+           in >= 16 && in <= 128 && c->out >= 16 && c->out <= 128;
+}
+
+/* ---- weights --------------------------------------------------------------------------- */
+
+static int64_t blocks_of(const engine *e, const conv *c)
+{
+    return (c->out + e->kernels->tile - 1) / e->kernels->tile;
+}
+
+/* [output block][component][input][tile] */
+size_t winograd_packed_bytes(const engine *e, const conv *c)
+{
+    return (size_t)(blocks_of(e, c) * 64 * (c->in[0] + c->in[1]) * e->kernels->tile) *
+           sizeof(float);
+}
+
+/* Three weights along an axis to four; `in` and `out` with values `from` and `to` apart. */
+static void transform_weights(const double *in, int64_t from, double *out, int64_t to)
+{
+    const double a = in[0], b = in[from], c = in[2 * from];
+    out[0] = a;
+    out[to] = (a + b + c) / 2;
+    out[2 * to] = (a - b + c) / 2;
+    out[3 * to] = c;
+}
+
+static void transform_kernel(const float *weight, double out[64])
+{
+    double w[27], x[36], y[48];
+    for (int i = 0; i < 27; i++)
+        w[i] = (double)weight[i];
+    for (int i = 0; i < 9; i++)
+        transform_weights(w + i * 3, 1, x + i * 4, 1);
+    for (int z = 0; z < 3; z++)
+        for (int k = 0; k < 4; k++)
+            transform_weights(x + z * 12 + k, 4, y + z * 16 + k, 4);
+    for (int k = 0; k < 16; k++)
+        transform_weights(y + k, 16, out + k, 16);
+}
+
+typedef struct {
+    const engine *e;
+    const conv *c;
+    const float *weight;
+    float *packed;
+} packing;
+
+static void pack_block(void *context, int64_t block, int thread)
+{
+    (void)thread;
+    const packing *j = context;
+    const int64_t in = j->c->in[0] + j->c->in[1], tile = j->e->kernels->tile;
+    for (int64_t i = 0; i < in; i++)
+        for (int64_t o = 0; o < tile; o++) {
+            double u[64] = {0};
+            if (block * tile + o < j->c->out)
+                transform_kernel(j->weight + ((block * tile + o) * in + i) * 27, u);
+            for (int64_t k = 0; k < 64; k++)
+                j->packed[((block * 64 + k) * in + i) * tile + o] = (float)u[k];
+        }
+}
+
+void winograd_pack(engine *e, const conv *c, const float *weight, float *packed)
+{
+    packing j = {.e = e, .c = c, .weight = weight, .packed = packed};
+    pool_run(e->threads, pack_block, &j, blocks_of(e, c));
+}
+
+/* ---- the convolution ------------------------------------------------------------------- */
+
+typedef struct {
+    engine *e;
+    const conv *c;
+    const tensor *x[2], *y;
+    const float *packed, *bias;
+    double *partial; /* [n][tasks][out][3], or NULL */
+    int64_t lanes, tasks;
+    int64_t rows, row_tiles, tiles; /* tile rows of a plane, tiles of a row, of a sample */
+    char *local;
+    size_t local_bytes, sums_at, terms_at;
+} job;
+
+/* A run of tiles within one row: of plane z, row y, from x on, at `lane` of the task. */
+typedef struct {
+    int64_t z, y, x, count, lane;
+} piece;
+
+static bool next_piece(const job *j, int64_t first, int64_t end, piece *p)
+{
+    const int64_t tile = first + (p->lane += p->count);
+    if (tile >= end)
+        return false;
+    p->z = tile / (j->rows * j->row_tiles);
+    p->y = tile / j->row_tiles % j->rows;
+    p->x = tile % j->row_tiles;
+    p->count = j->row_tiles - p->x < end - tile ? j->row_tiles - p->x : end - tile;
+    return true;
+}
+
+static void transform_piece(const job *j, int64_t n, const piece *p, float *v)
+{
+    const int per = CHANNELS_PER_UNIT(j->y->dtype);
+    const int64_t in = j->c->in[0] + j->c->in[1];
+    int64_t channel = 0;
+    for (int side = 0; side < 2 && j->x[side]; side++) {
+        const tensor *x = j->x[side];
+        const int64_t side_end = channel + x->c;
+        for (int64_t u = 0; u < tensor_units(x); u++, channel += per) {
+            const uint32_t *row[4][4];
+            for (int i = 0; i < 16; i++) {
+                int64_t z = 2 * p->z + i / 4 - 1;
+                z = z < x->d ? z : x->d; /* the plane behind the last is zero */
+                row[i / 4][i % 4] =
+                    tensor_unit(x, n, u) + z * x->plane + (2 * p->y + i % 4 - 1) * x->row;
+            }
+            const int halves = side_end - channel < per ? 1 : per;
+            j->e->kernels->winograd_input(row, p->x, p->count, v + channel * j->lanes + p->lane,
+                                          in * j->lanes, j->lanes, halves);
+        }
+        channel = side_end;
+    }
+}
+
+/* Channels [first, first + tile) out of the sums m. */
+static void store_piece(const job *j, int64_t n, const piece *p, int64_t first, const float *m,
+                        double *partial)
+{
+    const tensor *y = j->y;
+    const int per = CHANNELS_PER_UNIT(y->dtype);
+    const int64_t tile = j->e->kernels->tile;
+    for (int64_t c = first; c < first + tile && c < y->c; c += per) {
+        uint32_t *unit = tensor_unit(y, n, c / per);
+        winograd_outputs o = {.x = p->x, .w = y->w};
+        for (int h = 0; h < per && c + h < y->c; h++)
+            o.bias[h] = j->bias[c + h];
+        for (int r = 0; r < 4; r++) {
+            const int64_t z = 2 * p->z + r / 2, row = 2 * p->y + r % 2;
+            if (z < y->d && row < y->h)
+                o.row[r] = unit + z * y->plane + row * y->row;
+        }
+        double sum[2] = {0}, squares[2] = {0};
+        j->e->kernels->winograd_output(&o, m + (c - first) * j->lanes + p->lane, tile * j->lanes,
+                                       j->lanes, p->count, sum, squares);
+        for (int h = 0; partial && h < per && c + h < y->c; h++) {
+            partial[(c + h) * 3 + 1] += sum[h];
+            partial[(c + h) * 3 + 2] += squares[h];
+        }
+    }
+}
+
+/* A piece that ends its row clears the pads behind its rows; the last row of a plane its pad row.
+ */
+static void clear_piece(const job *j, int64_t n, const piece *p)
+{
+    const tensor *y = j->y;
+    if (p->x + p->count < j->row_tiles)
+        return;
+    for (int64_t u = 0; u < tensor_units(y); u++)
+        for (int64_t z = 2 * p->z; z < 2 * p->z + 2 && z < y->d; z++) {
+            const int64_t from = z * y->plane + 2 * p->y * y->row;
+            const bool last_row = p->y + 1 == j->rows, last = last_row && z + 1 == y->d;
+            const int64_t to = last ? y->span : last_row ? (z + 1) * y->plane : from + 2 * y->row;
+            clear_pads(y, tensor_unit(y, n, u), from, to);
+        }
+}
+
+static void winograd_task(void *context, int64_t index, int thread)
+{
+    const job *j = context;
+    const int64_t n = index / j->tasks, first = index % j->tasks * j->lanes;
+    const int64_t end = first + j->lanes < j->tiles ? first + j->lanes : j->tiles;
+    const int64_t in = j->c->in[0] + j->c->in[1], tile = j->e->kernels->tile;
+    char *local = j->local + (size_t)thread * j->local_bytes;
+    float *v = (float *)local, *m = (float *)(local + j->sums_at);
+    const uint32_t **term = (const uint32_t **)(local + j->terms_at);
+    int64_t voxels = 0;
+    for (piece p = {0}; next_piece(j, first, end, &p);) {
+        transform_piece(j, n, &p, v);
+        clear_piece(j, n, &p);
+        const int64_t w = 2 * (p.x + p.count) > j->y->w ? 2 * p.count - 1 : 2 * p.count;
+        voxels += w * (2 * p.z + 1 < j->y->d ? 2 : 1) * (2 * p.y + 1 < j->y->h ? 2 : 1);
+    }
+    for (int64_t t = 0; t < 64 * in; t++)
+        term[t] = (const uint32_t *)(v + t * j->lanes);
+    double *partial = j->partial ? j->partial + index * j->c->out * 3 : NULL;
+    for (int64_t c = 0; partial && c < j->c->out; c++) {
+        partial[c * 3] = (double)voxels;
+        partial[c * 3 + 1] = partial[c * 3 + 2] = 0;
+    }
+    for (int64_t c = 0; c < j->c->out; c += tile) {
+        for (int64_t k = 0; k < 64; k++)
+            j->e->kernels->winograd_multiply(term + k * in, in,
+                                             j->packed + (c * 64 + k * tile) * in,
+                                             m + k * tile * j->lanes, j->lanes);
+        for (piece p = {0}; next_piece(j, first, end, &p);)
+            store_piece(j, n, &p, c, m, partial);
+    }
+    for (int64_t c = 0; partial && c < j->c->out; c++)
+        partial[c * 3 + 2] -= partial[c * 3 + 1] * partial[c * 3 + 1] / (double)voxels;
+}
+
+static job take_scratch(const engine *e, const conv *c, const tensor *x, scratch_pieces *s)
+{
+    const int64_t in = c->in[0] + c->in[1];
+    job j = {.c = c, .lanes = lanes_for(in)};
+    j.rows = (x->h + 1) / 2;
+    j.row_tiles = (x->w + 1) / 2;
+    j.tiles = (x->d + 1) / 2 * j.rows * j.row_tiles;
+    j.tasks = (j.tiles + j.lanes - 1) / j.lanes;
+    scratch_pieces local = {0};
+    scratch_take(&local, (size_t)(64 * in * j.lanes + 16), sizeof(float));
+    j.sums_at = local.used;
+    scratch_take(&local, (size_t)(64 * e->kernels->tile * j.lanes + 16), sizeof(float));
+    j.terms_at = local.used;
+    scratch_take(&local, (size_t)(64 * in), sizeof(void *));
+    j.local_bytes = local.used;
+    j.local = scratch_take(s, (size_t)pool_threads(e->threads) * local.used, 1);
+    j.partial = scratch_take(s, (size_t)(x->n * j.tasks * c->out * 3), sizeof *j.partial);
+    return j;
+}
+
+size_t winograd_scratch(const engine *e, const conv *c, const tensor *x)
+{
+    scratch_pieces s = {0};
+    take_scratch(e, c, x, &s);
+    return s.used;
+}
+
+/* Partial sums are distances from the bias: of the mean, the bias is added back. */
+static void finish_moments(const job *j, float *moments)
+{
+    moments_join(j->y->n, j->c->out, j->tasks, j->partial, moments);
+    for (int64_t i = 0; i < j->y->n * j->c->out; i++)
+        moments[i * 2] += j->bias[i % j->c->out];
+}
+
+void winograd_forward(engine *e, const conv *c, conv_inputs x, const float *packed,
+                      const float *bias, const tensor *y, float *moments, void *scratch)
+{
+    scratch_pieces pieces = {.base = scratch};
+    job j = take_scratch(e, c, x[0], &pieces);
+    j.e = e;
+    j.x[0] = x[0];
+    j.x[1] = x[1];
+    j.y = y;
+    j.packed = packed;
+    j.bias = bias;
+    if (!moments)
+        j.partial = NULL;
+    for (int64_t n = 0; n < y->n; n++)
+        for (int64_t u = 0; u < tensor_units(y); u++)
+            memset(tensor_unit(y, n, u) - y->lead, 0, (size_t)y->lead * sizeof(uint32_t));
+    pool_run(e->threads, winograd_task, &j, y->n * j.tasks);
+    clear_tail(y);
+    if (moments)
+        finish_moments(&j, moments);
+}
