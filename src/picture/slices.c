@@ -1,0 +1,398 @@
+/* Slices with outlines: the volume is turned to LPS, cropped to the head, cut in three planes
+ * through the tumour's largest extent, and drawn at one scale in all panels. */
+#include "picture/canvas.h"
+#include "picture/contour.h"
+#include "picture/picture.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PREDICTION, TRUTH, LABELINGS };
+
+/* Everything turned to LPS; boxes and slices in those axes. */
+typedef struct {
+    int64_t shape[3], low[3], high[3]; /* the head's box: low to high - 1 */
+    int64_t slice[3];
+    double zooms[3];
+    float *images[MODALITIES];
+    uint8_t *labels[LABELINGS];
+    double pixels_per_mm;
+} scene;
+
+/* A plane: the axis it stands on, and those that run to the right and down. */
+typedef struct {
+    const char *name;
+    int across, right, down;
+    bool upside_down; /* the axis `down` runs upwards (to the top of the head) */
+    const char *left_mark, *right_mark;
+} view;
+
+/* Radiologists look from the feet: the patient's right is on the picture's left, so x of LPS runs
+ * to the right as it is. */
+static const view views[3] = {
+    {"axial", 2, 0, 1, false, "R", "L"},
+    {"coronal", 1, 0, 2, true, "R", "L"},
+    {"sagittal", 0, 1, 2, true, "A", "P"},
+};
+
+/* Regions of BraTS by label: WT is all of 1, 2, 3; TC is 1 and 3; ET is 3. */
+static const struct {
+    const char *name;
+    bool holds[4];
+    const colour *ink;
+} regions[3] = {
+    {"WT whole tumour", {0, 1, 1, 1}, &colour_sky_blue},
+    {"TC tumour core", {0, 1, 0, 1}, &colour_yellow},
+    {"ET enhancing", {0, 0, 0, 1}, &colour_vermilion},
+};
+
+enum { PANEL = 300, GAP = 8, NAMES = 76, HEAD = 60, FOOT = 40 }; /* pixels */
+
+static const double margin_mm = 8;
+
+static const char *const modality_titles[MODALITIES] = {
+    [T1] = "T1", [T1CE] = "T1CE", [T2] = "T2", [FLAIR] = "FLAIR"};
+
+static size_t index_of(const scene *s, const int64_t at[3])
+{
+    return (size_t)((at[2] * s->shape[1] + at[1]) * s->shape[0] + at[0]);
+}
+
+static void scene_free(scene *s)
+{
+    for (int m = 0; m < MODALITIES; m++)
+        free(s->images[m]);
+    for (int i = 0; i < LABELINGS; i++)
+        free(s->labels[i]);
+}
+
+static ts_status scene_turn(scene *s, const volume_header *header,
+                            const float *const images[MODALITIES], const uint8_t *const labels[],
+                            ts_error *error)
+{
+    const volume_orientation o = volume_orientation_lps(header->affine);
+    size_t voxels = 1;
+    for (int k = 0; k < 3; k++) {
+        s->shape[k] = header->shape[o.axis[k]];
+        s->zooms[k] = header->zooms[o.axis[k]] > 0 ? header->zooms[o.axis[k]] : 1;
+        voxels *= (size_t)s->shape[k];
+    }
+    for (int m = 0; m < MODALITIES; m++) {
+        if (!images[m])
+            continue;
+        s->images[m] = memory_allocate(voxels, sizeof(float), "an image to draw", error);
+        if (!s->images[m])
+            return TS_MEMORY;
+        volume_reorient(images[m], header->shape, o, sizeof(float), s->images[m]);
+    }
+    for (int i = 0; i < LABELINGS; i++) {
+        if (!labels[i])
+            continue;
+        s->labels[i] = memory_allocate(voxels, 1, "labels to draw", error);
+        if (!s->labels[i])
+            return TS_MEMORY;
+        volume_reorient(labels[i], header->shape, o, 1, s->labels[i]);
+    }
+    return TS_OK;
+}
+
+static bool is_head(const scene *s, size_t voxel)
+{
+    bool any = false;
+    for (int m = 0; m < MODALITIES; m++)
+        any = any || (s->images[m] && s->images[m][voxel] != 0);
+    for (int i = 0; i < LABELINGS; i++)
+        any = any || (s->labels[i] && s->labels[i][voxel]);
+    return any;
+}
+
+/* The head's box with a margin; the whole grid where all is 0. */
+static void scene_crop(scene *s)
+{
+    int64_t at[3], low[3], high[3] = {0, 0, 0};
+    memcpy(low, s->shape, sizeof low);
+    for (at[2] = 0; at[2] < s->shape[2]; at[2]++)
+        for (at[1] = 0; at[1] < s->shape[1]; at[1]++)
+            for (at[0] = 0; at[0] < s->shape[0]; at[0]++) {
+                if (!is_head(s, index_of(s, at)))
+                    continue;
+                for (int k = 0; k < 3; k++) {
+                    low[k] = at[k] < low[k] ? at[k] : low[k];
+                    high[k] = at[k] + 1 > high[k] ? at[k] + 1 : high[k];
+                }
+            }
+    double longest_mm = 0;
+    for (int k = 0; k < 3; k++) {
+        const bool empty = high[k] <= low[k];
+        const int64_t margin = (int64_t)ceil(margin_mm / s->zooms[k]);
+        s->low[k] = empty || low[k] < margin ? 0 : low[k] - margin;
+        s->high[k] = empty || high[k] + margin > s->shape[k] ? s->shape[k] : high[k] + margin;
+        s->slice[k] = empty ? s->shape[k] / 2 : (low[k] + high[k]) / 2;
+        longest_mm = fmax(longest_mm, (double)(s->high[k] - s->low[k]) * s->zooms[k]);
+    }
+    s->pixels_per_mm = PANEL / longest_mm;
+}
+
+/* Along each axis the slice that holds most of the tumour: the truth's, else the prediction's. */
+static ts_status scene_place_slices(scene *s, ts_error *error)
+{
+    const int order[LABELINGS] = {TRUTH, PREDICTION};
+    for (int i = 0; i < LABELINGS; i++) {
+        const uint8_t *labels = s->labels[order[i]];
+        bool found = false;
+        for (int k = 0; k < 3 && labels; k++) {
+            int64_t at[3], best = 0;
+            int64_t *counts =
+                memory_allocate((size_t)s->shape[k], sizeof *counts, "a count of voxels", error);
+            if (!counts)
+                return TS_MEMORY;
+            for (at[2] = 0; at[2] < s->shape[2]; at[2]++)
+                for (at[1] = 0; at[1] < s->shape[1]; at[1]++)
+                    for (at[0] = 0; at[0] < s->shape[0]; at[0]++)
+                        counts[at[k]] += labels[index_of(s, at)] != 0;
+            for (int64_t j = 1; j < s->shape[k]; j++)
+                best = counts[j] > counts[best] ? j : best;
+            found = counts[best] > 0;
+            if (found)
+                s->slice[k] = best;
+            free(counts);
+        }
+        if (found)
+            return TS_OK;
+    }
+    return TS_OK;
+}
+
+static int compare_floats(const void *a, const void *b)
+{
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* Black and white of a modality: the 1st and 99.5th percentile of its finite non-zero voxels, of
+ * every 7th voxel at most 2^20. */
+static ts_status grey_window(const scene *s, const float *image, float *black, float *white,
+                             ts_error *error)
+{
+    const size_t voxels = (size_t)(s->shape[0] * s->shape[1] * s->shape[2]), most = 1 << 20;
+    float *values = memory_allocate(most, sizeof *values, "a sample of intensities", error);
+    size_t count = 0;
+    if (!values)
+        return TS_MEMORY;
+    const size_t step = voxels > 7 * 4096 ? 7 : 1;
+    for (size_t i = 0; i < voxels && count < most; i += step)
+        if (image[i] != 0 && isfinite(image[i]))
+            values[count++] = image[i];
+    qsort(values, count, sizeof *values, compare_floats);
+    *black = count ? values[count / 100] : 0;
+    *white = count ? values[count - 1 - count / 200] : 1;
+    if (!(*white > *black))
+        *white = *black + 1;
+    free(values);
+    return TS_OK;
+}
+
+static int panel_pixels(const scene *s, int axis)
+{
+    return (int)lround((double)(s->high[axis] - s->low[axis]) * s->zooms[axis] * s->pixels_per_mm);
+}
+
+/* Where a pixel's middle lies along an axis, in voxels (centres at whole numbers). */
+static double voxel_at(const scene *s, int axis, int pixel, bool backwards)
+{
+    const double along = (pixel + 0.5) / (s->zooms[axis] * s->pixels_per_mm);
+    return backwards ? (double)s->high[axis] - along - 0.5 : (double)s->low[axis] + along - 0.5;
+}
+
+static float value_at(const scene *s, const float *image, const view *v, int64_t right,
+                      int64_t down)
+{
+    int64_t at[3];
+    at[v->across] = s->slice[v->across];
+    at[v->right] = right < 0 ? 0 : right >= s->shape[v->right] ? s->shape[v->right] - 1 : right;
+    at[v->down] = down < 0 ? 0 : down >= s->shape[v->down] ? s->shape[v->down] - 1 : down;
+    const float value = image[index_of(s, at)];
+    return isfinite(value) ? value : 0;
+}
+
+static void draw_image(canvas *page, const scene *s, const view *v, const float *image, float black,
+                       float white, int left, int top)
+{
+    const int width = panel_pixels(s, v->right), height = panel_pixels(s, v->down);
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            const double r = voxel_at(s, v->right, x, false);
+            const double d = voxel_at(s, v->down, y, v->upside_down);
+            const int64_t r0 = (int64_t)floor(r), d0 = (int64_t)floor(d);
+            const float fr = (float)(r - (double)r0), fd = (float)(d - (double)d0);
+            const float value = (1 - fd) * ((1 - fr) * value_at(s, image, v, r0, d0) +
+                                            fr * value_at(s, image, v, r0 + 1, d0)) +
+                                fd * ((1 - fr) * value_at(s, image, v, r0, d0 + 1) +
+                                      fr * value_at(s, image, v, r0 + 1, d0 + 1));
+            const float grey = (value - black) / (white - black) * 255;
+            const uint8_t g = (uint8_t)(value == 0 || grey < 0 ? 0 : grey > 255 ? 255 : grey);
+            canvas_blend(page, left + x, top + y, (colour){g, g, g}, 1);
+        }
+}
+
+/* What an outline is drawn with; the context of draw_loop. */
+typedef struct {
+    canvas *page;
+    float left, top, scale_x, scale_y;
+    colour ink;
+    float width, dash;
+} pen;
+
+static void draw_loop(void *context, const point *corners, size_t count)
+{
+    const pen *p = context;
+    float along = 0;
+    for (size_t i = 0; i < count; i++) {
+        const point a = corners[i], b = corners[(i + 1) % count];
+        canvas_line(p->page, (point){p->left + a.x * p->scale_x, p->top + a.y * p->scale_y},
+                    (point){p->left + b.x * p->scale_x, p->top + b.y * p->scale_y}, p->width,
+                    p->ink, p->dash, &along);
+    }
+}
+
+/* The truth's dashes are wider than the prediction's line: seen where the two agree, too. */
+static void set_stroke(pen *p, int labeling)
+{
+    p->width = labeling == TRUTH ? 2.6f : 1.5f;
+    p->dash = labeling == TRUTH ? 5 : 0;
+}
+
+static ts_status draw_outlines(canvas *page, const scene *s, const view *v, int labeling, int left,
+                               int top, ts_error *error)
+{
+    const uint8_t *labels = s->labels[labeling];
+    const int width = (int)(s->high[v->right] - s->low[v->right]);
+    const int height = (int)(s->high[v->down] - s->low[v->down]);
+    uint8_t *mask = memory_allocate((size_t)width * (size_t)height, 1, "an outline", error);
+    ts_status status = mask ? TS_OK : TS_MEMORY;
+    for (size_t r = 0; r < COUNT_OF(regions) && status == TS_OK; r++) {
+        for (int y = 0; y < height; y++)
+            for (int x = 0; x < width; x++) {
+                int64_t at[3];
+                at[v->across] = s->slice[v->across];
+                at[v->right] = s->low[v->right] + x;
+                at[v->down] = v->upside_down ? s->high[v->down] - 1 - y : s->low[v->down] + y;
+                const uint8_t label = labels[index_of(s, at)];
+                mask[y * width + x] = label < 4 && regions[r].holds[label];
+            }
+        pen p = {.page = page,
+                 .left = (float)left,
+                 .top = (float)top,
+                 .scale_x = (float)(s->zooms[v->right] * s->pixels_per_mm),
+                 .scale_y = (float)(s->zooms[v->down] * s->pixels_per_mm),
+                 .ink = *regions[r].ink};
+        set_stroke(&p, labeling);
+        status = contour_trace(mask, width, height, draw_loop, &p, error);
+    }
+    free(mask);
+    return status;
+}
+
+static ts_status draw_row(canvas *page, const scene *s, int m, int top, ts_error *error)
+{
+    float black, white;
+    int left = NAMES;
+    ts_status status = grey_window(s, s->images[m], &black, &white, error);
+    canvas_text(page, GAP, top + GAP, 2, colour_black, modality_titles[m]);
+    for (int i = 0; i < 3 && status == TS_OK; i++) {
+        const view *v = &views[i];
+        const int width = panel_pixels(s, v->right), mark = FONT_WIDTH * 2;
+        draw_image(page, s, v, s->images[m], black, white, left, top);
+        for (int k = LABELINGS - 1; k >= 0 && status == TS_OK; k--)
+            if (s->labels[k])
+                status = draw_outlines(page, s, v, k, left, top, error);
+        canvas_text(page, left + 4, top + 4, 2, colour_white, v->left_mark);
+        canvas_text(page, left + width - 2 - mark, top + 4, 2, colour_white, v->right_mark);
+        left += width + GAP;
+    }
+    return status;
+}
+
+/* Each region's colour on black, as it stands in the panels; then what dashes mean. */
+static void draw_legend(canvas *page, const scene *s, int top)
+{
+    int x = NAMES;
+    for (size_t r = 0; r < COUNT_OF(regions); r++) {
+        canvas_rectangle(page, x, top, 44, 18, colour_black);
+        for (int k = 0; k < LABELINGS; k++) {
+            pen p = {.ink = *regions[r].ink};
+            set_stroke(&p, k);
+            const bool both = s->labels[PREDICTION] && s->labels[TRUTH];
+            const float y = (float)top + (!both ? 9.0f : k == TRUTH ? 13.0f : 5.0f);
+            if (s->labels[k])
+                canvas_line(page, (point){(float)x + 4, y}, (point){(float)x + 40, y}, p.width,
+                            p.ink, p.dash, NULL);
+        }
+        canvas_text(page, x + 50, top + 2, 2, colour_black, regions[r].name);
+        x += 50 + canvas_text_width(regions[r].name, 2) + 16;
+    }
+    char meaning[64];
+    snprintf(meaning, sizeof meaning, "%s%s%s", s->labels[PREDICTION] ? "solid: prediction" : "",
+             s->labels[PREDICTION] && s->labels[TRUTH] ? ", " : "",
+             s->labels[TRUTH] ? "dashed: truth" : "");
+    canvas_text(page, NAMES, top + 22, 2, colour_black, meaning);
+}
+
+static ts_status draw_page(const scene *s, const char *title, canvas *page, ts_error *error)
+{
+    int rows = 0, width = NAMES, across = panel_pixels(s, 2);
+    for (int m = 0; m < MODALITIES; m++)
+        rows += s->images[m] != NULL;
+    for (int i = 0; i < 3; i++)
+        width += panel_pixels(s, views[i].right) + GAP;
+    if (panel_pixels(s, 1) > across)
+        across = panel_pixels(s, 1);
+    const bool outlines = s->labels[PREDICTION] || s->labels[TRUTH];
+    const int legend =
+        NAMES + 3 * 66 + canvas_text_width("WT whole tumourTC tumour coreET enhancing", 2);
+    if (outlines && width < legend)
+        width = legend;
+    const int height = HEAD + rows * (across + GAP) + (outlines ? FOOT + GAP : 0);
+    ts_status status = canvas_create(width, height, page, error);
+    if (status != TS_OK)
+        return status;
+    const int scale = canvas_text_width(title, 3) + 2 * GAP <= width ? 3 : 2;
+    canvas_text(page, GAP, GAP, scale, colour_black, title);
+    for (int i = 0, left = NAMES; i < 3; i++) {
+        canvas_text(page, left, HEAD - 20, 2, colour_grey, views[i].name);
+        left += panel_pixels(s, views[i].right) + GAP;
+    }
+    int top = HEAD;
+    for (int m = 0; m < MODALITIES && status == TS_OK; m++) {
+        if (!s->images[m])
+            continue;
+        status = draw_row(page, s, m, top, error);
+        top += across + GAP;
+    }
+    if (outlines)
+        draw_legend(page, s, top);
+    return status;
+}
+
+ts_status picture_slices(const char *path, const char *title, const volume_header *header,
+                         const float *const images[MODALITIES], const uint8_t *prediction,
+                         const uint8_t *truth, ts_error *error)
+{
+    scene s = {0};
+    canvas page = {0};
+    const uint8_t *const labels[LABELINGS] = {[PREDICTION] = prediction, [TRUTH] = truth};
+    ts_status status = scene_turn(&s, header, images, labels, error);
+    if (status != TS_OK)
+        goto done;
+    scene_crop(&s);
+    status = scene_place_slices(&s, error);
+    if (status == TS_OK)
+        status = draw_page(&s, title, &page, error);
+    if (status == TS_OK)
+        status = canvas_write_png(&page, path, error);
+done:
+    canvas_free(&page);
+    scene_free(&s);
+    return status;
+}
