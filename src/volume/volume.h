@@ -13,12 +13,13 @@ typedef enum { NIFTI_1 = 1, NIFTI_2 = 2 } nifti_version;
 typedef struct {
     nifti_version version;
     bool big_endian;
-    int dimensions;         /* 1..7, as in the file */
-    int64_t shape[7];       /* 1 beyond `dimensions` */
-    double zooms[7];        /* pixdim, absolute value for the three axes of space */
-    double affine[4][4];    /* sform, else qform, else nibabel's base affine (x flipped, centred) */
+    int dimensions;      /* 1..7, as in the file */
+    int64_t shape[7];    /* 1 beyond `dimensions` */
+    double zooms[7];     /* pixdim, absolute value for the three axes of space */
+    double affine[4][4]; /* sform, else qform, else nibabel's base affine (x flipped, centred) */
     int qform_code, sform_code;
-    int datatype;           /* NIfTI's code: 2 uint8, 4 int16, 8 int32, 16 float32, ... */
+    double quaternion[3], offset_mm[3], qfac; /* the qform as stored, for writing it again */
+    int datatype;            /* NIfTI's code: 2 uint8, 4 int16, 8 int32, 16 float32, ... */
     double slope, intercept; /* as applied: 1 and 0 where the file's are to be ignored */
 } volume_header;
 

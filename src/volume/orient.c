@@ -1,0 +1,77 @@
+/* Orientation by flips and permutations alone: exact, and undone on writing. */
+#include "volume/volume.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The permutation of axes whose columns point best along L, P, S: the greatest sum of |cosine|. */
+volume_orientation volume_orientation_lps(const double affine[4][4])
+{
+    static const int permutations[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                           {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    double length[3], best = -1;
+    volume_orientation o = {{0, 1, 2}, {false, false, false}};
+    for (int j = 0; j < 3; j++) {
+        const double l = sqrt(affine[0][j] * affine[0][j] + affine[1][j] * affine[1][j] +
+                              affine[2][j] * affine[2][j]);
+        length[j] = l > 0 ? l : 1;
+    }
+    for (int p = 0; p < 6; p++) {
+        double sum = 0;
+        for (int i = 0; i < 3; i++)
+            sum += fabs(affine[i][permutations[p][i]]) / length[permutations[p][i]];
+        if (sum > best + 1e-9) {
+            best = sum;
+            memcpy(o.axis, permutations[p], sizeof o.axis);
+        }
+    }
+    for (int i = 0; i < 3; i++) {
+        const double along = affine[i][o.axis[i]]; /* towards R, A, S where positive */
+        o.flip[i] = i < 2 ? along > 0 : along < 0;
+    }
+    return o;
+}
+
+/* Walks over the oriented grid and gives for every voxel its place in the file's. */
+typedef struct {
+    int64_t shape[3], start, step[3];
+} walk;
+
+static walk make_walk(const int64_t file_shape[3], volume_orientation o)
+{
+    const int64_t strides[3] = {1, file_shape[0], file_shape[0] * file_shape[1]};
+    walk w = {.start = 0};
+    for (int i = 0; i < 3; i++) {
+        w.shape[i] = file_shape[o.axis[i]];
+        w.step[i] = o.flip[i] ? -strides[o.axis[i]] : strides[o.axis[i]];
+        w.start += o.flip[i] ? (w.shape[i] - 1) * strides[o.axis[i]] : 0;
+    }
+    return w;
+}
+
+/* Copies between the oriented array and the file's, either way. */
+static void copy_oriented(const walk *w, uint8_t *oriented, uint8_t *file, size_t bytes, bool back)
+{
+    for (int64_t z = 0; z < w->shape[2]; z++)
+        for (int64_t y = 0; y < w->shape[1]; y++) {
+            int64_t at = w->start + z * w->step[2] + y * w->step[1];
+            for (int64_t x = 0; x < w->shape[0]; x++, at += w->step[0], oriented += bytes) {
+                uint8_t *other = file + (size_t)at * bytes;
+                memcpy(back ? other : oriented, back ? oriented : other, bytes);
+            }
+        }
+}
+
+void volume_reorient(const void *in, const int64_t shape_in[3], volume_orientation o,
+                     size_t element_bytes, void *out)
+{
+    const walk w = make_walk(shape_in, o);
+    copy_oriented(&w, out, (uint8_t *)(uintptr_t)in, element_bytes, false); /* in is only read */
+}
+
+void volume_reorient_back(const void *in, const int64_t shape_out[3], volume_orientation o,
+                          size_t element_bytes, void *out)
+{
+    const walk w = make_walk(shape_out, o);
+    copy_oriented(&w, (uint8_t *)(uintptr_t)in, out, element_bytes, true);
+}

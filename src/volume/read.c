@@ -1,0 +1,231 @@
+/* Voxels as numbers: scaled floats, labels, statistics. */
+#include "volume/nifti.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 4096 }; /* voxels decoded at once */
+
+/* ---- decoding ----------------------------------------------------------------------------- */
+
+/* Copies `count` values of `bytes` bytes into out, in this machine's order. */
+static void copy_values(const uint8_t *from, size_t bytes, int64_t count, bool swap, void *out)
+{
+    uint8_t *to = out;
+    if (!swap || bytes == 1) {
+        memcpy(to, from, (size_t)count * bytes);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++, from += bytes, to += bytes)
+        for (size_t b = 0; b < bytes; b++)
+            to[b] = from[bytes - 1 - b];
+}
+
+#define WIDEN(type)                                                                                \
+    for (int64_t i = 0; i < count; i++) {                                                          \
+        type value;                                                                                \
+        memcpy(&value, raw + (size_t)i * sizeof value, sizeof value);                              \
+        out[i] = (double)value;                                                                    \
+    }                                                                                              \
+    break
+
+static void decode_block(const nifti_file *f, int64_t first, int64_t count, double *out)
+{
+    uint8_t raw[BLOCK * 8];
+    const nifti_description *d = &f->d;
+    copy_values(f->voxels + (size_t)first * d->value_bytes, d->value_bytes, count, d->swap, raw);
+    switch (d->header.datatype) {
+    case 2:
+        WIDEN(uint8_t);
+    case 4:
+        WIDEN(int16_t);
+    case 8:
+        WIDEN(int32_t);
+    case 16:
+        WIDEN(float);
+    case 64:
+        WIDEN(double);
+    case 256:
+        WIDEN(int8_t);
+    case 512:
+        WIDEN(uint16_t);
+    case 768:
+        WIDEN(uint32_t);
+    case 1024:
+        WIDEN(int64_t);
+    case 1280:
+        WIDEN(uint64_t);
+    }
+    if (d->header.slope != 1 || d->header.intercept != 0)
+        for (int64_t i = 0; i < count; i++)
+            out[i] = out[i] * d->header.slope + d->header.intercept;
+}
+
+void nifti_decode(const nifti_file *f, int64_t first, int64_t count, double *out)
+{
+    for (int64_t at = 0; at < count; at += BLOCK)
+        decode_block(f, first + at, count - at < BLOCK ? count - at : BLOCK, out + at);
+}
+
+/* ---- statistics --------------------------------------------------------------------------- */
+
+typedef struct {
+    volume_statistics s;
+    int64_t finite;
+} counting;
+
+static void count_values(counting *c, const double *values, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const double v = values[i];
+        if (!isfinite(v)) {
+            c->s.nonfinite++;
+            continue;
+        }
+        if (c->finite++ == 0)
+            c->s.min = c->s.max = v;
+        c->s.min = v < c->s.min ? v : c->s.min;
+        c->s.max = v > c->s.max ? v : c->s.max;
+        c->s.sum += v;
+    }
+}
+
+static volume_statistics finish_counting(const counting *c)
+{
+    volume_statistics s = c->s;
+    s.mean = c->finite ? s.sum / (double)c->finite : 0;
+    return s;
+}
+
+ts_status volume_read_statistics(const char *path, volume_header *header,
+                                 volume_statistics *statistics, ts_error *error)
+{
+    nifti_file f;
+    double values[BLOCK];
+    counting c = {0};
+    const ts_status status = nifti_open(path, true, &f, error);
+    if (status != TS_OK)
+        return status;
+    for (int64_t at = 0; at < f.d.voxels; at += BLOCK) {
+        const int64_t count = f.d.voxels - at < BLOCK ? f.d.voxels - at : BLOCK;
+        nifti_decode(&f, at, count, values);
+        count_values(&c, values, count);
+    }
+    *header = f.d.header;
+    *statistics = finish_counting(&c);
+    nifti_close(&f);
+    return TS_OK;
+}
+
+/* ---- volumes ------------------------------------------------------------------------------ */
+
+ts_status volume_read_header(const char *path, volume_header *header, ts_error *error)
+{
+    nifti_file f;
+    const ts_status status = nifti_open(path, false, &f, error);
+    if (status != TS_OK)
+        return status;
+    *header = f.d.header;
+    nifti_close(&f);
+    return TS_OK;
+}
+
+/* Drops trailing axes of length 1; more than `most` axes are an error. */
+static ts_status limit_axes(volume_header *h, int most, const char *path, ts_error *error)
+{
+    while (h->dimensions > 3 && h->shape[h->dimensions - 1] == 1)
+        h->dimensions--;
+    if (h->dimensions <= most)
+        return TS_OK;
+    return error_set(error, TS_BAD_INPUT,
+                     "'%s' has %d axes of more than one voxel; at most %d are "
+                     "read",
+                     path, h->dimensions, most);
+}
+
+ts_status volume_read(const char *path, volume *out, volume_statistics *statistics, ts_error *error)
+{
+    nifti_file f;
+    double values[BLOCK];
+    counting c = {0};
+    *out = (volume){0};
+    ts_status status = nifti_open(path, true, &f, error);
+    if (status != TS_OK)
+        return status;
+    status = limit_axes(&f.d.header, 4, path, error);
+    if (status == TS_OK) {
+        out->data = memory_allocate((size_t)f.d.voxels, sizeof(float), path, error);
+        status = out->data ? TS_OK : TS_MEMORY;
+    }
+    for (int64_t at = 0; status == TS_OK && at < f.d.voxels; at += BLOCK) {
+        const int64_t count = f.d.voxels - at < BLOCK ? f.d.voxels - at : BLOCK;
+        nifti_decode(&f, at, count, values);
+        for (int64_t i = 0; i < count; i++)
+            out->data[at + i] = (float)values[i];
+        if (statistics)
+            count_values(&c, values, count);
+    }
+    if (status == TS_OK) {
+        out->header = f.d.header;
+        out->channels = f.d.header.shape[3];
+        if (statistics)
+            *statistics = finish_counting(&c);
+    }
+    nifti_close(&f);
+    return status;
+}
+
+void volume_free(volume *v)
+{
+    free(v->data);
+    *v = (volume){0};
+}
+
+/* ---- labels ------------------------------------------------------------------------------- */
+
+static ts_status round_label(double value, int64_t place, const volume_header *h, const char *path,
+                             uint8_t *label, ts_error *error)
+{
+    const double rounded = round(value);
+    if (rounded >= 0 && rounded <= 255 && fabs(value - rounded) <= 1e-3) {
+        *label = (uint8_t)rounded;
+        return TS_OK;
+    }
+    return error_set(
+        error, TS_BAD_INPUT,
+        "'%s' is no label file: voxel (%lld, %lld, %lld) holds %g, and labels are whole "
+        "numbers from 0 to 255",
+        path, (long long)(place % h->shape[0]), (long long)(place / h->shape[0] % h->shape[1]),
+        (long long)(place / h->shape[0] / h->shape[1]), value);
+}
+
+ts_status volume_read_labels(const char *path, volume_header *header, uint8_t **labels,
+                             ts_error *error)
+{
+    nifti_file f;
+    double values[BLOCK];
+    *labels = NULL;
+    ts_status status = nifti_open(path, true, &f, error);
+    if (status != TS_OK)
+        return status;
+    status = limit_axes(&f.d.header, 3, path, error);
+    if (status == TS_OK) {
+        *labels = memory_allocate((size_t)f.d.voxels, 1, path, error);
+        status = *labels ? TS_OK : TS_MEMORY;
+    }
+    for (int64_t at = 0; status == TS_OK && at < f.d.voxels; at += BLOCK) {
+        const int64_t count = f.d.voxels - at < BLOCK ? f.d.voxels - at : BLOCK;
+        nifti_decode(&f, at, count, values);
+        for (int64_t i = 0; status == TS_OK && i < count; i++)
+            status = round_label(values[i], at + i, &f.d.header, path, *labels + at + i, error);
+    }
+    if (status == TS_OK)
+        *header = f.d.header;
+    else {
+        free(*labels);
+        *labels = NULL;
+    }
+    nifti_close(&f);
+    return status;
+}

@@ -1,0 +1,323 @@
+/* volume: odd NIfTI files read as an independent reader sees them (../shared/odd-nifti), what is
+ * written reads back, orientation is undone exactly, resampling equals scipy's. */
+#include "shared.h"
+#include "volume/volume.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <setjmp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[64];
+
+static const char *path_of(const char *name)
+{
+    static char path[2][128];
+    static int turn;
+    turn = !turn;
+    snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
+    return path[turn];
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/twinseg-volume-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    string_list names;
+    (void)state;
+    if (directory_list(folder, &names, NULL) == TS_OK)
+        for (size_t i = 0; i < names.count; i++)
+            unlink(path_of(names.items[i]));
+    string_list_free(&names);
+    return rmdir(folder);
+}
+
+/* ---- odd files ------------------------------------------------------------------------------ */
+
+static bool close_to(double a, double b, double share)
+{
+    return fabs(a - b) <= share * (1e-30 + fabs(b));
+}
+
+static void check_number(const char *file, const json_t *expected, const char *key, double got,
+                         double scale)
+{
+    const json_t *value = json_object_get(expected, key);
+    if (json_is_null(value))
+        return;
+    if (!(fabs(got - json_number_value(value)) <= 1e-5 * (scale + fabs(json_number_value(value)))))
+        fail_msg("%s: %s is %.17g instead of %.17g", file, key, got, json_number_value(value));
+}
+
+static void check_header(const char *file, const json_t *expected, const volume_header *h)
+{
+    const json_t *shape = json_object_get(expected, "shape");
+    const json_t *zooms = json_object_get(expected, "zooms");
+    const json_t *affine = json_object_get(expected, "affine");
+    const char *format = json_string_value(json_object_get(expected, "format"));
+    const char *endian = json_string_value(json_object_get(expected, "endian"));
+    const char *type = json_string_value(json_object_get(expected, "dtype"));
+    if (strcmp(format, h->version == NIFTI_2 ? "nifti2" : "nifti1") ||
+        strcmp(endian, h->big_endian ? "big" : "little") ||
+        strcmp(type, volume_datatype_name(h->datatype)) ||
+        (int)json_array_size(shape) != h->dimensions)
+        fail_msg("%s: format, byte order, type or number of axes", file);
+    for (int i = 0; i < h->dimensions; i++)
+        if (json_integer_value(json_array_get(shape, (size_t)i)) != h->shape[i] ||
+            !close_to(h->zooms[i], json_number_value(json_array_get(zooms, (size_t)i)), 1e-6))
+            fail_msg("%s: axis %d", file, i);
+    for (size_t i = 0; i < 16; i++) {
+        const json_t *row = json_array_get(affine, i / 4);
+        const double value = json_number_value(json_array_get(row, i % 4));
+        if (!(fabs(h->affine[i / 4][i % 4] - value) <= 1e-5 * (1 + fabs(value))))
+            fail_msg("%s: affine[%zu] is %.9g instead of %.9g", file, i, h->affine[i / 4][i % 4],
+                     value);
+    }
+}
+
+static void check_file(const char *file, const char *path, const json_t *expected)
+{
+    volume_header h;
+    volume_statistics s;
+    ts_error e = {0};
+    const ts_status status = volume_read_statistics(path, &h, &s, &e);
+    if (status == TS_OK && !json_object_get(expected, "shape"))
+        return; /* optional, and the other reader made nothing of it */
+    if (json_object_get(expected, "error") || status != TS_OK) {
+        if (status == TS_OK)
+            fail_msg("%s was read", file);
+        if (!json_object_get(expected, "error") && !json_object_get(expected, "optional"))
+            fail_msg("%s: %s", file, e.text);
+        if (!strstr(e.text, file))
+            fail_msg("%s is not named in '%s'", file, e.text);
+        return;
+    }
+    const double scale = fabs(s.max) > fabs(s.min) ? fabs(s.max) : fabs(s.min);
+    check_header(file, expected, &h);
+    check_number(file, expected, "min", s.min, 0);
+    check_number(file, expected, "max", s.max, 0);
+    check_number(file, expected, "mean", s.mean, scale * 1e-6);
+    check_number(file, expected, "sum", s.sum, scale);
+    assert_int_equal(s.nonfinite, json_integer_value(json_object_get(expected, "nonfinite")));
+}
+
+static void test_odd_files(void **state)
+{
+    (void)state;
+    char path[4096];
+    const char *root = shared_path("odd-nifti/expected.json"), *name;
+    json_t *files = root ? json_load_file(root, 0, NULL) : NULL, *expected;
+    if (!root)
+        skip();
+    assert_true(json_object_size(files) > 50);
+    json_object_foreach(files, name, expected)
+    {
+        snprintf(path, sizeof path, "%.*s%s", (int)(strlen(root) - strlen("expected.json")), root,
+                 name);
+        check_file(name, path, expected);
+    }
+    json_decref(files);
+}
+
+/* ---- writing -------------------------------------------------------------------------------- */
+
+static volume_header make_header(void)
+{
+    const int64_t shape[3] = {5, 4, 3};
+    const double spacing[3] = {1, 2, 3};
+    const double affine[4][4] = {{-1, 0, 0, 90}, {0, 0, 3, -7}, {0, 2, 0, 5}, {0, 0, 0, 1}};
+    return volume_header_make(shape, spacing, affine);
+}
+
+static void check_written(const char *name, volume_header like)
+{
+    ts_error e;
+    uint8_t labels[60], *back;
+    float values[120];
+    volume_header h;
+    volume v;
+    for (int i = 0; i < 120; i++) {
+        labels[i % 60] = (uint8_t)(i % 5);
+        values[i] = (float)i / 7;
+    }
+    assert_int_equal(volume_write_labels(path_of(name), &like, labels, &e), TS_OK);
+    assert_int_equal(volume_read_labels(path_of(name), &h, &back, &e), TS_OK);
+    assert_memory_equal(labels, back, sizeof labels);
+    assert_true(volume_same_grid(&like, &h));
+    assert_int_equal(h.version, like.version);
+    assert_int_equal(h.sform_code, like.sform_code);
+    assert_int_equal(h.qform_code, like.qform_code);
+    free(back);
+    assert_int_equal(volume_write_float(path_of(name), &like, 2, values, &e), TS_OK);
+    assert_int_equal(volume_read(path_of(name), &v, NULL, &e), TS_OK);
+    assert_int_equal(v.channels, 2);
+    assert_memory_equal(values, v.data, sizeof values);
+    assert_true(volume_same_grid(&like, &v.header));
+    volume_free(&v);
+}
+
+static void test_written_reads_back(void **state)
+{
+    (void)state;
+    volume_header h = make_header();
+    check_written("a.nii", h);
+    check_written("a.nii.gz", h);
+    h.version = NIFTI_2;
+    check_written("b.nii.gz", h);
+    for (int i = 0; i < 2; i++) { /* sform alone, qform alone, neither: as real files have them */
+        static const char *const files[] = {"affine-qfac-minus.nii", "affine-none.nii"};
+        char odd[64];
+        ts_error e;
+        snprintf(odd, sizeof odd, "odd-nifti/%s", files[i]);
+        const char *path = shared_path(odd);
+        if (!path)
+            skip();
+        assert_int_equal(volume_read_header(path, &h, &e), TS_OK);
+        h.dimensions = 3;
+        check_written("c.nii.gz", h);
+    }
+}
+
+static void test_bad_labels(void **state)
+{
+    (void)state;
+    ts_error e;
+    uint8_t *labels;
+    volume_header h = make_header();
+    float values[60] = {0};
+    static const float bad[] = {0.5f, -1, 256, NAN, INFINITY};
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        values[33] = bad[i]; /* 33 = 3 + 5 * (2 + 4 * 1) */
+        assert_int_equal(volume_write_float(path_of("l.nii"), &h, 1, values, &e), TS_OK);
+        assert_int_equal(volume_read_labels(path_of("l.nii"), &h, &labels, &e), TS_BAD_INPUT);
+        assert_non_null(strstr(e.text, "(3, 2, 1)"));
+    }
+    values[33] = 3.0005f;
+    assert_int_equal(volume_write_float(path_of("l.nii"), &h, 1, values, &e), TS_OK);
+    assert_int_equal(volume_read_labels(path_of("l.nii"), &h, &labels, &e), TS_OK);
+    assert_int_equal(labels[33], 3);
+    free(labels);
+    assert_int_equal(volume_write_labels("/nowhere/a.nii", &h, NULL, &e), TS_IO);
+}
+
+/* ---- orientation ---------------------------------------------------------------------------- */
+
+static void test_orientation(void **state)
+{
+    (void)state;
+    const int64_t shape[3] = {4, 3, 2};
+    int16_t file[24], oriented[24], back[24];
+    for (int i = 0; i < 24; i++)
+        file[i] = (int16_t)(i * 100);
+    /* file axes run to A, R, I (in RAS terms +y, +x, -z) */
+    const double affine[4][4] = {{0.1, 2, 0, 0}, {1, 0.1, 0, 0}, {0, 0, -3, 0}, {0, 0, 0, 1}};
+    const volume_orientation o = volume_orientation_lps(affine);
+    const int axes[3] = {1, 0, 2};
+    assert_memory_equal(o.axis, axes, sizeof axes);
+    assert_true(o.flip[0] && o.flip[1] && o.flip[2]);
+    volume_reorient(file, shape, o, sizeof *file, oriented);
+    /* oriented (0, 0, 0) is the most right, most anterior, most inferior voxel: file (3, 2, 1) */
+    assert_int_equal(oriented[0], file[3 + 4 * (2 + 3 * 1)]);
+    assert_int_equal(oriented[1], file[3 + 4 * (1 + 3 * 1)]);
+    volume_reorient_back(oriented, shape, o, sizeof *file, back);
+    assert_memory_equal(file, back, sizeof file);
+    for (int flips = 0; flips < 8; flips++)
+        for (int turn = 0; turn < 3; turn++) {
+            volume_orientation any = {{turn, (turn + 1) % 3, (turn + 2) % 3},
+                                      {flips & 1, flips & 2, flips & 4}};
+            volume_reorient(file, shape, any, sizeof *file, oriented);
+            volume_reorient_back(oriented, shape, any, sizeof *file, back);
+            assert_memory_equal(file, back, sizeof file);
+        }
+    const double brats[4][4] = {{-1, 0, 0, 0}, {0, -1, 0, 239}, {0, 0, 1, 0}, {0, 0, 0, 1}};
+    const volume_orientation same = volume_orientation_lps(brats);
+    for (int i = 0; i < 3; i++)
+        assert_true(same.axis[i] == i && !same.flip[i]);
+}
+
+/* ---- resampling ----------------------------------------------------------------------------- */
+
+enum { NX = 11, NY = 7, NZ = 9 };
+
+static void check_resampled(const char *name, const int64_t shape[3], bool cubic)
+{
+    ts_error e;
+    char word[64];
+    int count;
+    pool *p;
+    float in[NX * NY * NZ], out[2][17 * 7 * 14];
+    const int64_t shape_in[3] = {NX, NY, NZ};
+    for (int64_t i = 0; i < NX * NY * NZ; i++)
+        in[i] = (float)((i * 7919 + i * i % 1009 * 31) % 4001 - 2000) / 1000;
+    assert_int_equal(pool_create(3, &p, &e), TS_OK);
+    for (int run = 0; run < 2; run++)
+        assert_int_equal((cubic ? volume_resample_cubic : volume_resample_linear)(
+                             in, shape_in, out[run], shape, run ? p : NULL, &e),
+                         TS_OK);
+    pool_destroy(p);
+    FILE *f = fopen("tests/golden/resample.txt", "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%*[^\n]"), 0);
+    while (fscanf(f, "%63s %d", word, &count) == 2)
+        for (int i = 0; i < count; i++) {
+            double value;
+            assert_int_equal(fscanf(f, "%lf", &value), 1);
+            if (!strcmp(word, name) && !(fabs(out[0][i] - value) <= 2e-6))
+                fail_msg("%s[%d] is %.9g instead of %.9g", name, i, out[0][i], value);
+        }
+    fclose(f);
+    assert_memory_equal(out[0], out[1], (size_t)(shape[0] * shape[1] * shape[2]) * sizeof(float));
+}
+
+static void test_resampling_is_scipys(void **state)
+{
+    (void)state;
+    const int64_t down[3] = {6, 4, 5}, up[3] = {17, 7, 14};
+    check_resampled("down.cubic", down, true);
+    check_resampled("down.linear", down, false);
+    check_resampled("up.cubic", up, true);
+    check_resampled("up.linear", up, false);
+}
+
+/* Labels: the argmax of each label's own linear map. */
+static void test_labels_resample(void **state)
+{
+    (void)state;
+    ts_error e;
+    uint8_t in[NX * NY * NZ], out[6 * 5 * 4];
+    float one[NX * NY * NZ], map[4][6 * 5 * 4];
+    const int64_t shape_in[3] = {NX, NY, NZ}, shape[3] = {6, 5, 4};
+    random_stream r = random_open(3, RANDOM_TEST, 0, 0);
+    for (int i = 0; i < NX * NY * NZ; i++)
+        in[i] = (uint8_t)random_below(&r, 4);
+    assert_int_equal(volume_resample_labels(in, shape_in, out, shape, NULL, &e), TS_OK);
+    for (int k = 0; k < 4; k++) {
+        for (int i = 0; i < NX * NY * NZ; i++)
+            one[i] = in[i] == k;
+        assert_int_equal(volume_resample_linear(one, shape_in, map[k], shape, NULL, &e), TS_OK);
+    }
+    for (int i = 0; i < 6 * 5 * 4; i++)
+        for (int k = 0; k < 4; k++)
+            assert_true(map[out[i]][i] >= map[k][i] - 1e-6f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_odd_files),
+        cmocka_unit_test(test_written_reads_back),
+        cmocka_unit_test(test_bad_labels),
+        cmocka_unit_test(test_orientation),
+        cmocka_unit_test(test_resampling_is_scipys),
+        cmocka_unit_test(test_labels_resample),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
