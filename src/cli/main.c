@@ -1,7 +1,11 @@
 /* The table of commands, in the order of the work. */
 #include "cli/cli.h"
 
+extern const cli_command plan_command, train_command;
+
 const cli_command *const cli_commands[] = {
+    &plan_command,
+    &train_command,
     NULL,
 };
 

@@ -1,0 +1,100 @@
+/* twinseg train: a run, begun or taken up again. */
+#include "cli/cli.h"
+#include "train/train.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+extern const cli_command train_command;
+
+static const cli_option options[] = {
+    {"student", 0, "NAMES", "modalities that the student sees: t1, t1ce, t2, flair, joined by ','"},
+    {"out", 'o', "RUN", "folder of the run, made here"},
+    {"preset", 0, "NAME", "size and schedule: tiny (default), small, nnunet, demo"},
+    {"config", 0, "FILE.ini", "settings from a file, over the preset's"},
+    {"method", 0, "NAME", "single-stage (default), student-only or teacher"},
+    {"fold", 0, "I/K", "hold out fold I (from 0) of K and validate on it"},
+    {"resume", 0, NULL, "go on with the run in RUN; its settings need not be repeated"},
+    {"steps", 0, "N", "length of the schedule"},
+    {"stop-after", 0, "N", "end after N steps of this call; --resume goes on later"},
+    {"seed", 0, "S", "of weights, split and patches (default 1)"},
+    {"threads", 0, "N", "threads (default: all processors); the result does not depend on it"},
+    {"cache", 0, "DIR", "prepared cases, shared by runs (default: RUN/cache)"},
+    {0},
+};
+
+/* "I/K" with 0 <= I < K and K >= 2. */
+static bool parse_fold(const char *value, int *fold, int *folds)
+{
+    char first[16];
+    int64_t i, k;
+    const size_t length = strcspn(value, "/");
+    if (value[length] != '/' || length >= sizeof first)
+        return false;
+    memcpy(first, value, length);
+    first[length] = '\0';
+    if (!parse_integer(first, &i) || !parse_integer(value + length + 1, &k) || k < 2 || k > 1000 ||
+        i < 0 || i >= k)
+        return false;
+    *fold = (int)i;
+    *folds = (int)k;
+    return true;
+}
+
+/* A resumed run starts from its own settings; what the command line says is laid over them, and
+ * train_run refuses what differs. */
+static int read_settings(const cli_arguments *a, train_options *o, plan *p)
+{
+    ts_error e;
+    char *config = o->resume ? string_format("%s/config.ini", o->out) : NULL;
+    const bool begun = config && file_exists(config);
+    free(config);
+    if (!begun)
+        return cli_plan(a, p);
+    if (train_read_config(o->out, p, &e) != TS_OK ||
+        (!o->folds && train_read_fold(o->out, &o->fold, &o->folds, &e) != TS_OK))
+        return cli_fail(&e);
+    return cli_plan_over(a, p);
+}
+
+static int run(const cli_arguments *a)
+{
+    plan p;
+    ts_error e;
+    train_options o = {
+        .data = a->positional[0],
+        .out = cli_value(a, "out"),
+        .cache = cli_value(a, "cache"),
+        .resume = cli_flag(a, "resume"),
+    };
+    const char *fold = cli_value(a, "fold");
+    if (!o.out)
+        return cli_usage_error(a->command, "--out RUN is missing: the folder for the run");
+    if (fold && !parse_fold(fold, &o.fold, &o.folds))
+        return cli_usage_error(a->command, "--fold takes I/K with I from 0 to K-1, not '%s'", fold);
+    if (!cli_integer(a, "stop-after", 1, 100000000, &o.stop_after))
+        return 2;
+    const int status = read_settings(a, &o, &p);
+    if (status)
+        return status;
+    interrupt_install();
+    if (train_run(&p, &o, &e) != TS_OK)
+        return cli_fail(&e);
+    return 0;
+}
+
+const cli_command train_command = {
+    .name = "train",
+    .summary = "train a student beside a teacher in one stage (or either alone)",
+    .usage = "DATA --student flair,t1ce --out RUN [OPTIONS] [key=value ...]\n"
+             "DATA --out RUN --resume",
+    .details =
+        "RUN ends with model.safetensors (the student) and teacher.safetensors, beside\n"
+        "config.ini, split.json, metrics.csv, log.txt and checkpoint.safetensors. With --fold,\n"
+        "model-best.safetensors is the best on the held-out fold: do not score it there.",
+    .options = options,
+    .positional_min = 1,
+    .positional_max = 1,
+    .settings = true,
+    .run = run,
+};
