@@ -234,6 +234,15 @@ static ts_status walk_windows(walk *w, ts_error *error)
     return TS_OK;
 }
 
+static void say_size(const predictor *p, const prepared *c)
+{
+    const int64_t *n = c->geometry.shape;
+    note("case %s: %lldx%lldx%lld voxels of %g mm, %lld windows of %lldx%lldx%lld, %.1f MiB", c->id,
+         (long long)n[0], (long long)n[1], (long long)n[2], p->spacing_mm,
+         (long long)predictor_windows(p, n), (long long)p->patch[2], (long long)p->patch[1],
+         (long long)p->patch[0], (double)predictor_bytes(p, n) / 0x1p20);
+}
+
 ts_status predict_probabilities(predictor *p, const prepared *c, float *probabilities,
                                 ts_error *error)
 {
@@ -244,6 +253,8 @@ ts_status predict_probabilities(predictor *p, const prepared *c, float *probabil
     walk w = {.predictor = p, .source = c, .probabilities = probabilities};
     for (int i = 0; i < 3; i++)
         w.size[i] = c->geometry.shape[2 - i];
+    if (p->verbose)
+        say_size(p, c);
     w.weights =
         memory_allocate(voxels_of(w.size), sizeof *w.weights, "the windows' weights", error);
     if (!w.weights)
