@@ -32,31 +32,12 @@ void pack_weights(engine *e, const weight_map *map, const float *weight, float *
 
 /* ---- phases ---------------------------------------------------------------------------- */
 
-/* Stride 2: a tensor `whole` is eight *phases* of half its size, those of its even and odd
- * positions, each shaped as the tensor `half` on the layer's other side. Phase (pz, py, px) at
- * (z, y, x) is whole at (2z + pz, 2y + py, 2x + px).
- *
- * A task holds the phases of a few rows of `half` at a time, in memory of its thread that fits the
- * second-level cache: `rows` rows from first_row on, each row as in half's layout, so that flat
- * position f lies at place f - first_row * half->row of a volume.
- *
- *     [unit][block][py][px][length]   block 0: pz = 0, 1: pz = 1, 2: pz = 1 of the plane before */
-typedef struct {
-    const tensor *half;
-    int64_t first_row, rows, length;
-    int blocks; /* 2 or 3 */
-    uint32_t *data;
-} phases;
-
 /* Elements of `length` that hold `positions` positions beginning anywhere in a row, and one row
  * and one element before them. */
 int64_t phases_length(const tensor *half, int64_t positions);
-uint32_t *phases_volume(const phases *p, int64_t unit, int block, int py, int px);
-/* Units [first, first + units) of sample n of whole into p, PLANE_STEP zeros behind. */
-void phases_split(const engine *e, const tensor *whole, int64_t n, int64_t first, int64_t units,
-                  const phases *p);
-/* p's rows into units of whole, pads too. */
-void phases_merge(const engine *e, const phases *p, const tensor *whole, int64_t n, bool add);
+/* Where term t = (unit, tap) of a layer over split phases reads, for the position's own place:
+ * taps 27 (stride 2) or 8 (transposed). */
+const uint32_t *split_term(const phases *p, int64_t t, int taps);
 
 /* ---- sweeps ---------------------------------------------------------------------------- */
 
@@ -104,10 +85,6 @@ typedef struct {
 } spread;
 
 void spread_run(const spread *s);
-
-/* Where term t = (unit, tap) of a layer over split phases reads, for the position's own place:
- * taps 27 (stride 2) or 8 (transposed). */
-const uint32_t *split_term(const phases *p, int64_t t, int taps);
 
 size_t weight_gradient_scratch(const engine *e, const conv *c, const tensor *x);
 

@@ -22,7 +22,8 @@ typedef struct {
     int64_t parts, channel_groups, term_groups;
     int64_t stride, chunk; /* stride: channels rounded up to whole tiles */
     float *dw;             /* [parts][terms][stride] */
-    double *sums;          /* [parts][channels]: for dbias */
+    double *sums;          /* [parts][sum_count]: of dy's channels, for dbias */
+    int64_t sum_count;
     int blocks;
     /* Each thread's memory: pointers; phases; in bf16 planes of the channels (chunk + PLANE_STEP
      * values each) and of TERM_GROUP + 2 inputs (plane_values each). */
@@ -47,6 +48,7 @@ typedef struct {
     char *local;
     int64_t first_channel, channels, first_input, inputs;
     int64_t n, from, to;
+    double *sums; /* of dy's channels in this task; NULL where another task adds them */
 } place;
 
 /* ---- what a chunk multiplies ----------------------------------------------------------- */
@@ -126,6 +128,32 @@ static void list_taps(const place *p, const void **term)
     }
 }
 
+/* Adds the sums of dy, which are those of a transposed convolution's phases. */
+static void sum_phases(const place *p, const phases *q)
+{
+    const int per = CHANNELS_PER_UNIT(q->half->dtype);
+    for (int64_t i = 0; p->sums && i < p->inputs; i += per)
+        for (int t = 0; t < 8; t++) {
+            double sum[2] = {0};
+            p->j->e->kernels->sum(split_term(q, i / per * 8 + t, 8), p->from, p->to, sum);
+            for (int h = 0; h < per && i + h < p->inputs; h++)
+                p->sums[i + h] += sum[h];
+        }
+}
+
+static void sum_channels(const place *p)
+{
+    const correlate_job *j = p->j;
+    const int per = CHANNELS_PER_UNIT(j->walked->dtype);
+    for (int64_t c = 0; p->sums && c < p->channels; c += per) {
+        double sum[2] = {0};
+        j->e->kernels->sum(tensor_unit(j->walked, p->n, (p->first_channel + c) / per), p->from,
+                           p->to, sum);
+        for (int h = 0; h < per && c + h < p->channels; h++)
+            p->sums[c + h] += sum[h];
+    }
+}
+
 /* Terms read from phases, which are split here. */
 static void list_phases(const place *p, const void **term)
 {
@@ -140,7 +168,9 @@ static void list_phases(const place *p, const void **term)
         .data = (uint32_t *)(p->local + j->phases_at),
     };
     q.rows = groups_of(p->to, row) - q.first_row;
-    phases_split(j->e, j->x[0], p->n, p->first_input / per, groups_of(p->inputs, per), &q);
+    j->e->kernels->phases_split(j->x[0], p->n, p->first_input / per, groups_of(p->inputs, per), &q);
+    if (j->taps == 8)
+        sum_phases(p, &q);
     for (int64_t i = 0; i < p->inputs; i++) {
         const uint32_t *first = phases_volume(&q, i / per, 0, 0, 0);
         char *planes = input_planes(p, p->first_input + i);
@@ -180,10 +210,11 @@ static void correlate_task(void *context, int64_t index, int thread)
     for (int64_t i = 0; i < k.terms; i++)
         memset(k.dw + i * j->stride, 0,
                (size_t)smaller(CHANNEL_GROUP, j->stride - p.first_channel) * sizeof *k.dw);
-    double *sums = p.first_input == 0 ? j->sums + part * j->channels + p.first_channel : NULL;
-    for (int64_t c = 0; sums && c < p.channels; c++)
-        sums[c] = 0;
-    const int per = CHANNELS_PER_UNIT(j->walked->dtype);
+    const bool up = j->taps == 8;
+    if ((up ? p.first_channel : p.first_input) == 0)
+        p.sums = j->sums + part * j->sum_count + (up ? p.first_input : p.first_channel);
+    for (int64_t i = 0; p.sums && i < (up ? p.inputs : p.channels); i++)
+        p.sums[i] = 0;
     const int64_t chunks = sweep_chunks(j->walked, j->chunk), all = j->walked->n * chunks;
     for (int64_t i = part * all / j->parts; i < (part + 1) * all / j->parts; i++) {
         p.n = i / chunks;
@@ -194,31 +225,9 @@ static void correlate_task(void *context, int64_t index, int thread)
         const int64_t count = p.to - p.from;
         j->e->kernels->correlate(&k,
                                  has_planes(j) ? groups_of(count, PLANE_STEP) * PLANE_STEP : count);
-        for (int64_t c = 0; sums && c < p.channels; c += per) {
-            double sum[2] = {0};
-            j->e->kernels->sum(tensor_unit(j->walked, p.n, (p.first_channel + c) / per), p.from,
-                               p.to, sum);
-            for (int h = 0; h < per && c + h < p.channels; h++)
-                sums[c + h] += sum[h];
-        }
+        if (!up)
+            sum_channels(&p);
     }
-}
-
-/* Adds the parts: value (term, channel). */
-static double added(const correlate_job *j, int64_t term, int64_t channel)
-{
-    double sum = 0;
-    for (int64_t p = 0; p < j->parts; p++)
-        sum += (double)j->dw[(p * j->terms + term) * j->stride + channel];
-    return sum;
-}
-
-static double added_sum(const correlate_job *j, int64_t channel)
-{
-    double sum = 0;
-    for (int64_t p = 0; p < j->parts; p++)
-        sum += j->sums[p * j->channels + channel];
-    return sum;
 }
 
 /* ---- scratch --------------------------------------------------------------------------- */
@@ -270,11 +279,12 @@ static correlate_job take_scratch(const engine *e, const conv *c, const tensor *
     if (j.split)
         j.chunk = chunk_for(units_of(e, smaller(TERM_GROUP, inputs)) * j.blocks * 4,
                             walked->n * walked->span);
-    j.parts = smaller(groups_of(32, j.channel_groups * j.term_groups),
+    j.parts = smaller(groups_of(16, j.channel_groups * j.term_groups),
                       walked->n * sweep_chunks(walked, j.chunk));
     take_local(e, &j, walked, s);
     j.dw = scratch_take(s, (size_t)(j.parts * j.terms * j.stride), sizeof *j.dw);
-    j.sums = scratch_take(s, (size_t)(j.parts * j.channels + c->out), sizeof *j.sums);
+    j.sum_count = c->out;
+    j.sums = scratch_take(s, (size_t)(j.parts * j.sum_count), sizeof *j.sums);
     return j;
 }
 
@@ -292,34 +302,27 @@ typedef struct {
     float *dweight;
 } finish_job;
 
-/* All weights of one output channel (transposed: input channel). */
-static void finish_channel(void *context, int64_t channel, int thread)
+#define FINISH_TERMS 64
+
+/* Adds the parts of a block of terms, all channels. */
+static void finish_terms(void *context, int64_t index, int thread)
 {
     (void)thread;
     const finish_job *f = context;
-    const int64_t terms = f->job->terms;
-    for (int64_t t = 0; t < terms; t++)
-        f->dweight[channel * terms + t] = (float)added(f->job, t, channel);
-}
-
-/* Sums of dy alone, of one unit. */
-static void bias_unit(void *context, int64_t unit, int thread)
-{
-    (void)thread;
-    const correlate_job *j = context;
-    const tensor *dy = j->x[0];
-    double sum[2] = {0};
-    for (int64_t n = 0; n < dy->n; n++)
-        for (int64_t from = 0; from < dy->span; from += CHUNK) {
-            double here[2] = {0};
-            j->e->kernels->sum(tensor_unit(dy, n, unit), from, smaller(from + CHUNK, dy->span),
-                               here);
-            sum[0] += here[0];
-            sum[1] += here[1];
+    const correlate_job *j = f->job;
+    const int64_t first = index * FINISH_TERMS;
+    const int64_t end = smaller(first + FINISH_TERMS, j->terms);
+    for (int64_t c = 0; c < j->channels; c += 16) {
+        const int64_t width = smaller(16, j->channels - c);
+        for (int64_t t = first; t < end; t++) {
+            double sum[16] = {0};
+            for (int64_t p = 0; p < j->parts; p++)
+                for (int64_t i = 0; i < width; i++)
+                    sum[i] += (double)j->dw[(p * j->terms + t) * j->stride + c + i];
+            for (int64_t i = 0; i < width; i++)
+                f->dweight[(c + i) * j->terms + t] = (float)sum[i];
         }
-    const int per = CHANNELS_PER_UNIT(dy->dtype);
-    for (int h = 0; h < per && unit * per + h < dy->c; h++)
-        j->sums[unit * per + h] = sum[h];
+    }
 }
 
 void conv_weight_gradient(engine *e, const conv *c, conv_inputs x, const tensor *dy, float *dweight,
@@ -339,9 +342,11 @@ void conv_weight_gradient(engine *e, const conv *c, conv_inputs x, const tensor 
     j.first_in = up ? c->out : c->in[0];
     pool_run(e->threads, correlate_task, &j, j.parts * j.channel_groups * j.term_groups);
     finish_job f = {.job = &j, .dweight = dweight};
-    pool_run(e->threads, finish_channel, &f, j.channels);
-    if (up)
-        pool_run(e->threads, bias_unit, &j, tensor_units(dy));
-    for (int64_t o = 0; o < c->out; o++)
-        dbias[o] = (float)(up ? j.sums[o] : added_sum(&j, o));
+    pool_run(e->threads, finish_terms, &f, groups_of(j.terms, FINISH_TERMS));
+    for (int64_t o = 0; o < c->out; o++) {
+        double sum = 0;
+        for (int64_t p = 0; p < j.parts; p++)
+            sum += j.sums[p * j.sum_count + o];
+        dbias[o] = (float)sum;
+    }
 }

@@ -575,57 +575,7 @@ static void head_weight_row(const head_row *r, double *dweight)
 
 #include "engine/winograd_template.h"
 
-/* ---- even and odd ---------------------------------------------------------------------- */
-
-static void split_row(const uint32_t *in, uint32_t *even, uint32_t *odd, int64_t count)
-{
-    int64_t i = 0;
-    for (; i + VL <= count; i += VL) {
-        const vf a = load(in + 2 * i), b = load(in + 2 * i + VL);
-        *(vf_unaligned *)(even + i) = __builtin_shufflevector(a, b, EVENS(0));
-        *(vf_unaligned *)(odd + i) = __builtin_shufflevector(a, b, EVENS(1));
-    }
-    for (; i < count; i++) {
-        even[i] = in[2 * i];
-        odd[i] = in[2 * i + 1];
-    }
-}
-
-/* to += value, for VL elements. */
-INLINE void add_elements(uint32_t *to, const uint32_t *value)
-{
-    vf sum[HALVES];
-    for (int h = 0; h < HALVES; h++)
-        sum[h] = load_half(to, h) + load_half(value, h);
-    store_halves(to, sum);
-}
-
-static void merge_row(const uint32_t *even, const uint32_t *odd, uint32_t *out, int64_t count,
-                      bool add)
-{
-    for (int64_t i = 0; i < count; i += VL) {
-        const int64_t left = count - i < VL ? count - i : VL;
-        uint32_t mixed[2 * VL] __attribute__((aligned(4 * VL))), *to = add ? mixed : out + 2 * i;
-        if (left < VL) {
-            for (int64_t k = 0; k < 2 * left; k++)
-                mixed[k] = k & 1 ? odd[i + k / 2] : even[i + k / 2];
-            for (int64_t k = 0; k < 2 * left; k++)
-                for (int h = 0; h < HALVES && add; h++)
-                    unit_set(mixed, UNIT_DTYPE, h, k,
-                             unit_get(mixed, UNIT_DTYPE, h, k) +
-                                 unit_get(out, UNIT_DTYPE, h, 2 * i + k));
-            memcpy(out + 2 * i, mixed, (size_t)left * 8);
-            return;
-        }
-        const vf a = load(even + i), b = load(odd + i);
-        *(vf_unaligned *)to = __builtin_shufflevector(a, b, MIX(0));
-        *(vf_unaligned *)(to + VL) = __builtin_shufflevector(a, b, MIX(VL / 2));
-        if (add) {
-            add_elements(out + 2 * i, mixed);
-            add_elements(out + 2 * i + VL, mixed + VL);
-        }
-    }
-}
+#include "engine/phase_template.h"
 
 const kernels NAME = {
     .tile = TILE,
@@ -645,8 +595,8 @@ const kernels NAME = {
     .winograd_input = winograd_input,
     .winograd_multiply = winograd_multiply,
     .winograd_output = winograd_output,
-    .split_row = split_row,
-    .merge_row = merge_row,
+    .phases_split = phases_split,
+    .phases_merge = phases_merge,
     .head_forward = head_forward_row,
     .head_data = head_data_row,
     .head_weight = head_weight_row,

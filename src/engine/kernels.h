@@ -59,6 +59,27 @@ typedef struct {
     int64_t stride;
 } head_row;
 
+/* Stride 2: a tensor `whole` is eight *phases* of half its size, those of its even and odd
+ * positions, each shaped as the tensor `half` on the layer's other side. Phase (pz, py, px) at
+ * (z, y, x) is whole at (2z + pz, 2y + py, 2x + px).
+ *
+ * A task holds the phases of a few rows of `half` at a time, in memory of its thread that fits the
+ * second-level cache: `rows` rows from first_row on, each row as in half's layout, so that flat
+ * position f lies at place f - first_row * half->row of a volume.
+ *
+ *     [unit][block][py][px][length]   block 0: pz = 0, 1: pz = 1, 2: pz = 1 of the plane before */
+typedef struct {
+    const tensor *half;
+    int64_t first_row, rows, length;
+    int blocks; /* 2 or 3 */
+    uint32_t *data;
+} phases;
+
+static inline uint32_t *phases_volume(const phases *p, int64_t unit, int block, int py, int px)
+{
+    return p->data + (((unit * p->blocks + block) * 2 + py) * 2 + px) * p->length;
+}
+
 /* Where a run of Winograd tiles of one unit goes. */
 typedef struct {
     uint32_t *row[4]; /* rows (2z + pz, 2y + py) of the output, at 2 pz + py; NULL beyond it */
@@ -99,10 +120,11 @@ typedef struct kernels {
      * outputs' distances from the bias. */
     void (*winograd_output)(const winograd_outputs *o, const float *m, int64_t stride,
                             int64_t half_apart, int64_t tiles, double sum[2], double squares[2]);
-    /* Elements at even and at odd places of 2 count elements apart, and together again. */
-    void (*split_row)(const uint32_t *in, uint32_t *even, uint32_t *odd, int64_t count);
-    void (*merge_row)(const uint32_t *even, const uint32_t *odd, uint32_t *out, int64_t count,
-                      bool add);
+    /* Units [first, first + units) of sample n of whole into p, PLANE_STEP zeros behind each. */
+    void (*phases_split)(const tensor *whole, int64_t n, int64_t first, int64_t units,
+                         const phases *p);
+    /* p's rows into all units of whole, pads too; add: onto what whole holds. */
+    void (*phases_merge)(const phases *p, const tensor *whole, int64_t n, bool add);
     /* weight, dweight [classes][channels]; dweight is added to. */
     void (*head_forward)(const head_row *h, const float *weight, const float *bias);
     void (*head_data)(const head_row *h, const float *weight, bool add);

@@ -176,7 +176,7 @@ static const uint32_t *const *split_terms(const sweep *s, int64_t n, int64_t fro
         .data = s->local + thread * s->local_count,
     };
     p.rows = (to + row - 1) / row - p.first_row;
-    phases_split(s->e, s->split, n, 0, tensor_units(s->split), &p);
+    s->e->kernels->phases_split(s->split, n, 0, tensor_units(s->split), &p);
     const uint32_t **term = s->term + thread * s->terms;
     for (int64_t t = 0; t < s->terms; t++)
         term[t] = split_term(&p, t, s->blocks == 3 ? 27 : 8);
@@ -277,7 +277,7 @@ static void spread_task(void *context, int64_t index, int thread)
             };
             s->e->kernels->multiply(&q, from, to);
         }
-    phases_merge(s->e, &p, s->whole, n, s->add);
+    s->e->kernels->phases_merge(&p, s->whole, n, s->add);
 }
 
 void spread_run(const spread *s)
