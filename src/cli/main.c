@@ -1,11 +1,12 @@
 /* The table of commands, in the order of the work. */
 #include "cli/cli.h"
 
-extern const cli_command plan_command, train_command;
+extern const cli_command plan_command, train_command, predict_command;
 
 const cli_command *const cli_commands[] = {
     &plan_command,
     &train_command,
+    &predict_command,
     NULL,
 };
 

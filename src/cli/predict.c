@@ -1,0 +1,233 @@
+/* twinseg predict: one patient's files, or a whole folder, to label files. */
+#include "cli/cli.h"
+#include "predict/predict.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const cli_option options[] = {
+    {"t1", 0, "FILE", "the patient's T1 (T1n)"},
+    {"t1ce", 0, "FILE", "T1 after contrast (T1c, T1Gd)"},
+    {"t2", 0, "FILE", "T2 (T2w)"},
+    {"flair", 0, "FILE", "FLAIR (T2f)"},
+    {"data", 0, "DIR", "instead of one patient: a folder in any BraTS, MSD or nnU-Net layout"},
+    {"output", 'o', "PATH", "the label file (.nii or .nii.gz); with --data the folder for them"},
+    {"probabilities", 0, "FILE", "also write background, NCR, ED, ET as four float volumes"},
+    {"mirror", 0, NULL, "average over the 8 mirrorings: better by a little, 8 times the work"},
+    {"threads", 0, "N", "threads to use; 0: all processors"},
+    {"verbose", 'v', NULL, "say windows and memory"},
+    {NULL, 0, NULL, NULL},
+};
+
+/* What a prediction may be told; the rest belongs to the model. */
+static const char *const settings_of_predict[] = {
+    "window_step",         "mirror", "threads", "dtype", "labels", "et_threshold",
+    "component_threshold", NULL,
+};
+
+static int check_arguments(const cli_arguments *a)
+{
+    const bool folder = cli_flag(a, "data");
+    bool files = false;
+    for (int m = 0; m < MODALITIES; m++)
+        files = files || cli_flag(a, modality_names[m]);
+    if (!cli_flag(a, "output"))
+        return cli_usage_error(a->command, "-o is missing: where shall the result go?");
+    if (files == folder)
+        return cli_usage_error(a->command,
+                               "give either the patient's files (--flair, --t1ce, --t1, "
+                               "--t2) or a folder (--data)");
+    if (folder && cli_flag(a, "probabilities"))
+        return cli_usage_error(a->command, "--probabilities goes with one patient's files alone");
+    return 0;
+}
+
+/* ---- models ----------------------------------------------------------------------------- */
+
+/* A model file, or the run folder that holds one. */
+static ts_status read_model(const char *path, model *out, ts_error *error)
+{
+    if (!directory_exists(path))
+        return model_read(path, out, error);
+    char *inner = string_format("%s/model.safetensors", path);
+    ts_status status = TS_OK;
+    if (!inner)
+        status = error_set(error, TS_MEMORY, "out of memory");
+    else if (!file_exists(inner))
+        status = error_set(error, TS_BAD_INPUT,
+                           "'%s' holds no model.safetensors: it is written when training ends "
+                           "('twinseg train --resume' goes on with a run)",
+                           path);
+    else
+        status = model_read(inner, out, error);
+    free(inner);
+    return status;
+}
+
+/* "A,B,C", or one name that may itself hold a comma. */
+static ts_status read_models(const char *names, model **out, size_t *count, ts_error *error)
+{
+    const bool single = file_exists(names);
+    size_t room = 1;
+    for (const char *at = names; !single && *at; at++)
+        room += *at == ',';
+    model *models = memory_allocate(room, sizeof *models, "the models", error);
+    ts_status status = models ? TS_OK : TS_MEMORY;
+    *count = 0;
+    for (const char *at = names; status == TS_OK && *count < room;) {
+        const size_t length = single ? strlen(at) : strcspn(at, ",");
+        char *name = string_format("%.*s", (int)length, at);
+        status = name ? read_model(name, &models[*count], error)
+                      : error_set(error, TS_MEMORY, "out of memory");
+        free(name);
+        *count += status == TS_OK;
+        at += length + (at[length] == ',');
+    }
+    *out = models;
+    return status;
+}
+
+static void free_models(model *models, size_t count)
+{
+    for (size_t i = 0; models && i < count; i++)
+        model_free(&models[i]);
+    free(models);
+}
+
+/* ---- one patient ------------------------------------------------------------------------ */
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* Slips of the hand that would give a result all the same, or destroy a file. */
+static ts_status check_files(const cli_arguments *a, ts_error *error)
+{
+    const char *const outputs[] = {"output", "probabilities"};
+    for (int m = 0; m < MODALITIES; m++) {
+        const char *path = cli_value(a, modality_names[m]);
+        for (int other = 0; path && other < m; other++) {
+            const char *second = cli_value(a, modality_names[other]);
+            if (second && same_file(path, second))
+                return error_set(error, TS_BAD_INPUT, "--%s and --%s are the same file, '%s'",
+                                 modality_names[other], modality_names[m], path);
+        }
+        for (size_t i = 0; path && i < COUNT_OF(outputs); i++)
+            if (cli_value(a, outputs[i]) && same_file(path, cli_value(a, outputs[i])))
+                return error_set(error, TS_BAD_INPUT, "--%s would overwrite the input '%s'",
+                                 outputs[i], path);
+    }
+    const char *probabilities = cli_value(a, "probabilities");
+    if (probabilities && !strcmp(probabilities, cli_value(a, "output")))
+        return error_set(error, TS_BAD_INPUT, "-o and --probabilities are the same file, '%s'",
+                         probabilities);
+    return TS_OK;
+}
+
+static ts_status predict_files(const cli_arguments *a, predictor *p, ts_error *error)
+{
+    const char *out = cli_value(a, "output");
+    const double start = clock_seconds();
+    dataset_case c = {0};
+    ts_status status = check_files(a, error);
+    if (status != TS_OK)
+        return status;
+    const char *name = string_file_name(out);
+    c.id = string_format("%.*s", (int)strcspn(name, "."), name);
+    if (!c.id)
+        return error_set(error, TS_MEMORY, "out of memory");
+    for (int m = 0; m < MODALITIES; m++) {
+        const char *path = cli_value(a, modality_names[m]);
+        if (path && !(predictor_channels(p) >> m & 1))
+            note("--%s is not used: the model was trained without it", modality_names[m]);
+        c.image[m] = path ? string_format("%s", path) : NULL;
+    }
+    status = predict_case(p, &c, out, cli_value(a, "probabilities"), error);
+    progress_end();
+    if (status == TS_OK)
+        printf("%s (%.1f s)\n", out, clock_seconds() - start);
+    for (int m = 0; m < MODALITIES; m++)
+        free(c.image[m]);
+    free(c.id);
+    return status;
+}
+
+/* ---- a folder --------------------------------------------------------------------------- */
+
+static ts_status predict_data(const cli_arguments *a, predictor *p, size_t *failed, ts_error *error)
+{
+    const char *out = cli_value(a, "output");
+    dataset d;
+    predict_counts counts;
+    ts_status status = dataset_open(cli_value(a, "data"), LABELS_AUTO, &d, error);
+    if (status != TS_OK)
+        return status;
+    for (size_t i = 0; i < d.notes.count; i++)
+        note("%s", d.notes.items[i]);
+    status = predict_folder(p, &d, out, &counts, error);
+    if (status == TS_OK || status == TS_STOPPED)
+        printf("%s: %zu written, %zu there already and kept, %zu failed, of %zu cases\n", out,
+               counts.written, counts.kept, counts.failed, d.count);
+    *failed = counts.failed;
+    dataset_close(&d);
+    return status;
+}
+
+/* ---- the command ------------------------------------------------------------------------ */
+
+static int run(const cli_arguments *a)
+{
+    ts_error error;
+    model *models = NULL;
+    predictor *p = NULL;
+    size_t count = 0, failed = 0;
+    int code = check_arguments(a);
+    if (code)
+        return code;
+    interrupt_install();
+    ts_status status = read_models(a->positional[0], &models, &count, &error);
+    if (status == TS_OK) {
+        plan settings = models[0].plan;
+        settings.threads = 0;          /* those of this machine, not of the one that trained */
+        settings.labels = LABELS_AUTO; /* the model's are of its training data */
+        code = cli_plan_over(a, &settings);
+        settings.mirror = settings.mirror || cli_flag(a, "mirror");
+        if (!code)
+            status = predictor_create(models, count, &settings, &p, &error);
+    }
+    free_models(models, count);
+    if (status == TS_OK && !code) {
+        predictor_show(p, true, cli_flag(a, "verbose"));
+        status =
+            cli_flag(a, "data") ? predict_data(a, p, &failed, &error) : predict_files(a, p, &error);
+    }
+    predictor_destroy(p);
+    if (status != TS_OK)
+        return cli_fail(&error);
+    return code ? code : failed > 0;
+}
+
+const cli_command predict_command = {
+    .name = "predict",
+    .summary = "segment patients with a trained model",
+    .usage = "MODEL --flair FILE --t1ce FILE -o SEG.nii.gz [--probabilities FILE] [key=value ...]\n"
+             "MODEL --data DIR -o OUTDIR [key=value ...]",
+    .details =
+        "MODEL is a model.safetensors or a run folder that holds one; several, joined by ',', are\n"
+        "averaged. It must get the modalities that it was trained with; more are left unread.\n"
+        "Images must be co-registered, skull-stripped (0 outside) and on one grid; the result is\n"
+        "written on that grid: 1 NCR, 2 ED, 3 ET (labels=brats2021: 1, 2, 4; labels=msd: 2, 1, "
+        "3).\n"
+        "With --data every case goes to OUTDIR/<case>.nii.gz, what is there already is kept, and "
+        "a\n"
+        "case that fails does not stop the others (exit status 1).",
+    .options = options,
+    .positional_min = 1,
+    .positional_max = 1,
+    .settings = true,
+    .settings_only = settings_of_predict,
+    .run = run,
+};

@@ -1,0 +1,95 @@
+#!/bin/bash
+# twinseg predict on a small random model and a made patient: what it writes and what it refuses.
+set -u
+build=${BUILD:-build}
+twinseg=$(realpath "$build/twinseg")
+work=$(mktemp -d)
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+"$build/tests/test_predict_case" --make "$work" || { echo "not ok - make the files"; exit 1; }
+cd "$work" || exit 1
+failures=0
+
+# check NAME STATUS PATTERN COMMAND...: the exit status, and a pattern in what was said.
+check() {
+    local name=$1 status=$2 pattern=$3
+    shift 3
+    "$@" >said 2>&1
+    local got=$?
+    if [ $got -eq "$status" ] && grep -qE -- "$pattern" said; then
+        echo "ok - $name"
+    else
+        echo "not ok - $name (status $got, wanted $status and '$pattern')"
+        sed 's/^/    /' said
+        failures=$((failures + 1))
+    fi
+}
+# expect NAME COMMAND...: the command succeeds.
+expect() {
+    local name=$1
+    shift
+    if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failures=$((failures + 1)); fi
+}
+predict() { "$twinseg" predict "$@"; }
+both=(--flair flair.nii.gz --t1ce t1ce.nii.gz)
+
+check "a patient" 0 'seg.nii.gz' predict model.safetensors "${both[@]}" -o seg.nii.gz
+expect "its file" test -s seg.nii.gz
+cp seg.nii.gz first.nii.gz
+check "again, over what is there" 0 'seg.nii.gz' predict model.safetensors "${both[@]}" -o seg.nii.gz threads=3
+expect "the same bytes" cmp seg.nii.gz first.nii.gz
+check "probabilities" 0 . predict model.safetensors "${both[@]}" -o seg.nii --probabilities p.nii --verbose
+expect "windows and memory said" grep -qE 'windows of 16x16x16, .* MiB' said
+expect "four float volumes" test "$(stat -c %s p.nii)" -ge $((24 * 20 * 18 * 16 + 352))
+check "mirrored" 0 . predict model.safetensors "${both[@]}" -o mirrored.nii.gz --mirror
+expect "mirroring changes something" test "$(cmp seg.nii.gz mirrored.nii.gz >/dev/null; echo $?)" = 1
+mkdir run && cp model.safetensors run
+check "a run folder, and two models" 0 . predict run,model.safetensors "${both[@]}" -o two.nii.gz
+expect "the same model twice changes nothing" cmp two.nii.gz first.nii.gz
+check "an unused modality" 0 'note: --t2 is not used' predict run "${both[@]}" --t2 t2.nii.gz -o seg.nii.gz
+
+check "a missing modality" 1 'needs t1ce,flair; given: t1,flair; missing: t1ce' \
+    predict run --flair flair.nii.gz --t1 t1.nii.gz -o none.nii.gz
+check "no model" 1 "nowhere" predict nowhere "${both[@]}" -o none.nii.gz
+mkdir empty
+check "an unfinished run" 1 'holds no model.safetensors' predict empty "${both[@]}" -o none.nii.gz
+head -c 1000 model.safetensors >cut.safetensors
+check "a model cut short" 1 "cut.safetensors" predict cut.safetensors "${both[@]}" -o none.nii.gz
+head -c 3000 flair.nii.gz >cut.nii.gz
+check "an image cut short" 1 "cut.nii.gz" predict run --flair cut.nii.gz --t1ce t1ce.nii.gz -o none.nii.gz
+check "an image that is not there" 1 "gone.nii.gz" predict run --flair gone.nii.gz --t1ce t1ce.nii.gz -o none.nii.gz
+check "one file twice" 1 'the same file' predict run --flair t1ce.nii.gz --t1ce t1ce.nii.gz -o none.nii.gz
+check "an output over an input" 1 'would overwrite' predict run "${both[@]}" -o flair.nii.gz
+check "an output of another kind" 1 'must end in .nii' predict run "${both[@]}" -o none.png
+check "an output folder that is not there" 1 'nodir' predict run "${both[@]}" -o nodir/none.nii.gz
+expect "nothing was written" test ! -e none.nii.gz
+if [ "$(id -u)" -ne 0 ]; then
+    mkdir locked && chmod a-w locked
+    check "a read-only folder" 1 'locked' predict run "${both[@]}" -o locked/none.nii.gz
+else
+    echo "skip - a read-only folder: root may write everywhere"
+fi
+full() { (trap '' XFSZ; ulimit -f 1; predict run "${both[@]}" -o full.nii); }
+check "a full disk" 1 'full.nii' full
+expect "nothing half-written" test -z "$(ls | grep -v -e '^p.nii' | grep '^full')"
+
+check "no output" 2 'where shall' predict run "${both[@]}"
+check "no input" 2 'either' predict run -o none.nii.gz
+check "files and a folder" 2 'either' predict run "${both[@]}" --data . -o out
+check "a setting of training" 2 'not a setting' predict run "${both[@]}" -o none.nii.gz base=8
+check "a setting out of range" 2 'window_step' predict run "${both[@]}" -o none.nii.gz window_step=7
+
+for i in 1 2 3; do
+    mkdir -p data/BraTS2021_0000$i
+    for m in flair t1 t1ce t2; do cp $m.nii.gz data/BraTS2021_0000$i/BraTS2021_0000${i}_$m.nii.gz; done
+done
+head -c 2000 flair.nii.gz >data/BraTS2021_00002/BraTS2021_00002_flair.nii.gz
+check "a folder with a broken case" 1 '2 written, 0 there already and kept, 1 failed' predict run --data data -o out
+expect "the others went on" cmp out/BraTS2021_00003.nii.gz first.nii.gz
+cp flair.nii.gz data/BraTS2021_00002/BraTS2021_00002_flair.nii.gz
+head -c 100 first.nii.gz >out/BraTS2021_00001.nii.gz
+check "it goes on where it stopped" 0 '2 written, 1 there already and kept, 0 failed' predict run --data data -o out
+expect "a damaged result was made again" cmp out/BraTS2021_00001.nii.gz first.nii.gz
+check "other settings, the same folder" 1 'other settings' predict run --data data -o out mirror=on
+check "no such data" 1 'nodata' predict run --data nodata -o out2
+
+[ $failures -eq 0 ]
