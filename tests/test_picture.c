@@ -156,6 +156,8 @@ static void test_contours(void **state)
         {{0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1, 8, 3.5},
         /* two pixels that touch at a corner */
         {{1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 2, 8, 1},
+        /* the hole of a ring that opens at a corner: one line, in and out */
+        {{0, 1, 1, 0, 0, 1, 0, 1, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1, 16, 6.5},
         /* a ring: 3x3 without its middle */
         {{1, 1, 1, 0, 0, 1, 0, 1, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 2, 16, 8.0},
         {{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, 1, 20, 24.5},
@@ -270,7 +272,7 @@ static void test_right_is_left(void **state)
     free(labels);
 }
 
-/* Edema from 20 to 39 mm along each axis: its outline crosses the panel at 100 and 200 of 300
+/* Edema from 20 to 39 mm along x and y: its outline crosses the panel at 100 and 200 of 300
  * pixels. The prediction's is whole, the truth's has gaps. */
 static void test_outlines(void **state)
 {
@@ -284,7 +286,7 @@ static void test_outlines(void **state)
         for (int y = 0; y < SIDE; y++)
             for (int x = 0; x < SIDE; x++) {
                 image[cube_index(x, y, z)] = 1;
-                const int inside = x >= 20 && x < 40 && y >= 20 && y < 40 && z >= 20 && z < 40;
+                const int inside = x >= 20 && x < 40 && y >= 20 && y < 40 && z >= 20 && z < 45;
                 labels[cube_index(x, y, z)] = inside ? 2 : 0;
             }
     const float *const images[MODALITIES] = {[T1] = image, [FLAIR] = image};
@@ -304,6 +306,11 @@ static void test_outlines(void **state)
                 assert_true(pixel(&c, left + 120, top + row * 308 + y).b < 60);
                 assert_true(pixel(&c, left + 80, top + row * 308 + y).b < 60);
             }
+        /* coronal: up to z = 44, which is 15 mm below the panel's upper edge */
+        for (int x = 110; x < 190 && !truth; x++) {
+            const colour edge = pixel(&c, left + 308 + x, top + 74);
+            assert_true(edge.b > 100 && edge.b > 2 * edge.r);
+        }
         if (truth)
             assert_in_range(on_edge, 60, 110);
         else
@@ -359,6 +366,7 @@ static void test_curves(void **state)
     (void)state;
     assert_int_equal(draw_metrics("step,lr,loss_student,dice_wt\n"
                                   "0,9,0,\n"
+                                  "50,9,,\n"
                                   "100,9,2,0.5\n"
                                   "101,9,nonsense,\n"
                                   "200,9,2",
