@@ -35,35 +35,44 @@ static inline float cosine_of_turns(float turns, float *sine)
     return 1 - 2 * s * s;
 }
 
+/* Four sums side by side: the compiler may not reorder one sum, but may keep four in a register. */
+enum { LANES = 4 };
+
+static inline float add_lanes(const float sums[LANES])
+{
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
 float field_at(const field *f, const float p[3])
 {
-    float sum = 0;
-    for (int i = 0; i < f->waves; i++) {
-        float sine;
-        sum += cosine_of_turns(f->frequency[0][i] * p[0] + f->frequency[1][i] * p[1] +
-                                   f->frequency[2][i] * p[2] + f->phase[i],
-                               &sine);
-    }
-    return sum * f->amplitude;
+    float sums[LANES] = {0};
+    for (int i = 0; i < f->waves; i += LANES)
+        for (int k = 0; k < LANES; k++) {
+            float sine;
+            sums[k] += cosine_of_turns(f->frequency[0][i + k] * p[0] +
+                                           f->frequency[1][i + k] * p[1] +
+                                           f->frequency[2][i + k] * p[2] + f->phase[i + k],
+                                       &sine);
+        }
+    return add_lanes(sums) * f->amplitude;
 }
 
 float field_gradient(const field *f, const float p[3], float gradient[3])
 {
-    float sum = 0, gx = 0, gy = 0, gz = 0;
-    for (int i = 0; i < f->waves; i++) {
-        float sine;
-        sum += cosine_of_turns(f->frequency[0][i] * p[0] + f->frequency[1][i] * p[1] +
-                                   f->frequency[2][i] * p[2] + f->phase[i],
-                               &sine);
-        gx += sine * f->frequency[0][i];
-        gy += sine * f->frequency[1][i];
-        gz += sine * f->frequency[2][i];
-    }
-    const float scale = -6.2831853f * f->amplitude;
-    gradient[0] = scale * gx;
-    gradient[1] = scale * gy;
-    gradient[2] = scale * gz;
-    return sum * f->amplitude;
+    float sums[LANES] = {0}, slopes[3][LANES] = {{0}};
+    for (int i = 0; i < f->waves; i += LANES)
+        for (int k = 0; k < LANES; k++) {
+            float sine;
+            sums[k] += cosine_of_turns(f->frequency[0][i + k] * p[0] +
+                                           f->frequency[1][i + k] * p[1] +
+                                           f->frequency[2][i + k] * p[2] + f->phase[i + k],
+                                       &sine);
+            for (int d = 0; d < 3; d++)
+                slopes[d][k] += sine * f->frequency[d][i + k];
+        }
+    for (int d = 0; d < 3; d++)
+        gradient[d] = -6.2831853f * f->amplitude * add_lanes(slopes[d]);
+    return add_lanes(sums) * f->amplitude;
 }
 
 float ellipsoid_depth(const float p[3], const float centre[3], const float radii[3])

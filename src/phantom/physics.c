@@ -9,12 +9,12 @@ const tissue tissues[TISSUES] = {
     [TISSUE_GREY] = {"grey matter", 1380, 100, 0.81, 0.03},
     [TISSUE_DEEP_GREY] = {"deep grey", 1180, 78, 0.79, 0.03},
     [TISSUE_CSF] = {"CSF", 4300, 1800, 1.00, 0},
-    [TISSUE_BLOOD] = {"blood", 1620, 60, 0.75, 0.45},
+    [TISSUE_BLOOD] = {"blood", 1660, 60, 0.75, 0.45},
     [TISSUE_GLIOSIS] = {"gliosis", 1150, 115, 0.78, 0.015},
-    [TISSUE_EDEMA] = {"edema", 1450, 165, 0.83, 0.02},
-    [TISSUE_NECROSIS] = {"necrosis", 2300, 300, 0.92, 0.02},
-    [TISSUE_SOLID] = {"solid tumour", 1600, 160, 0.86, 0.03},
-    [TISSUE_ENHANCING] = {"enhancing tumour", 1600, 160, 0.86, 0.12},
+    [TISSUE_EDEMA] = {"edema", 1450, 170, 0.83, 0.02},
+    [TISSUE_NECROSIS] = {"necrosis", 2300, 320, 0.92, 0.02},
+    [TISSUE_SOLID] = {"solid tumour", 1600, 155, 0.85, 0.03},
+    [TISSUE_ENHANCING] = {"enhancing tumour", 1600, 155, 0.85, 0.13},
 };
 
 /* Relaxivities of gadopentetate in plasma at 3 T and 37 C, per s and mmol/l (Rohrer 2005). */

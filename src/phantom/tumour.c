@@ -52,14 +52,14 @@ tumour tumour_draw(random_stream *r, const anatomy *a)
              : u < 0.77 ? TUMOUR_PATCHY
              : u < 0.88 ? TUMOUR_SOLID
                         : TUMOUR_NON_ENHANCING;
-    t.radius_mm = log_normal(r, t.kind == TUMOUR_SOLID ? 13 : 19, 0.3, 7, 33);
+    t.radius_mm = log_normal(r, t.kind == TUMOUR_SOLID ? 14 : 20, 0.3, 8, 33);
     draw_site(r, a, t.radius_mm, t.centre);
     t.lobes = 1 + (int)random_below(r, TUMOUR_LOBES_MAX);
     t.lobe[0] = lobe_near(r, t.centre, 0, t.radius_mm * (t.lobes > 1 ? 0.85 : 1));
     for (int i = 1; i < t.lobes; i++)
         t.lobe[i] = lobe_near(r, t.centre, t.radius_mm * random_uniform(r, 0.5, 0.85),
                               t.radius_mm * random_uniform(r, 0.4, 0.65));
-    t.rim_mm = log_normal(r, 6, 0.35, 2.5, 12);
+    t.rim_mm = log_normal(r, 7.5, 0.35, 3, 14);
     if (t.kind == TUMOUR_SOLID)
         t.rim_mm = 3 * t.radius_mm;
     t.edema_mm = log_normal(r, t.kind == TUMOUR_NON_ENHANCING ? 9 : 15, 0.4, 4, 32);
