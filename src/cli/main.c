@@ -1,12 +1,15 @@
 /* The table of commands, in the order of the work. */
 #include "cli/cli.h"
 
-extern const cli_command plan_command, train_command, predict_command;
+extern const cli_command phantom_command, plan_command, train_command, predict_command,
+    picture_command;
 
 const cli_command *const cli_commands[] = {
+    &phantom_command,
     &plan_command,
     &train_command,
     &predict_command,
+    &picture_command,
     NULL,
 };
 

@@ -49,10 +49,10 @@ float field_at(const field *f, const float p[3])
     for (int i = 0; i < f->waves; i += LANES)
         for (int k = 0; k < LANES; k++) {
             float sine;
-            sums[k] += cosine_of_turns(f->frequency[0][i + k] * p[0] +
-                                           f->frequency[1][i + k] * p[1] +
-                                           f->frequency[2][i + k] * p[2] + f->phase[i + k],
-                                       &sine);
+            sums[k] +=
+                cosine_of_turns(f->frequency[0][i + k] * p[0] + f->frequency[1][i + k] * p[1] +
+                                    f->frequency[2][i + k] * p[2] + f->phase[i + k],
+                                &sine);
         }
     return add_lanes(sums) * f->amplitude;
 }
@@ -63,10 +63,10 @@ float field_gradient(const field *f, const float p[3], float gradient[3])
     for (int i = 0; i < f->waves; i += LANES)
         for (int k = 0; k < LANES; k++) {
             float sine;
-            sums[k] += cosine_of_turns(f->frequency[0][i + k] * p[0] +
-                                           f->frequency[1][i + k] * p[1] +
-                                           f->frequency[2][i + k] * p[2] + f->phase[i + k],
-                                       &sine);
+            sums[k] +=
+                cosine_of_turns(f->frequency[0][i + k] * p[0] + f->frequency[1][i + k] * p[1] +
+                                    f->frequency[2][i + k] * p[2] + f->phase[i + k],
+                                &sine);
             for (int d = 0; d < 3; d++)
                 slopes[d][k] += sine * f->frequency[d][i + k];
         }

@@ -1,0 +1,139 @@
+/* twinseg picture: slices with outlines, or a run's curves, as PNG. */
+#include "cli/cli.h"
+#include "evaluate/evaluate.h"
+#include "picture/picture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const cli_option options[] = {
+    {"t1", 0, "FILE", "an image of the case; at least one, all on one grid"},
+    {"t1ce", 0, "FILE", ""},
+    {"t2", 0, "FILE", ""},
+    {"flair", 0, "FILE", ""},
+    {"prediction", 0, "FILE", "labels drawn as solid outlines"},
+    {"truth", 0, "FILE", "labels drawn as dashed outlines"},
+    {"labels", 0, "MAP", "auto, brats2021, brats2023, brats2024 or msd [auto]"},
+    {"title", 0, "TEXT", "the words on top [the file's name]"},
+    {"run", 0, "RUN", "instead of a case: loss and Dice of a run over its steps"},
+    {NULL, 0, NULL, NULL},
+};
+
+/* Everything that is read of one case. */
+typedef struct {
+    volume images[MODALITIES];
+    uint8_t *labels[2];
+    const volume_header *grid; /* of the first image */
+    const char *grid_path;
+} picture_case;
+
+static ts_status read_image(picture_case *c, int m, const char *path, ts_error *e)
+{
+    ts_status status = volume_read(path, &c->images[m], NULL, e);
+    if (status != TS_OK)
+        return status;
+    if (c->images[m].channels != 1)
+        return error_set(e, TS_BAD_INPUT, "'%s' holds %lld volumes; one modality a file is wanted",
+                         path, (long long)c->images[m].channels);
+    if (c->grid && !volume_same_grid(c->grid, &c->images[m].header))
+        return error_set(e, TS_BAD_INPUT, "'%s' and '%s' differ in grid: bring them onto one first",
+                         path, c->grid_path);
+    if (!c->grid) {
+        c->grid = &c->images[m].header;
+        c->grid_path = path;
+    }
+    return TS_OK;
+}
+
+static ts_status read_labels(picture_case *c, int which, const char *path, label_map map,
+                             ts_error *e)
+{
+    volume_header header;
+    ts_status status = volume_read_labels(path, &header, &c->labels[which], e);
+    if (status != TS_OK)
+        return status;
+    size_t voxels = 1;
+    for (int k = 0; k < 3; k++) {
+        if (header.shape[k] != c->grid->shape[k])
+            return error_set(e, TS_BAD_INPUT, "'%s' has another shape than '%s'", path,
+                             c->grid_path);
+        voxels *= (size_t)header.shape[k];
+    }
+    return labels_map(c->labels[which], voxels, map, true, path, e);
+}
+
+static ts_status draw_case(const cli_arguments *a, label_map map, ts_error *e)
+{
+    static const char *const names[2] = {"prediction", "truth"};
+    picture_case c = {0};
+    const float *images[MODALITIES] = {0};
+    ts_status status = TS_OK;
+    for (int m = 0; m < MODALITIES && status == TS_OK; m++) {
+        const char *path = cli_value(a, modality_names[m]);
+        if (path)
+            status = read_image(&c, m, path, e);
+        images[m] = c.images[m].data;
+    }
+    for (int i = 0; i < 2 && status == TS_OK; i++) {
+        const char *path = cli_value(a, names[i]);
+        if (path)
+            status = read_labels(&c, i, path, map, e);
+    }
+    if (status == TS_OK) {
+        const char *title = cli_value(a, "title");
+        status = picture_slices(a->positional[0], title ? title : string_file_name(c.grid_path),
+                                c.grid, images, c.labels[0], c.labels[1], e);
+    }
+    for (int m = 0; m < MODALITIES; m++)
+        volume_free(&c.images[m]);
+    free(c.labels[0]);
+    free(c.labels[1]);
+    return status;
+}
+
+static ts_status draw_run(const cli_arguments *a, const char *folder, ts_error *e)
+{
+    const char *title = cli_value(a, "title");
+    char *path = string_format("%s/metrics.csv", folder);
+    if (!path)
+        return error_set(e, TS_MEMORY, "out of memory while naming '%s/metrics.csv'", folder);
+    const ts_status status = picture_curves(a->positional[0], title ? title : folder, path, e);
+    free(path);
+    return status;
+}
+
+static int run(const cli_arguments *a)
+{
+    static const char *const maps[] = {"auto", "brats2021", "brats2023", "brats2024", "msd"};
+    const char *folder = cli_value(a, "run"), *labels = cli_value(a, "labels");
+    size_t map = LABELS_AUTO;
+    bool images = false;
+    ts_error e;
+    for (int m = 0; m < MODALITIES; m++)
+        images = images || cli_value(a, modality_names[m]);
+    if (images == (folder != NULL))
+        return cli_usage_error(a->command,
+                               "name at least one image (--flair FILE ...) or --run RUN");
+    while (labels && map < COUNT_OF(maps) && strcmp(labels, maps[map]) != 0)
+        map++;
+    if (map == COUNT_OF(maps))
+        return cli_usage_error(a->command,
+                               "--labels is auto, brats2021, brats2023, brats2024 or "
+                               "msd, not '%s'",
+                               labels);
+    const ts_status status = folder ? draw_run(a, folder, &e) : draw_case(a, (label_map)map, &e);
+    return status == TS_OK ? 0 : cli_fail(&e);
+}
+
+const cli_command picture_command = {
+    .name = "picture",
+    .summary = "draw a case's slices with outlines, or a run's curves, as PNG",
+    .usage = "OUT.png --flair FILE --t1ce FILE ... [--prediction FILE] [--truth FILE]\n"
+             "OUT.png --run RUN",
+    .details = "Slices go through the tumour's largest extent, as radiologists look at them: the "
+               "patient's right is on the left.",
+    .options = options,
+    .positional_min = 1,
+    .positional_max = 1,
+    .run = run,
+};
