@@ -11,12 +11,18 @@ typedef enum { CONVENTION_LEGACY, CONVENTION_LESION } convention;
 
 /* Which value is which in a file: brats2023 and brats2021 both belong (1 NCR, 2 ED, 3 or 4 ET);
  * LABELS_POST: BraTS 2024, 4 is the resection cavity, background; LABELS_MSD: 1 ED, 2 NCR, 3 ET. */
-typedef enum { LABELS_AUTO, LABELS_BRATS2021, LABELS_BRATS2023, LABELS_BRATS2024, LABELS_MSD } label_map;
+typedef enum {
+    LABELS_AUTO,
+    LABELS_BRATS2021,
+    LABELS_BRATS2023,
+    LABELS_BRATS2024,
+    LABELS_MSD
+} label_map;
 
 typedef struct {
     double dice, hd95, sensitivity, specificity;
     double lesion_dice, lesion_hd95; /* lesion convention only, else 0 */
-    int64_t tp, fp, fn;              /* kept lesions matched, unmatched predictions, missed lesions */
+    int64_t tp, fp, fn; /* kept lesions matched, unmatched predictions, missed lesions */
 } region_scores;
 
 /* Maps a file's values to 0 background, 1 NCR, 2 ED, 3 ET in place. LABELS_AUTO: as METHOD says,

@@ -1,0 +1,225 @@
+/* The two 95th percentiles of surface distances: metrics/SPEC.md, sections 2 and 4. */
+#include "evaluate/scoring.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A point of a surface: how far the other surface is, and what area it stands for. */
+typedef struct {
+    double distance_mm, area;
+} surface_point;
+
+static int compare_points(const void *a, const void *b)
+{
+    const surface_point *p = a, *q = b;
+    if (p->distance_mm != q->distance_mm)
+        return p->distance_mm < q->distance_mm ? -1 : 1;
+    return (p->area > q->area) - (p->area < q->area);
+}
+
+/* Two surfaces on one grid (0: none there; else an index of `areas`), and their points once both
+ * distance maps are known. */
+typedef struct {
+    int64_t shape[3];
+    const double *spacing_mm, *areas;
+    uint8_t *surface[2];
+    double *map;
+    surface_point *points;
+    size_t count[2]; /* of the first, then of the second surface */
+} surfaces;
+
+static ts_status surfaces_create(surfaces *s, const int64_t shape[3], const double spacing_mm[3],
+                                 ts_error *error)
+{
+    *s = (surfaces){.shape = {shape[0], shape[1], shape[2]}, .spacing_mm = spacing_mm};
+    const size_t voxels = (size_t)voxels_of(shape);
+    for (int i = 0; i < 2; i++)
+        s->surface[i] = memory_allocate(voxels, 1, "a surface", error);
+    s->map = memory_allocate(voxels, sizeof(double), "a distance map", error);
+    return s->surface[0] && s->surface[1] && s->map ? TS_OK : TS_MEMORY;
+}
+
+static void surfaces_free(surfaces *s)
+{
+    free(s->surface[0]);
+    free(s->surface[1]);
+    free(s->map);
+    free(s->points);
+}
+
+/* Fills points: those of the first surface with their distance to the second, and the reverse. */
+static ts_status measure(surfaces *s, ts_error *error)
+{
+    const int64_t voxels = voxels_of(s->shape);
+    size_t total = 0;
+    for (int64_t i = 0; i < voxels; i++)
+        total += (size_t)(s->surface[0][i] != 0) + (size_t)(s->surface[1][i] != 0);
+    s->points = memory_allocate(total, sizeof *s->points, "the surface distances", error);
+    ts_status status = s->points ? TS_OK : TS_MEMORY;
+    surface_point *next = s->points;
+    for (int side = 0; status == TS_OK && side < 2; side++) {
+        const uint8_t *own = s->surface[side];
+        status = distance_squared(s->surface[!side], s->shape, s->spacing_mm, s->map, error);
+        for (int64_t i = 0; status == TS_OK && i < voxels; i++)
+            if (own[i]) {
+                *next++ = (surface_point){sqrt(s->map[i]), s->areas ? s->areas[own[i]] : 1};
+                s->count[side]++;
+            }
+    }
+    return status;
+}
+
+/* ---- surface voxels (2017-2021) ------------------------------------------------------------- */
+
+/* Voxels with a face neighbour outside the mask; beyond the box counts as outside. */
+static void mark_surface(const uint8_t *mask, const int64_t shape[3], uint8_t *surface)
+{
+    const int64_t nx = shape[0], ny = shape[1], nz = shape[2];
+    int64_t i = 0;
+    for (int64_t z = 0; z < nz; z++)
+        for (int64_t y = 0; y < ny; y++)
+            for (int64_t x = 0; x < nx; x++, i++)
+                surface[i] =
+                    mask[i] && (x == 0 || !mask[i - 1] || x == nx - 1 || !mask[i + 1] || y == 0 ||
+                                !mask[i - nx] || y == ny - 1 || !mask[i + nx] || z == 0 ||
+                                !mask[i - nx * ny] || z == nz - 1 || !mask[i + nx * ny]);
+}
+
+ts_status hd95_voxels(const mask_pair *m, double *hd95, ts_error *error)
+{
+    surfaces s;
+    ts_status status = surfaces_create(&s, m->shape, m->spacing_mm, error);
+    if (status == TS_OK) {
+        mark_surface(m->a, m->shape, s.surface[0]);
+        mark_surface(m->b, m->shape, s.surface[1]);
+        status = measure(&s, error);
+    }
+    if (status == TS_OK) {
+        const size_t n = s.count[0] + s.count[1];
+        qsort(s.points, n, sizeof *s.points, compare_points);
+        const double rank = 0.95 * (double)(n - 1);
+        const size_t k = (size_t)rank, next = k + 1 < n ? k + 1 : n - 1;
+        const double low = s.points[k].distance_mm;
+        *hd95 = low + (rank - (double)k) * (s.points[next].distance_mm - low);
+    }
+    surfaces_free(&s);
+    return status;
+}
+
+/* ---- surfels (2023) ------------------------------------------------------------------------- */
+
+enum { CORNERS = 8 };
+
+/* One code of each of the 14 classes that the cube's symmetries and complement leave, and the
+ * normals of its triangles, in eighths. */
+static const struct {
+    int code, triangles;
+    int normals[4][3];
+} classes[] = {
+    {1, 1, {{1, 1, 1}}},
+    {3, 2, {{2, 2, 0}, {2, 2, 0}}},
+    {6, 2, {{1, 1, 1}, {1, 1, 1}}},
+    {7, 3, {{1, 1, 1}, {2, 2, 2}, {4, 0, 0}}},
+    {15, 2, {{4, 0, 0}, {4, 0, 0}}},
+    {22, 3, {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}}},
+    {23, 4, {{1, 1, 1}, {1, 1, 1}, {2, 2, 2}, {2, 2, 2}}},
+    {24, 2, {{1, 1, 1}, {1, 1, 1}}},
+    {25, 3, {{0, 2, 2}, {0, 2, 2}, {1, 1, 1}}},
+    {27, 4, {{0, 2, 2}, {1, 1, 1}, {2, 0, 2}, {3, 3, 3}}},
+    {30, 4, {{1, 1, 1}, {1, 1, 1}, {2, 2, 2}, {4, 0, 0}}},
+    {60, 4, {{2, 2, 0}, {2, 2, 0}, {2, 2, 0}, {2, 2, 0}}},
+    {105, 4, {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}}},
+};
+
+static const int permutations[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                       {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+
+/* A corner is 4 dx + 2 dy + dz; its bit in a code is 128 >> corner. */
+static int image_of(int code, const int p[3], int flips)
+{
+    int image = 0;
+    for (int corner = 0; corner < CORNERS; corner++) {
+        int moved = 0;
+        for (int i = 0; i < 3; i++)
+            moved |= ((corner >> (2 - p[i]) & 1) ^ (flips >> i & 1)) << (2 - i);
+        image |= code & 128 >> corner ? 128 >> moved : 0;
+    }
+    return image;
+}
+
+void surfel_areas(const double spacing_mm[3], double areas[256])
+{
+    const double sx = spacing_mm[0], sy = spacing_mm[1], sz = spacing_mm[2];
+    memset(areas, 0, 256 * sizeof *areas);
+    for (size_t c = 0; c < COUNT_OF(classes); c++)
+        for (int turn = 0; turn < 6 * 8; turn++) {
+            const int *p = permutations[turn / 8];
+            const int image = image_of(classes[c].code, p, turn % 8);
+            double area = 0;
+            for (int t = 0; t < classes[c].triangles; t++) {
+                const int *n = classes[c].normals[t];
+                const double x = n[p[0]] * sy * sz / 8, y = n[p[1]] * sx * sz / 8;
+                const double z = n[p[2]] * sx * sy / 8;
+                area += sqrt(x * x + y * y + z * z);
+            }
+            areas[image] = areas[255 - image] = area;
+        }
+}
+
+/* Codes of the (nx+1)(ny+1)(nz+1) cells around a mask; 255, all inside, becomes 0: no surface. */
+static void mark_cells(const uint8_t *mask, const int64_t shape[3], uint8_t *codes)
+{
+    const int64_t nx = shape[0], ny = shape[1], nz = shape[2];
+    const int64_t cx = nx + 1, cy = ny + 1;
+    memset(codes, 0, (size_t)(cx * cy * (nz + 1)));
+    for (int64_t z = 0, i = 0; z < nz; z++)
+        for (int64_t y = 0; y < ny; y++)
+            for (int64_t x = 0; x < nx; x++, i++)
+                for (int corner = 0; mask[i] && corner < CORNERS; corner++) {
+                    /* the voxel is corner (dx, dy, dz) of cell (x+1-dx, y+1-dy, z+1-dz) */
+                    const int64_t at =
+                        x + 1 - (corner >> 2 & 1) +
+                        cx * (y + 1 - (corner >> 1 & 1) + cy * (z + 1 - (corner & 1)));
+                    codes[at] |= (uint8_t)(128 >> corner);
+                }
+    for (int64_t i = 0; i < cx * cy * (nz + 1); i++)
+        codes[i] = codes[i] == 255 ? 0 : codes[i];
+}
+
+/* The distance at the first point, by distance and area, where 95 % of the area is reached. */
+static double directed(surface_point *points, size_t count)
+{
+    double total = 0, sum = 0;
+    qsort(points, count, sizeof *points, compare_points);
+    for (size_t i = 0; i < count; i++)
+        total += points[i].area;
+    for (size_t i = 0; i < count; i++) {
+        sum += points[i].area;
+        if (sum / total >= 0.95)
+            return points[i].distance_mm;
+    }
+    return points[count - 1].distance_mm;
+}
+
+ts_status hd95_surfels(const mask_pair *m, double *hd95, ts_error *error)
+{
+    surfaces s;
+    double areas[256];
+    const int64_t cells[3] = {m->shape[0] + 1, m->shape[1] + 1, m->shape[2] + 1};
+    ts_status status = surfaces_create(&s, cells, m->spacing_mm, error);
+    surfel_areas(m->spacing_mm, areas);
+    s.areas = areas;
+    if (status == TS_OK) {
+        mark_cells(m->a, m->shape, s.surface[0]);
+        mark_cells(m->b, m->shape, s.surface[1]);
+        status = measure(&s, error);
+    }
+    if (status == TS_OK) {
+        const double there = directed(s.points, s.count[0]);
+        const double back = directed(s.points + s.count[0], s.count[1]);
+        *hd95 = there > back ? there : back;
+    }
+    surfaces_free(&s);
+    return status;
+}

@@ -1,0 +1,305 @@
+/* evaluate: the golden scores of ../shared/metrics (56 made cases, real truths with predictions by
+ * rule), the surfel table, distances and components against plain loops, labels case by case. */
+#include "evaluate/scoring.h"
+#include "shared.h"
+#include "volume/volume.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <setjmp.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- golden scores -------------------------------------------------------------------------- */
+
+static double number(const json_t *o, const char *key)
+{
+    return json_number_value(json_object_get(o, key));
+}
+
+static void check(const char *where, const json_t *golden, const char *key, double got,
+                  double tolerance)
+{
+    char tie_key[32];
+    snprintf(tie_key, sizeof tie_key, "%s_tie", key);
+    const json_t *tie = json_object_get(golden, tie_key);
+    double low = number(golden, key), high = low;
+    if (tie) {
+        low = json_number_value(json_array_get(tie, 0));
+        high = json_number_value(json_array_get(tie, 1));
+    }
+    if (!(got >= low - tolerance && got <= high + tolerance))
+        fail_msg("%s: %s is %.10g instead of %.10g", where, key, got, low);
+}
+
+static void check_case(const char *name, const json_t *golden, const uint8_t *prediction,
+                       const uint8_t *truth, const volume_header *h, pool *p)
+{
+    static const char *const conventions[] = {"legacy", "lesion"};
+    for (int c = CONVENTION_LEGACY; c <= CONVENTION_LESION; c++) {
+        ts_error e;
+        region_scores s[REGIONS];
+        const double zooms[3] = {(float)h->zooms[0], (float)h->zooms[1], (float)h->zooms[2]};
+        assert_int_equal(evaluate_case(prediction, truth, h->shape, zooms, (convention)c, p, s, &e),
+                         TS_OK);
+        for (int r = 0; r < REGIONS; r++) {
+            char where[128];
+            const json_t *g =
+                json_object_get(json_object_get(golden, conventions[c]), region_names[r]);
+            assert_non_null(g);
+            snprintf(where, sizeof where, "%s %s %s", name, conventions[c], region_names[r]);
+            check(where, g, "dice", s[r].dice, 1e-6);
+            check(where, g, "hd95", s[r].hd95, 1e-4);
+            check(where, g, "sensitivity", s[r].sensitivity, 1e-6);
+            check(where, g, "specificity", s[r].specificity, 1e-6);
+            if (c == CONVENTION_LEGACY)
+                continue;
+            check(where, g, "lesion_dice", s[r].lesion_dice, 1e-6);
+            check(where, g, "lesion_hd95", s[r].lesion_hd95, 1e-4);
+            check(where, g, "tp", (double)s[r].tp, 0);
+            check(where, g, "fp", (double)s[r].fp, 0);
+            check(where, g, "fn", (double)s[r].fn, 0);
+        }
+    }
+}
+
+static uint8_t *read_labels(const char *below, volume_header *h)
+{
+    ts_error e;
+    uint8_t *labels;
+    const char *path = shared_path(below);
+    assert_non_null(path);
+    if (volume_read_labels(path, h, &labels, &e) != TS_OK)
+        fail_msg("%s", e.text);
+    assert_int_equal(labels_map(labels, (size_t)voxels_of(h->shape), LABELS_AUTO, false, below, &e),
+                     TS_OK);
+    return labels;
+}
+
+static json_t *read_goldens(const char *below)
+{
+    const char *path = shared_path(below);
+    return path ? json_load_file(path, 0, NULL) : NULL;
+}
+
+static void test_synthetic_goldens(void **state)
+{
+    (void)state;
+    const char *name;
+    json_t *file = read_goldens("metrics/golden_synthetic.json"), *golden;
+    if (!file)
+        skip();
+    assert_int_equal(json_object_size(json_object_get(file, "cases")), 56);
+    json_object_foreach(json_object_get(file, "cases"), name, golden)
+    {
+        char path[128];
+        volume_header h, other;
+        snprintf(path, sizeof path, "metrics/synthetic/%s-seg.nii.gz", name);
+        uint8_t *truth = read_labels(path, &other);
+        snprintf(path, sizeof path, "metrics/synthetic/%s-pred.nii.gz", name);
+        uint8_t *prediction = read_labels(path, &h);
+        check_case(name, golden, prediction, truth, &h, NULL);
+        free(prediction);
+        free(truth);
+    }
+    json_decref(file);
+}
+
+/* golden_real.json's rule: the truth moved by (3, -2, 1), with holes, and a cube of ED. */
+static uint8_t *make_prediction(const uint8_t *truth, const int64_t shape[3])
+{
+    const int64_t nx = shape[0], ny = shape[1], nz = shape[2];
+    uint8_t *p = calloc(1, (size_t)(nx * ny * nz));
+    int64_t low[3] = {nx, ny, nz};
+    for (int64_t z = 0; z < nz; z++)
+        for (int64_t y = 0; y < ny; y++)
+            for (int64_t x = 0; x < nx; x++) {
+                const int64_t i = x + nx * (y + ny * z), at[3] = {x, y, z};
+                for (int k = 0; truth[i] && k < 3; k++)
+                    low[k] = at[k] < low[k] ? at[k] : low[k];
+                if (x - 3 >= 0 && y + 2 < ny && z - 1 >= 0)
+                    p[i] = truth[x - 3 + nx * (y + 2 + ny * (z - 1))];
+                if ((x * 7 + y * 13 + z * 17) % 11 == 0)
+                    p[i] = 0;
+            }
+    for (int k = 0; k < 3; k++)
+        low[k] = low[k] > 12 ? low[k] - 12 : 0;
+    for (int64_t z = low[2]; z < low[2] + 6; z++)
+        for (int64_t y = low[1]; y < low[1] + 6; y++)
+            for (int64_t x = low[0]; x < low[0] + 6; x++)
+                p[x + nx * (y + ny * z)] = 2;
+    return p;
+}
+
+static void test_real_goldens(void **state)
+{
+    (void)state;
+    ts_error e;
+    pool *p;
+    const char *name;
+    json_t *file = read_goldens("metrics/golden_real.json"), *golden;
+    if (!file)
+        skip();
+    assert_int_equal(pool_create(2, &p, &e), TS_OK);
+    json_object_foreach(json_object_get(file, "cases"), name, golden)
+    {
+        volume_header h;
+        uint8_t *truth = read_labels(json_string_value(json_object_get(golden, "truth")), &h);
+        uint8_t *prediction = make_prediction(truth, h.shape);
+        check_case(name, golden, prediction, truth, &h, p);
+        free(prediction);
+        free(truth);
+    }
+    pool_destroy(p);
+    json_decref(file);
+}
+
+/* ---- parts ---------------------------------------------------------------------------------- */
+
+static void test_surfel_table(void **state)
+{
+    (void)state;
+    static const double spacings[2][3] = {{1, 1, 1}, {0.5, 1.25, 3}};
+    json_t *file = read_goldens("metrics/surfel_table.json");
+    if (!file)
+        skip();
+    const json_t *rows = json_object_get(file, "abs_normals_eighths");
+    assert_int_equal(json_array_size(rows), 256);
+    for (int k = 0; k < 2; k++) {
+        double areas[256];
+        const double *s = spacings[k];
+        surfel_areas(s, areas);
+        for (size_t code = 0; code < 256; code++) {
+            const json_t *triangles = json_array_get(rows, code);
+            double area = 0;
+            for (size_t t = 0; t < json_array_size(triangles); t++) {
+                const json_t *n = json_array_get(triangles, t);
+                const double x = json_number_value(json_array_get(n, 0)) * s[1] * s[2];
+                const double y = json_number_value(json_array_get(n, 1)) * s[0] * s[2];
+                const double z = json_number_value(json_array_get(n, 2)) * s[0] * s[1];
+                area += sqrt(x * x + y * y + z * z);
+            }
+            if (!(fabs(areas[code] - area / 8) <= 1e-12 * area))
+                fail_msg("code %zu: area %g instead of %g", code, areas[code], area / 8);
+        }
+    }
+    json_decref(file);
+}
+
+enum { NX = 13, NY = 9, NZ = 11, VOXELS = NX * NY * NZ };
+
+static void random_mask(uint8_t *mask, double share, uint32_t seed)
+{
+    random_stream r = random_open(seed, RANDOM_TEST, 0, 0);
+    for (int i = 0; i < VOXELS; i++)
+        mask[i] = random_chance(&r, share);
+}
+
+static void test_distances(void **state)
+{
+    (void)state;
+    ts_error e;
+    uint8_t set[VOXELS];
+    double out[VOXELS];
+    const int64_t shape[3] = {NX, NY, NZ};
+    const double s[3] = {0.7, 1.3, 2.9};
+    static const double shares[] = {0.002, 0.05, 0.6};
+    for (uint32_t k = 0; k < 3; k++) {
+        random_mask(set, shares[k], k + 1);
+        set[VOXELS / 3] = 1;
+        assert_int_equal(distance_squared(set, shape, s, out, &e), TS_OK);
+        for (int i = 0; i < VOXELS; i++) {
+            double least = 1e30;
+            for (int j = 0; j < VOXELS; j++) {
+                const double dx = (i % NX - j % NX) * s[0];
+                const double dy = (i / NX % NY - j / NX % NY) * s[1];
+                const double dz = (i / NX / NY - j / NX / NY) * s[2];
+                const double d = dx * dx + dy * dy + dz * dz;
+                least = set[j] && d < least ? d : least;
+            }
+            assert_true(fabs(out[i] - least) < 1e-9);
+        }
+    }
+}
+
+/* Components by flooding, and the dilation by its closed form. */
+static void test_components_and_dilation(void **state)
+{
+    (void)state;
+    ts_error e;
+    const int64_t shape[3] = {NX, NY, NZ};
+    static const double shares[] = {0.02, 0.08, 0.3};
+    for (uint32_t k = 0; k < 3; k++) {
+        uint8_t mask[VOXELS], dilated[VOXELS];
+        int32_t labels[VOXELS], count, highest = 0;
+        random_mask(mask, shares[k], k + 9);
+        assert_int_equal(components_label(mask, shape, labels, &count, &e), TS_OK);
+        memcpy(dilated, mask, sizeof mask);
+        assert_int_equal(mask_dilate(dilated, shape, &e), TS_OK);
+        for (int i = 0; i < VOXELS; i++) {
+            bool near = false;
+            assert_true((labels[i] > 0) == (mask[i] > 0));
+            if (labels[i] > highest)
+                assert_int_equal(labels[i], ++highest); /* numbered by their first voxels */
+            for (int j = 0; j < VOXELS; j++) {
+                const int dx = abs(i % NX - j % NX), dy = abs(i / NX % NY - j / NX % NY);
+                const int dz = abs(i / NX / NY - j / NX / NY);
+                if (mask[i] && mask[j] && dx <= 1 && dy <= 1 && dz <= 1)
+                    assert_int_equal(labels[i], labels[j]);
+                near = near || (mask[j] && dx <= 3 && dy <= 3 && dz <= 3 && dx + dy + dz <= 6);
+            }
+            assert_int_equal(dilated[i], near);
+        }
+        assert_int_equal(count, highest);
+    }
+}
+
+static void test_labels(void **state)
+{
+    (void)state;
+    static const struct {
+        label_map map;
+        bool strict;
+        uint8_t in[6], out[6];
+        const char *word; /* of the refusal */
+    } cases[] = {
+        {LABELS_AUTO, true, {0, 1, 2, 4, 0, 0}, {0, 1, 2, 3, 0, 0}, NULL},
+        {LABELS_AUTO, true, {0, 1, 2, 3, 0, 0}, {0, 1, 2, 3, 0, 0}, NULL},
+        {LABELS_AUTO, true, {0, 1, 2, 3, 4, 0}, {0}, "labels=brats2024"},
+        {LABELS_AUTO, true, {0, 1, 2, 5, 0, 0}, {0}, "label 5"},
+        {LABELS_AUTO, false, {0, 1, 2, 5, 7, 4}, {0, 1, 2, 0, 0, 3}, NULL},
+        {LABELS_BRATS2021, true, {0, 1, 2, 3, 4, 0}, {0, 1, 2, 1, 3, 0}, NULL},
+        {LABELS_BRATS2023, true, {0, 1, 2, 3, 4, 0}, {0}, "label 4"},
+        {LABELS_BRATS2024, true, {0, 1, 2, 3, 4, 0}, {0, 1, 2, 3, 0, 0}, NULL},
+        {LABELS_MSD, true, {0, 1, 2, 3, 0, 0}, {0, 2, 1, 3, 0, 0}, NULL},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        ts_error e;
+        uint8_t labels[6];
+        memcpy(labels, cases[i].in, sizeof labels);
+        const ts_status status =
+            labels_map(labels, sizeof labels, cases[i].map, cases[i].strict, "a.nii", &e);
+        if (cases[i].word) {
+            assert_int_equal(status, TS_BAD_INPUT);
+            assert_non_null(strstr(e.text, cases[i].word));
+            assert_non_null(strstr(e.text, "a.nii"));
+        } else {
+            assert_int_equal(status, TS_OK);
+            assert_memory_equal(labels, cases[i].out, sizeof labels);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_synthetic_goldens),
+        cmocka_unit_test(test_real_goldens),
+        cmocka_unit_test(test_surfel_table),
+        cmocka_unit_test(test_distances),
+        cmocka_unit_test(test_components_and_dilation),
+        cmocka_unit_test(test_labels),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
