@@ -122,7 +122,10 @@ static int run(const cli_arguments *a)
                                "msd, not '%s'",
                                labels);
     const ts_status status = folder ? draw_run(a, folder, &e) : draw_case(a, (label_map)map, &e);
-    return status == TS_OK ? 0 : cli_fail(&e);
+    if (status != TS_OK)
+        return cli_fail(&e);
+    printf("%s\n", a->positional[0]);
+    return 0;
 }
 
 const cli_command picture_command = {
