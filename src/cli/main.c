@@ -2,13 +2,14 @@
 #include "cli/cli.h"
 
 extern const cli_command phantom_command, plan_command, train_command, predict_command,
-    picture_command;
+    evaluate_command, picture_command;
 
 const cli_command *const cli_commands[] = {
     &phantom_command,
     &plan_command,
     &train_command,
     &predict_command,
+    &evaluate_command,
     &picture_command,
     NULL,
 };

@@ -37,4 +37,40 @@ ts_status evaluate_case(const uint8_t *prediction, const uint8_t *truth, const i
                         const double spacing_mm[3], convention c, pool *p,
                         region_scores scores[REGIONS], ts_error *error);
 
+/* ---- files and folders ---------------------------------------------------------------------- */
+
+/* A case is a file's name less its extension and "-seg" or "_seg". */
+typedef struct {
+    char *id;
+    char *prediction; /* NULL: there is none, and it scores as empty */
+    char *truth;
+} evaluate_pair;
+
+typedef struct {
+    evaluate_pair *pairs; /* sorted by id */
+    size_t count, missing;
+    string_list unpaired; /* ids of predictions without a truth */
+} evaluate_list;
+
+/* Two files make one pair; two folders pair by case. A folder holds the files itself, or (as data
+ * sets do) a folder a case with a file X-seg or X_seg in it. */
+ts_status evaluate_list_open(const char *prediction, const char *truth, evaluate_list *out,
+                             ts_error *error);
+void evaluate_list_free(evaluate_list *l);
+
+/* Reads and scores one pair; grids of different shape are an error. */
+ts_status evaluate_pair_score(const evaluate_pair *pair, convention c, label_map prediction_labels,
+                              label_map truth_labels, pool *p, region_scores scores[REGIONS],
+                              ts_error *error);
+
+/* The nine figures of a region by name, for tables: dice, hd95, sensitivity, specificity, and those
+ * of the lesion convention alone from EVALUATE_LESION_FIGURES on. */
+enum { EVALUATE_LESION_FIGURES = 4, EVALUATE_FIGURES = 9 };
+extern const char *const evaluate_figure_names[EVALUATE_FIGURES];
+double evaluate_figure(const region_scores *s, int figure);
+
+/* Mean and median of a figure over cases; all[case][region]. */
+void evaluate_summary(const region_scores *all, size_t cases, region r, int figure, double *mean,
+                      double *median);
+
 #endif
