@@ -113,6 +113,11 @@ modality_set dataset_case_modalities(const dataset_case *c)
     return set;
 }
 
+bool dataset_case_post_treatment(const dataset_case *c)
+{
+    return name_is_post_treatment(c->id);
+}
+
 static bool same_patient(const char *a, const char *b)
 {
     const size_t n = name_patient(a);

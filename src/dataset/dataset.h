@@ -30,6 +30,8 @@ typedef struct {
 ts_status dataset_open(const char *path, label_map labels, dataset *out, ts_error *error);
 void dataset_close(dataset *d);
 modality_set dataset_case_modalities(const dataset_case *c);
+/* By its name, a visit after treatment (BraTS 2024), in whose truth 4 is the resection cavity. */
+bool dataset_case_post_treatment(const dataset_case *c);
 
 /* Every problem of the data set, one line each to `report`, by reading every file; *problems
  * counts those that training would stop at. */

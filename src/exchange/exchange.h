@@ -1,0 +1,31 @@
+/* exchange: data sets and models in the forms that other programs speak. */
+#ifndef TWINSEG_EXCHANGE_H
+#define TWINSEG_EXCHANGE_H
+
+#include "dataset/dataset.h"
+
+/* ---- data sets -------------------------------------------------------------------------- */
+
+typedef enum {
+    LAYOUT_NNUNET,    /* imagesTr/X_0000.nii.gz, labelsTr/X.nii.gz, dataset.json (nnU-Net 2) */
+    LAYOUT_BRATS2021, /* X/X_t1ce.nii.gz, X/X_seg.nii.gz; 1 NCR, 2 ED, 4 ET */
+    LAYOUT_BRATS2023, /* X/X-t1c.nii.gz, X/X-seg.nii.gz; 1 NCR, 2 ED, 3 ET */
+    LAYOUT_MSD,       /* imagesTr/X.nii.gz (4-D), labelsTr/X.nii.gz, dataset.json */
+    LAYOUTS
+} exchange_layout;
+extern const char *const exchange_layout_names[LAYOUTS]; /* "nnunet", "brats2021", ... */
+
+typedef struct {
+    size_t cases, with_truth;
+    size_t cavities; /* truths that held a resection cavity, which is now background */
+} exchange_counts;
+
+/* Writes every case of d to the folder `out` (new or empty) in another layout, with the modalities
+ * `use` that it has. Labels are mapped case by case. nnU-Net and MSD want the same channels of
+ * every case: a case that lacks one is an error, said before anything is written; cases without a
+ * truth go to imagesTs there. Files appear by rename, dataset.json last. TS_STOPPED after an
+ * interrupt. */
+ts_status exchange_convert(const dataset *d, exchange_layout to, modality_set use, const char *out,
+                           pool *p, exchange_counts *counts, ts_error *error);
+
+#endif
