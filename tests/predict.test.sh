@@ -47,6 +47,30 @@ check "a run folder, and two models" 0 . predict run,model.safetensors "${both[@
 expect "the same model twice changes nothing" cmp two.nii.gz first.nii.gz
 check "an unused modality" 0 'note: --t2 is not used' predict run "${both[@]}" --t2 t2.nii.gz -o seg.nii.gz
 
+combinations=0
+for subset in $(printf '%s\n' {,t1}{,+t1ce}{,+t2}{,+flair} | sed 's/^+//' | grep .); do
+    check "any subset: $subset" 0 "from ${subset//+/,}," \
+        predict any.safetensors $(for m in ${subset//+/ }; do echo "--$m $m.nii.gz"; done) -o any-$subset.nii.gz
+    combinations=$((combinations + 1))
+done
+expect "15 combinations" test $combinations = 15
+expect "each is a result of its own" test "$(md5sum any-*.nii.gz | cut -d' ' -f1 | sort -u | wc -l)" = 15
+check "any subset and a plain model are not averaged" 1 'takes any modalities' \
+    predict any.safetensors,model.safetensors "${both[@]}" -o none.nii.gz
+mkdir models && cp any.safetensors models/mine.safetensors
+mkdir -p installed/bin installed/share/twinseg && cp "$twinseg" installed/bin && cp -r models installed/share/twinseg
+mkdir -p tree/build && cp "$twinseg" tree/build && cp -r models tree
+check "a model by name, beside an installed program" 0 'from flair' \
+    installed/bin/twinseg predict --model mine --flair flair.nii.gz -o named.nii.gz
+check "a model by name, in the source tree" 0 'from flair' \
+    tree/build/twinseg predict --model mine --flair flair.nii.gz -o named2.nii.gz
+expect "both are the model itself" cmp <(cat named.nii.gz named2.nii.gz) <(cat any-flair.nii.gz any-flair.nii.gz)
+check "a model by path" 0 'from flair' predict --model models/mine.safetensors --flair flair.nii.gz -o named.nii.gz
+check "a name that is not there" 1 "'yours'.*mine" \
+    tree/build/twinseg predict --model yours --flair flair.nii.gz -o none.nii.gz
+check "two models" 2 'once' predict any.safetensors --model mine --flair flair.nii.gz -o none.nii.gz
+check "no model named" 2 'MODEL' predict --flair flair.nii.gz -o none.nii.gz
+
 check "a missing modality" 1 'needs t1ce,flair; given: t1,flair; missing: t1ce' \
     predict run --flair flair.nii.gz --t1 t1.nii.gz -o none.nii.gz
 check "no model" 1 "nowhere" predict nowhere "${both[@]}" -o none.nii.gz

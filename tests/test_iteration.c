@@ -76,6 +76,21 @@ static trainer *trained(const plan *p, int64_t steps, step_result *last)
     return t;
 }
 
+/* Both schedules; make_batch knows the run's step alone, and the second draws as the first. */
+static trainer *two_stage(const plan *p, step_result *last)
+{
+    ts_error e;
+    trainer *t;
+    assert_int_equal(trainer_create(p, &t, &e), TS_OK);
+    for (int64_t s = 0; s < train_steps(p); s++) {
+        batch b = make_batch(method_schedule_step(p, s));
+        if (trainer_step(t, &b, s, last, &e) != TS_OK)
+            fail_msg("step %d: %s", (int)s, e.text);
+        batch_free(&b);
+    }
+    return t;
+}
+
 static bool same_weights(const trainer *a, const trainer *b, int role)
 {
     net *x = trainer_net(a, role), *y = trainer_net(b, role);
@@ -100,6 +115,142 @@ static void test_weight_0_is_student_only(void **state)
     trainer_destroy(twins);
     trainer_destroy(unweighted);
     trainer_destroy(alone);
+}
+
+/* Without a lesson the methods are their controls: any-subset is channel-dropout, and two-stage's
+ * student, after its teacher's schedule, the lone one. */
+static void test_unweighted_methods_are_their_controls(void **state)
+{
+    (void)state;
+    step_result r;
+    plan p = tiny_plan();
+    p.method = METHOD_ANY_SUBSET;
+    trainer *taught = trained(&p, 4, &r);
+    p.barlow_weight = 0;
+    trainer *unweighted = trained(&p, 4, &r);
+    p.method = METHOD_CHANNEL_DROPOUT;
+    trainer *dropout = trained(&p, 4, &r);
+    assert_true(isnan(r.loss[TEACHER]) && isnan(r.norm[TEACHER]) && r.loss[STUDENT] > 0);
+    assert_true(same_weights(unweighted, dropout, STUDENT));
+    assert_false(same_weights(taught, dropout, STUDENT));
+    trainer_destroy(taught);
+    trainer_destroy(unweighted);
+    trainer_destroy(dropout);
+
+    p = tiny_plan();
+    p.steps = 4;
+    p.barlow_weight = p.two_stage_soft_weight = 0;
+    p.method = METHOD_TEACHER;
+    trainer *teacher = trained(&p, 4, &r);
+    p.method = METHOD_STUDENT_ONLY;
+    trainer *alone = trained(&p, 4, &r);
+    p.method = METHOD_TWO_STAGE;
+    assert_int_equal(train_steps(&p), 8);
+    trainer *two = two_stage(&p, &r);
+    assert_true(same_weights(two, teacher, TEACHER));
+    assert_true(same_weights(two, alone, STUDENT));
+    assert_true(isnan(r.loss[TEACHER]) && isnan(r.barlow) && isnan(r.soft));
+    trainer_destroy(teacher);
+    trainer_destroy(alone);
+    trainer_destroy(two);
+}
+
+/* Each of the student's lessons changes it, none the teacher, which two-stage has frozen. */
+static void test_lessons(void **state)
+{
+    (void)state;
+    step_result r;
+    plan p = tiny_plan();
+    trainer *plain = trained(&p, 4, &r);
+    assert_true(isnan(r.soft));
+    p.soft_weight = 1;
+    trainer *soft = trained(&p, 4, &r);
+    assert_true(r.soft > 0 && r.barlow > 0);
+    p.soft_weight = 0;
+    p.ema_decay = 0.5;
+    trainer *averaged = trained(&p, 4, &r);
+    assert_false(same_weights(soft, plain, STUDENT));
+    assert_false(same_weights(averaged, plain, STUDENT));
+    assert_true(same_weights(soft, plain, TEACHER));
+    assert_true(same_weights(averaged, plain, TEACHER));
+
+    p = tiny_plan();
+    p.method = METHOD_TWO_STAGE;
+    p.steps = 4;
+    trainer *two = two_stage(&p, &r);
+    assert_true(r.soft > 0 && r.barlow > 0);
+    p.barlow_weight = 0;
+    trainer *softly = two_stage(&p, &r);
+    assert_false(same_weights(two, softly, STUDENT));
+    assert_true(same_weights(two, softly, TEACHER));
+    trainer_destroy(plain);
+    trainer_destroy(soft);
+    trainer_destroy(averaged);
+    trainer_destroy(two);
+    trainer_destroy(softly);
+}
+
+/* ema_decay = 0 would be the teacher of the same step; the average of constant weights is itself,
+ * and of a moving teacher the sum that its definition says. */
+static void test_moving_average(void **state)
+{
+    (void)state;
+    ts_error e;
+    step_result r;
+    checkpoint_part parts[TRAINER_PARTS];
+    plan p = tiny_plan();
+    p.ema_decay = 0.75;
+    trainer *t;
+    assert_int_equal(trainer_create(&p, &t, &e), TS_OK);
+    const size_t count = trainer_state(t, parts);
+    const float *average = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(parts[i].name, "average.weights"))
+            average = parts[i].values;
+    assert_non_null(average);
+    const float *weights = net_weights(trainer_net(t, TEACHER));
+    enum { WATCHED = 200 };
+    double expected[WATCHED];
+    for (int i = 0; i < WATCHED; i++)
+        expected[i] = weights[i];
+    for (int s = 0; s < 3; s++) {
+        run_steps(t, s, 1, &r);
+        for (int i = 0; i < WATCHED; i++)
+            expected[i] = 0.75 * expected[i] + 0.25 * weights[i];
+    }
+    for (int i = 0; i < WATCHED; i++)
+        assert_true(fabs(average[i] - expected[i]) < 1e-6);
+    assert_true(memcmp(average, weights, WATCHED * sizeof(float)));
+    trainer_destroy(t);
+}
+
+/* Every one of the 15 subsets is drawn, none is empty, about as often as another; a draw depends on
+ * seed, step and place alone. */
+static void test_subsets(void **state)
+{
+    (void)state;
+    int counts[16] = {0};
+    plan p = tiny_plan();
+    assert_int_equal(method_subset(&p, 3, 1), p.student);
+    p.method = METHOD_ANY_SUBSET;
+    for (int64_t step = 0; step < 3000; step++)
+        for (int64_t patch = 0; patch < 2; patch++)
+            counts[method_subset(&p, step, patch)]++;
+    assert_int_equal(counts[0], 0);
+    for (int i = 1; i < 16; i++) /* 400 each; five deviations of the binomial are 97 */
+        assert_true(abs(counts[i] - 400) < 97);
+    const modality_set once = method_subset(&p, 17, 1);
+    p.method = METHOD_CHANNEL_DROPOUT;
+    assert_int_equal(method_subset(&p, 17, 1), once);
+    int differ = 0;
+    p.seed = 2;
+    for (int64_t step = 0; step < 20; step++) {
+        const modality_set other = method_subset(&p, step, 0);
+        p.seed = 1;
+        differ += method_subset(&p, step, 0) != other;
+        p.seed = 2;
+    }
+    assert_true(differ > 10);
 }
 
 /* By default the student sends nothing back into the teacher; with teacher_gradient it does. */
@@ -134,6 +285,16 @@ static void test_threads_agree(void **state)
     assert_memory_equal(&a.barlow, &b.barlow, sizeof a.barlow);
     trainer_destroy(one);
     trainer_destroy(three);
+    p.method = METHOD_ANY_SUBSET;
+    p.soft_weight = 1;
+    p.ema_decay = 0.9;
+    three = trained(&p, 3, &b);
+    p.threads = 1;
+    one = trained(&p, 3, &a);
+    assert_true(same_weights(one, three, STUDENT));
+    assert_memory_equal(&a.soft, &b.soft, sizeof a.soft);
+    trainer_destroy(one);
+    trainer_destroy(three);
 }
 
 /* The state of a checkpoint is all there is: a new trainer with it goes on to the same bits. */
@@ -151,8 +312,9 @@ static void check_restored(const plan *p)
         memcpy(to[i].values, from[i].values, (size_t)from[i].count * sizeof(float));
     }
     trainer_restored(resumed);
-    run_steps(straight, 3, 2, &a);
-    run_steps(resumed, 3, 2, &b);
+    const int64_t more = train_steps(p) < 5 ? train_steps(p) - 3 : 2;
+    run_steps(straight, 3, more, &a);
+    run_steps(resumed, 3, more, &b);
     assert_memory_equal(&a.norm[STUDENT], &b.norm[STUDENT], sizeof(double));
     for (size_t i = 0; i < count; i++)
         assert_memory_equal(from[i].values, to[i].values, (size_t)from[i].count * sizeof(float));
@@ -168,6 +330,17 @@ static void test_state_is_complete(void **state)
     p.barlow_projector = 6;
     check_restored(&p);
     p.teacher_gradient = true;
+    check_restored(&p);
+    p = tiny_plan();
+    p.method = METHOD_ANY_SUBSET;
+    p.soft_weight = 1;
+    p.ema_decay = 0.9;
+    check_restored(&p);
+    p = tiny_plan();
+    p.method = METHOD_TWO_STAGE;
+    p.steps = 4; /* stopped before its last step of the first stage; goes on into the second */
+    check_restored(&p);
+    p.steps = 2; /* stopped within the second */
     check_restored(&p);
 }
 
@@ -254,12 +427,23 @@ static void test_memory_is_as_planned(void **state)
     check_memory(&p);
     p.method = METHOD_STUDENT_ONLY;
     check_memory(&p);
+    p.method = METHOD_TWO_STAGE;
+    p.teacher_gradient = false;
+    check_memory(&p);
+    p.method = METHOD_ANY_SUBSET;
+    p.soft_weight = 1;
+    p.ema_decay = 0.9;
+    check_memory(&p);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_weight_0_is_student_only),
+        cmocka_unit_test(test_unweighted_methods_are_their_controls),
+        cmocka_unit_test(test_lessons),
+        cmocka_unit_test(test_moving_average),
+        cmocka_unit_test(test_subsets),
         cmocka_unit_test(test_teacher_gradient),
         cmocka_unit_test(test_threads_agree),
         cmocka_unit_test(test_state_is_complete),

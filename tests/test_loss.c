@@ -104,6 +104,69 @@ static void test_segmentation_extremes(void **state)
     }
 }
 
+/* Softened labels against PyTorch's divergences; the gradient also against central differences of
+ * the loss itself. */
+static void test_soft(void **state)
+{
+    static const struct {
+        loss_kind kind;
+        const char *name;
+    } kinds[] = {{LOSS_CE, "ce"}, {LOSS_REGIONS, "regions"}};
+    const double temperature = 3;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        const int count = N * loss_classes(kinds[i].kind) * V;
+        float teacher[N * 4 * V], student[N * 4 * V], soft[N * 4 * V], gradient[N * 4 * V];
+        char name[32];
+        for (int j = 0; j < count; j++) {
+            teacher[j] = made(j, 21) * 3;
+            student[j] = made(j, 22) * 3;
+        }
+        loss_soften(kinds[i].kind, teacher, N, V, temperature, soft, NULL);
+        memcpy(gradient, soft, sizeof soft);
+        const double loss =
+            loss_soft(kinds[i].kind, student, gradient, N, V, temperature, weight, NULL);
+        snprintf(name, sizeof name, "soft.%s.loss", kinds[i].name);
+        check_loss(name, loss);
+        snprintf(name, sizeof name, "soft.%s.gradient", kinds[i].name);
+        check(name, gradient, count, 2e-7);
+        for (int j = 0; j < count; j += 17) {
+            double sides[2];
+            for (int side = 0; side < 2; side++) {
+                float moved[N * 4 * V], scratch[N * 4 * V];
+                memcpy(moved, student, sizeof moved);
+                memcpy(scratch, soft, sizeof scratch);
+                moved[j] +=
+                    side ? 0.125f : -0.125f; /* exact steps; error O(step^2) of third order */
+                sides[side] =
+                    loss_soft(kinds[i].kind, moved, scratch, N, V, temperature, weight, NULL);
+            }
+            const double slope = weight * (sides[1] - sides[0]) / 0.25;
+            if (fabs(slope - gradient[j]) > 1e-3 * fabs(slope) + 2e-6)
+                fail_msg("%s: slope %g, gradient %g at %d", kinds[i].name, slope, gradient[j], j);
+        }
+    }
+}
+
+/* A student that says what the teacher says has nothing to learn, however extreme the logits. */
+static void test_soft_of_equals(void **state)
+{
+    (void)state;
+    for (int kind = LOSS_CE; kind <= LOSS_REGIONS; kind++) {
+        float logits[16], soft[16];
+        for (int i = 0; i < 16; i++)
+            logits[i] = i % 3 ? 3e4f : -3e4f;
+        loss_soften((loss_kind)kind, logits, 1, 4, 2, soft, NULL);
+        assert_true(fabs(loss_soft((loss_kind)kind, logits, soft, 1, 4, 2, 1, NULL)) < 1e-6);
+        for (int i = 0; i < 4 * loss_classes((loss_kind)kind); i++)
+            assert_true(fabsf(soft[i]) < 1e-6f);
+        logits[5] = 0;
+        loss_soften((loss_kind)kind, logits, 1, 4, 2, soft, NULL);
+        logits[5] = NAN;
+        assert_true(isnan(loss_soft((loss_kind)kind, logits, soft, 1, 4, 2, 1, NULL)));
+    }
+}
+
 static void make_features(float *teacher, float *student)
 {
     for (int i = 0; i < N * C * V; i++) {
@@ -167,7 +230,7 @@ static void test_threads_agree(void **state)
     enum { VOXELS = 5000, COUNT = N * C * VOXELS };
     ts_error e;
     float *x[3][4];
-    double losses[3][2];
+    double losses[3][3];
     uint8_t *labels = malloc(N * VOXELS);
     (void)state;
     for (int i = 0; i < N * VOXELS; i++)
@@ -184,6 +247,8 @@ static void test_threads_agree(void **state)
         assert_int_equal(loss_barlow(x[run][0], x[run][1], N, C, VOXELS, lambda, 1, x[run][2],
                                      x[run][3], p, &losses[run][0], &e),
                          TS_OK);
+        loss_soften(LOSS_CE, x[run][1], N, VOXELS, 2, x[run][2], p);
+        losses[run][2] = loss_soft(LOSS_CE, x[run][0], x[run][2], N, VOXELS, 2, 1, p);
         losses[run][1] = loss_segmentation(LOSS_CE_DICE, x[run][0], labels, N, VOXELS, 1, p);
         pool_destroy(p);
     }
@@ -221,9 +286,14 @@ static void test_deep_supervision(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_segmentation),     cmocka_unit_test(test_segmentation_extremes),
-        cmocka_unit_test(test_barlow),           cmocka_unit_test(test_projector),
-        cmocka_unit_test(test_barlow_of_equals), cmocka_unit_test(test_threads_agree),
+        cmocka_unit_test(test_segmentation),
+        cmocka_unit_test(test_segmentation_extremes),
+        cmocka_unit_test(test_soft),
+        cmocka_unit_test(test_soft_of_equals),
+        cmocka_unit_test(test_barlow),
+        cmocka_unit_test(test_projector),
+        cmocka_unit_test(test_barlow_of_equals),
+        cmocka_unit_test(test_threads_agree),
         cmocka_unit_test(test_deep_supervision),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

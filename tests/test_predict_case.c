@@ -198,6 +198,13 @@ static int make_files(const char *directory)
     char *path = string_format("%s/model.safetensors", directory);
     ts_status status = model_write(path, &m, &e);
     free(path);
+    model any = made_model(ALL_MODALITIES, LOSS_CE_DICE, 6);
+    any.plan.method = METHOD_ANY_SUBSET;
+    path = string_format("%s/any.safetensors", directory);
+    if (status == TS_OK)
+        status = model_write(path, &any, &e);
+    free(path);
+    model_free(&any);
     for (int k = 0; status == TS_OK && k < MODALITIES; k++) {
         path = string_format("%s/%s.nii.gz", directory, modality_names[k]);
         write_image(path, (uint32_t)k, false);

@@ -264,7 +264,7 @@ static void test_metrics_are_cut(void **state)
     assert_int_equal(count_lines(all), 13);
     assert_int_equal(count_lines(ten), 11);
     assert_memory_equal(all, ten, strlen(ten));
-    assert_non_null(strstr(ten, "\n10,0,0,,0,0,0,0.0000,0.0000,,0.5,1,0,0,0\n"));
+    assert_non_null(strstr(ten, "\n10,0,0,,0,0,0,0,0.0000,0.0000,,0.5,1,0,0,0\n"));
     char *cut = metrics_after(11, "11,0.0", &e), *none = metrics_after(0, NULL, &e);
     assert_string_equal(cut, ten);
     assert_int_equal(count_lines(none), 1);

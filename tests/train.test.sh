@@ -29,7 +29,7 @@ tiny="$tiny validate_steps=8 --student flair,t1ce"
 train() { "$twinseg" train "$work/data" $tiny --cache "$work/cache" "$@" >"$work/log" 2>&1; }
 
 # metrics.csv without the two columns of time
-untimed() { cut -d, -f1-7,10- "$1/metrics.csv"; }
+untimed() { cut -d, -f1-8,11- "$1/metrics.csv"; }
 same_runs() {
     cmp "$1/model.safetensors" "$2/model.safetensors" &&
         cmp "$1/teacher.safetensors" "$2/teacher.safetensors" &&
@@ -44,7 +44,7 @@ for file in config.ini split.json metrics.csv log.txt checkpoint.safetensors mod
 done
 check "metrics.csv has a row a step" test "$(wc -l <"$work/whole/metrics.csv")" -eq 25
 check "validation stands where it is due" test \
-    "$(awk -F, 'NR > 1 && $10 != "" { printf "%s ", $1 }' "$work/whole/metrics.csv")" = "8 16 24 "
+    "$(awk -F, 'NR > 1 && $11 != "" { printf "%s ", $1 }' "$work/whole/metrics.csv")" = "8 16 24 "
 
 train --out "$work/one" --fold 1/5 --threads 1
 check "one thread gives the same bits" same_runs "$work/whole" "$work/one"

@@ -8,7 +8,7 @@ static const cli_option options[] = {
     {"student", 0, "NAMES", "modalities that the student sees: t1, t1ce, t2, flair, joined by ','"},
     {"preset", 0, "NAME", "size and schedule: tiny (default), small, nnunet, demo"},
     {"config", 0, "FILE.ini", "settings from a file, over the preset's"},
-    {"method", 0, "NAME", "single-stage (default), student-only or teacher"},
+    {"method", 0, "NAME", "how to train (see settings); single-stage unless given"},
     {"steps", 0, "N", "length of the schedule"},
     {"threads", 0, "N", "threads (default: all processors)"},
     {"no-timing", 0, NULL, "do not try steps to see how long they take"},
@@ -21,7 +21,7 @@ enum { MEASURED_STEPS = 3 };
 static ts_status cache_bytes(const plan *p, const dataset *d, size_t *bytes, size_t *usable,
                              ts_error *error)
 {
-    const modality_set needed = p->method == METHOD_STUDENT_ONLY ? p->student : ALL_MODALITIES;
+    const modality_set needed = plan_needed_modalities(p);
     *bytes = *usable = 0;
     for (size_t i = 0; i < d->count; i++) {
         const dataset_case *c = &d->cases[i];
@@ -88,11 +88,11 @@ static int print_times(const plan *p)
     note("measuring %d steps on synthetic patches", MEASURED_STEPS);
     if (train_measure(p, MEASURED_STEPS, &seconds, &e) != TS_OK)
         return cli_fail(&e);
-    const double total = seconds * (double)p->steps;
+    const double total = seconds * (double)train_steps(p);
     printf("\ntime        %.3f s a step (median of %d on synthetic patches, on this machine),\n"
            "            %.1f min an epoch of %lld steps, %.1f h for all %lld steps\n",
            seconds, MEASURED_STEPS, seconds * (double)p->epoch_steps / 60,
-           (long long)p->epoch_steps, total / 3600, (long long)p->steps);
+           (long long)p->epoch_steps, total / 3600, (long long)train_steps(p));
     return 0;
 }
 
@@ -114,7 +114,7 @@ static int run(const cli_arguments *a)
         status = train_plan_memory(&p, &m, &e);
     if (status == TS_OK) {
         printf("data        %s, %zu cases, %zu usable for %s\n", d.layout, d.count, usable,
-               modality_print(p.student, names));
+               modality_print(plan_student_channels(&p), names));
         printf("patch       %lldx%lldx%lld voxels of %g mm, %lld a batch\n", (long long)p.patch[2],
                (long long)p.patch[1], (long long)p.patch[0], p.spacing_mm, (long long)p.batch);
         print_stages(&p);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 static const cli_option options[] = {
+    {"model", 0, "NAME", "in place of MODEL: also a model of models/ by its name"},
     {"t1", 0, "FILE", "the patient's T1 (T1n)"},
     {"t1ce", 0, "FILE", "T1 after contrast (T1c, T1Gd)"},
     {"t2", 0, "FILE", "T2 (T2w)"},
@@ -26,12 +27,23 @@ static const char *const settings_of_predict[] = {
     "component_threshold", NULL,
 };
 
+static const char *model_names(const cli_arguments *a)
+{
+    const char *given = cli_value(a, "model");
+    return given || !a->positional_count ? given : a->positional[0];
+}
+
 static int check_arguments(const cli_arguments *a)
 {
     const bool folder = cli_flag(a, "data");
     bool files = false;
     for (int m = 0; m < MODALITIES; m++)
         files = files || cli_flag(a, modality_names[m]);
+    if (!model_names(a))
+        return cli_usage_error(a->command, "which MODEL? A path, or --model NAME");
+    if (cli_flag(a, "model") && a->positional_count)
+        return cli_usage_error(a->command, "name the model once: '%s' or --model %s",
+                               a->positional[0], cli_value(a, "model"));
     if (!cli_flag(a, "output"))
         return cli_usage_error(a->command, "-o is missing: where shall the result go?");
     if (files == folder)
@@ -45,23 +57,14 @@ static int check_arguments(const cli_arguments *a)
 
 /* ---- models ----------------------------------------------------------------------------- */
 
-/* A model file, or the run folder that holds one. */
-static ts_status read_model(const char *path, model *out, ts_error *error)
+/* A model file, the run folder that holds one, or the name of a model that comes with twinseg. */
+static ts_status read_model(const char *name, model *out, ts_error *error)
 {
-    if (!directory_exists(path))
-        return model_read(path, out, error);
-    char *inner = string_format("%s/model.safetensors", path);
-    ts_status status = TS_OK;
-    if (!inner)
-        status = error_set(error, TS_MEMORY, "out of memory");
-    else if (!file_exists(inner))
-        status = error_set(error, TS_BAD_INPUT,
-                           "'%s' holds no model.safetensors: it is written when training ends "
-                           "('twinseg train --resume' goes on with a run)",
-                           path);
-    else
-        status = model_read(inner, out, error);
-    free(inner);
+    char *path = NULL;
+    ts_status status = model_find(name, &path, error);
+    if (status == TS_OK)
+        status = model_read(path, out, error);
+    free(path);
     return status;
 }
 
@@ -147,8 +150,10 @@ static ts_status predict_files(const cli_arguments *a, predictor *p, ts_error *e
     }
     status = predict_case(p, &c, out, cli_value(a, "probabilities"), error);
     progress_end();
+    char used[24];
+    modality_print(predictor_channels(p) & dataset_case_modalities(&c), used);
     if (status == TS_OK)
-        printf("%s (%.1f s)\n", out, clock_seconds() - start);
+        printf("%s (from %s, %.1f s)\n", out, used, clock_seconds() - start);
     for (int m = 0; m < MODALITIES; m++)
         free(c.image[m]);
     free(c.id);
@@ -188,7 +193,7 @@ static int run(const cli_arguments *a)
     if (code)
         return code;
     interrupt_install();
-    ts_status status = read_models(a->positional[0], &models, &count, &error);
+    ts_status status = read_models(model_names(a), &models, &count, &error);
     if (status == TS_OK) {
         plan settings = models[0].plan;
         settings.threads = 0;          /* those of this machine, not of the one that trained */
@@ -216,8 +221,11 @@ const cli_command predict_command = {
     .usage = "MODEL --flair FILE --t1ce FILE -o SEG.nii.gz [--probabilities FILE] [key=value ...]\n"
              "MODEL --data DIR -o OUTDIR [key=value ...]",
     .details =
-        "MODEL is a model.safetensors or a run folder that holds one; several, joined by ',', are\n"
-        "averaged. It must get the modalities that it was trained with; more are left unread.\n"
+        "MODEL is a model.safetensors, a run folder that holds one, or the name of a model in "
+        "models/ of\n"
+        "the source tree or the installation; several, joined by ',', are\n"
+        "averaged. It must get the modalities that it was trained with; more are left unread. A\n"
+        "student of any-subset or channel-dropout takes whatever there is, one modality or more.\n"
         "Images must be co-registered, skull-stripped (0 outside) and on one grid; the result is\n"
         "written on that grid: 1 NCR, 2 ED, 3 ET (labels=brats2021: 1, 2, 4; labels=msd: 2, 1, "
         "3).\n"
@@ -225,7 +233,7 @@ const cli_command predict_command = {
         "a\n"
         "case that fails does not stop the others (exit status 1).",
     .options = options,
-    .positional_min = 1,
+    .positional_min = 0,
     .positional_max = 1,
     .settings = true,
     .settings_only = settings_of_predict,

@@ -12,7 +12,8 @@ static const cli_option options[] = {
     {"out", 'o', "RUN", "folder of the run, made here"},
     {"preset", 0, "NAME", "size and schedule: tiny (default), small, nnunet, demo"},
     {"config", 0, "FILE.ini", "settings from a file, over the preset's"},
-    {"method", 0, "NAME", "single-stage (default), student-only or teacher"},
+    {"method", 0, "NAME", "how to train (see settings); single-stage unless given"},
+    {"teacher", 0, "MODEL", "two-stage: a teacher trained before, instead of training one first"},
     {"fold", 0, "I/K", "hold out fold I (from 0) of K and validate on it"},
     {"resume", 0, NULL, "go on with the run in RUN; its settings need not be repeated"},
     {"steps", 0, "N", "length of the schedule"},
@@ -64,6 +65,7 @@ static int run(const cli_arguments *a)
     train_options o = {
         .data = a->positional[0],
         .out = cli_value(a, "out"),
+        .teacher = cli_value(a, "teacher"),
         .cache = cli_value(a, "cache"),
         .resume = cli_flag(a, "resume"),
     };

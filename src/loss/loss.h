@@ -18,6 +18,18 @@ void loss_head_weights(int heads, double *weights);
 /* Labels [N][D][H][W] to half resolution by nearest neighbour (as torch's nearest: voxel 2i). */
 void loss_halve_labels(const uint8_t *labels, int64_t n, const int64_t shape[3], uint8_t *out);
 
+/* Softened labels (Hinton 2015; for segmentation KD-Net, Hu 2020): the teacher's probabilities at a
+ * temperature, softmax or for LOSS_REGIONS sigmoid of logits / temperature. Both
+ * [N][classes][voxels].
+ */
+void loss_soften(loss_kind kind, const float *logits, int64_t n, int64_t voxels, double temperature,
+                 float *soft, pool *p);
+
+/* temperature^2 * KL(teacher || student), both softened, mean over voxels (and regions). soft: the
+ * teacher's in, d(weight * loss)/d student's logits out. Returns the unweighted loss. */
+double loss_soft(loss_kind kind, const float *logits, float *soft, int64_t n, int64_t voxels,
+                 double temperature, double weight, pool *p);
+
 /* Barlow Twins between features [N][C][voxels] (samples: N * voxels). Fills weight * gradient for
  * the student's and, where not NULL, the teacher's features. Returns the unweighted loss. */
 ts_status loss_barlow(const float *teacher, const float *student, int64_t n, int64_t channels,

@@ -13,6 +13,13 @@ static const char labels_of_classes[] =
     "{\"0\":\"background\",\"1\":\"NCR\",\"2\":\"ED\",\"3\":\"ET\"}";
 static const char labels_of_regions[] = "{\"0\":\"WT\",\"1\":\"TC\",\"2\":\"ET\"}";
 
+static const char inputs_any[] = "any subset", inputs_all[] = "all";
+
+bool model_any_subset(const model *m)
+{
+    return !strcmp(m->role, "student") && plan_any_subset(&m->plan);
+}
+
 net_config model_config(const plan *p, modality_set channels)
 {
     return (net_config){
@@ -56,14 +63,16 @@ static ts_status write_file(const char *path, const model *m, const safetensor *
         return error_set(error, TS_MEMORY, "out of memory while writing '%s'", path);
     snprintf(format, sizeof format, "%d", MODEL_FORMAT);
     const char *const keys[] = {
-        "twinseg.format", "twinseg.version", "twinseg.role",          "twinseg.channels",
-        "twinseg.labels", "twinseg.plan",    "twinseg.normalisation", "twinseg.provenance",
+        "twinseg.format",   "twinseg.version",       "twinseg.role",
+        "twinseg.channels", "twinseg.inputs",        "twinseg.labels",
+        "twinseg.plan",     "twinseg.normalisation", "twinseg.provenance",
     };
     const char *const values[] = {
         format,
         ts_version(),
         m->role,
         modality_print(m->channels, channels),
+        model_any_subset(m) ? inputs_any : inputs_all,
         label_names(&m->plan),
         settings,
         normalisation,
@@ -179,10 +188,15 @@ static ts_status read_metadata(const safetensors *s, const char *name, model *m,
         return error_set(error, TS_BAD_INPUT,
                          "'%s': its role '%.32s' is neither student nor teacher", name, role);
     strcpy(m->role, role);
-    if (m->channels != (strcmp(role, "teacher") ? m->plan.student : ALL_MODALITIES))
+    if (m->channels != (strcmp(role, "teacher") ? plan_student_channels(&m->plan) : ALL_MODALITIES))
         return error_set(error, TS_BAD_INPUT,
                          "'%s': its channels '%.32s' disagree with its plan and role", name,
                          channels);
+    const char *inputs = safetensors_metadata(s, "twinseg.inputs");
+    if (inputs && strcmp(inputs, model_any_subset(m) ? inputs_any : inputs_all))
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s': its inputs '%.32s' disagree with its method and role", name,
+                         inputs);
     if (strcmp(scaling, normalisation) || strcmp(labels, label_names(&m->plan)))
         return error_set(error, TS_BAD_INPUT,
                          "'%s' wants a normalisation or labels that this "

@@ -57,6 +57,14 @@ typedef struct {
     char *provenance; /* JSON: version, cases, steps, date of data ...; may be NULL */
 } model;
 
+/* Where a model of that name is: a path as it stands, or NAME.safetensors in the models/ of the
+ * source tree or of the installation that the running program belongs to. free(*path). The error
+ * lists the names that are there. */
+ts_status model_find(const char *name, char **path, ts_error *error);
+
+/* Does it take whatever modalities a patient has, zeros in place of the others? */
+bool model_any_subset(const model *m);
+
 /* The network of a plan for so many inputs. */
 net_config model_config(const plan *p, modality_set channels);
 

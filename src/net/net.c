@@ -199,10 +199,10 @@ size_t net_workspace_bytes(const net_config *config, int64_t batch, const int64_
     return lay_out(&n, NULL);
 }
 
-size_t net_packed_bytes(const net_config *config, const engine *e)
+size_t net_packed_bytes(const net_config *config, net_mode mode, const engine *e)
 {
     const int64_t extent = (int64_t)1 << config->stages, patch[3] = {extent, extent, extent};
-    net n = shape_of(config, 1, patch, NET_PREDICT, e); /* the patch does not matter */
+    net n = shape_of(config, 1, patch, mode, e); /* the patch does not matter */
     size_t bytes = 0;
     over_units(&n, count_packed, &bytes);
     return bytes;

@@ -48,7 +48,7 @@ void net_destroy(net *n);
 size_t net_workspace_bytes(const net_config *config, int64_t batch, const int64_t patch[3],
                            net_mode mode, const engine *e);
 /* Bytes of the weights in the engine's layout, which a net holds beside weights and workspace. */
-size_t net_packed_bytes(const net_config *config, const engine *e);
+size_t net_packed_bytes(const net_config *config, net_mode mode, const engine *e);
 /* Gives the net memory of net_workspace_bytes (aligned to 64). Two nets may be given the same
  * memory when their passes do not overlap in time. */
 void net_bind(net *n, void *workspace);

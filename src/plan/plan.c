@@ -19,14 +19,17 @@ typedef struct {
 
 #define AT(field) offsetof(plan, field)
 static const char loss_names[] = "ce|ce+dice|regions";
-static const char method_names[] = "single-stage|student-only|teacher";
+static const char method_names[] = 
+    "single-stage|student-only|teacher|channel-dropout|two-stage|any-subset";
 static const char label_names[] = "auto|brats2021|brats2023|brats2024|msd";
 
 static const key keys[] = {
     {"preset", KEY_WORD, AT(preset), 0, 0, NULL, "the preset that the values started from"},
     {"method", KEY_CHOICE, AT(method), 0, 0, method_names,
-     "single-stage (student beside teacher), student-only or teacher"},
-    {"student", KEY_SET, AT(student), 0, 0, NULL, "modalities that the student sees"},
+     "single-stage (student beside teacher), student-only, teacher, channel-dropout, two-stage or "
+     "any-subset"},
+    {"student", KEY_SET, AT(student), 0, 0, NULL, 
+     "modalities that the student sees (channel-dropout and any-subset: always all four)"},
     {"seed", KEY_INTEGER, AT(seed), 0, 4294967295.0, NULL, "of every random draw"},
     {"threads", KEY_INTEGER, AT(threads), 0, 1024, NULL, "threads; 0: all processors"},
     {"dtype", KEY_CHOICE, AT(dtype), 0, 0, "fp32|bf16", "storage of activations: fp32 or bf16"},
@@ -52,6 +55,14 @@ static const key keys[] = {
      "steps over which the weight grows from 0"},
     {"teacher_gradient", KEY_FLAG, AT(teacher_gradient), 0, 0, NULL,
      "let the Barlow Twins loss train the teacher too"},
+    {"soft_weight", KEY_REAL, AT(soft_weight), 0, 1e6, NULL,
+     "single-stage, any-subset: weight of the teacher's softened labels; 0: off"},
+    {"two_stage_soft_weight", KEY_REAL, AT(two_stage_soft_weight), 0, 1e6, NULL,
+     "two-stage: weight of the teacher's softened labels; 0: off"},
+    {"soft_temperature", KEY_REAL, AT(soft_temperature), 0.1, 100, NULL,
+     "both networks' logits are divided by it before they are compared"},
+    {"ema_decay", KEY_REAL, AT(ema_decay), 0, 0.999999, NULL,
+     "single-stage, any-subset: the student learns from a moving average of the teacher; 0: off"},
     {"learning_rate", KEY_REAL, AT(learning_rate), 0, 100, NULL, "at the first step (poly 0.9 decay)"},
     {"momentum", KEY_REAL, AT(momentum), 0, 0.99999, NULL, "Nesterov momentum"},
     {"weight_decay", KEY_REAL, AT(weight_decay), 0, 1, NULL, "L2 on the weights"},
@@ -159,6 +170,8 @@ void plan_defaults(plan *p)
         .barlow_weight = 1,
         .barlow_lambda = 0.0051,
         .barlow_stage = "bottleneck",
+        .two_stage_soft_weight = 1,
+        .soft_temperature = 2,
         .learning_rate = 0.01,
         .momentum = 0.99,
         .weight_decay = 3e-5,
@@ -404,10 +417,29 @@ ts_status plan_check(const plan *p, ts_error *error)
                              (int)length, at, (long long)p->stages - 2, (long long)p->stages - 2);
         at = end ? end + 1 : NULL;
     }
+    if (p->ema_decay > 0 && p->teacher_gradient)
+        return error_set(error, TS_BAD_INPUT,
+                         "ema_decay and teacher_gradient exclude each other: a moving average takes "
+                         "no gradient");
     if (p->scaling_low > p->scaling_high || p->blur_low > p->blur_high || p->gamma_low > p->gamma_high)
         return error_set(error, TS_BAD_INPUT,
                          "of scaling, blur and gamma the low end must not exceed the high end");
     return TS_OK;
+}
+
+bool plan_any_subset(const plan *p)
+{
+    return p->method == METHOD_CHANNEL_DROPOUT || p->method == METHOD_ANY_SUBSET;
+}
+
+modality_set plan_student_channels(const plan *p)
+{
+    return plan_any_subset(p) ? ALL_MODALITIES : p->student;
+}
+
+modality_set plan_needed_modalities(const plan *p)
+{
+    return p->method == METHOD_STUDENT_ONLY ? p->student : ALL_MODALITIES;
 }
 
 size_t plan_keys(void)

@@ -18,7 +18,14 @@ ts_status modality_parse(const char *names, modality_set *set, ts_error *error);
 /* "t1ce,flair": in channel order; buffer of at least 24 bytes. */
 const char *modality_print(modality_set set, char buffer[24]);
 
-typedef enum { METHOD_SINGLE_STAGE, METHOD_STUDENT_ONLY, METHOD_TEACHER } method;
+typedef enum {
+    METHOD_SINGLE_STAGE,    /* student beside its teacher, in the same iterations */
+    METHOD_STUDENT_ONLY,
+    METHOD_TEACHER,
+    METHOD_CHANNEL_DROPOUT, /* a lone student of all modalities, some zeroed in every patch */
+    METHOD_TWO_STAGE,       /* the teacher first, then frozen; then the student */
+    METHOD_ANY_SUBSET,      /* single-stage, the student's modalities zeroed as in channel-dropout */
+} method;
 typedef enum { LOSS_CE, LOSS_CE_DICE, LOSS_REGIONS } loss_kind;
 typedef enum { DTYPE_FP32, DTYPE_BF16 } compute_dtype;
 
@@ -44,6 +51,8 @@ typedef struct {
     char barlow_stage[64]; /* "bottleneck", "encoder0".., "decoder0"..; several joined by '+' */
     int64_t barlow_projector, barlow_warmup;
     bool teacher_gradient;
+    double soft_weight, two_stage_soft_weight, soft_temperature;
+    double ema_decay;     /* 0: the student learns from the teacher itself */
     double learning_rate, momentum, weight_decay;
     bool weight_decay_norm; /* decay norm and bias too */
     double gradient_clip;
@@ -70,6 +79,12 @@ ts_status plan_preset(plan *p, const char *name, ts_error *error);
  * where the key is unknown. `source` names where it stood ("config.ini line 3", "command line"). */
 ts_status plan_set(plan *p, const char *key, const char *value, const char *source,
                    ts_error *error);
+/* Does the method train a student for whatever modalities a patient has? Such a network takes all
+ * four, zeros in place of those that are missing. */
+bool plan_any_subset(const plan *p);
+/* The inputs of the student's network, and what a case must have to be trained on. */
+modality_set plan_student_channels(const plan *p);
+modality_set plan_needed_modalities(const plan *p);
 /* Reads an ini file of keys (sections are for the reader's eye; any is accepted). */
 ts_status plan_read(plan *p, const char *path, ts_error *error);
 /* Checks what single keys cannot: patch divisible by 2^(stages-1), barlow_stage exists, ... */

@@ -22,11 +22,17 @@ static ts_status try_output(const char *path, ts_error *error)
     return status;
 }
 
-static ts_status check_modalities(const predictor *p, const dataset_case *c, ts_error *error)
+/* What is read of the case: the model's modalities, or of any subset those that are there. */
+static ts_status choose_modalities(const predictor *p, const dataset_case *c, modality_set *use,
+                                   ts_error *error)
 {
     char wanted[24], given[24], missing[24];
     const modality_set has = dataset_case_modalities(c);
-    if (p->channels & ~has)
+    *use = p->any_subset ? p->channels & has : p->channels;
+    if (!*use)
+        return error_set(error, TS_BAD_INPUT, "case %s: the model needs at least one of %s", c->id,
+                         modality_print(p->channels, wanted));
+    if (*use & ~has)
         return error_set(error, TS_BAD_INPUT, "case %s: the model needs %s; given: %s; missing: %s",
                          c->id, modality_print(p->channels, wanted),
                          has ? modality_print(has, given) : "none",
@@ -84,14 +90,14 @@ ts_status predict_case(predictor *p, const dataset_case *c, const char *out_path
 {
     prepared ready;
     result r = {0};
-    ts_status status = check_modalities(p, c, error);
+    modality_set use;
+    ts_status status = choose_modalities(p, c, &use, error);
     if (status == TS_OK)
         status = try_output(out_path, error);
     if (status == TS_OK && probabilities_path)
         status = try_output(probabilities_path, error);
     if (status == TS_OK)
-        status = prepare_case(c, p->channels, p->spacing_mm, false, engine_pool(p->engine), &ready,
-                              error);
+        status = prepare_case(c, use, p->spacing_mm, false, engine_pool(p->engine), &ready, error);
     if (status != TS_OK)
         return status;
     const prepared_geometry g = ready.geometry;

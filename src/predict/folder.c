@@ -102,7 +102,10 @@ static ts_status predict_one(predictor *p, const dataset *d, size_t index, const
     }
     if (status == TS_OK) {
         counts->written++;
-        note("case %s (%zu of %zu): %.1f s", c->id, index + 1, d->count, clock_seconds() - start);
+        char used[24];
+        modality_print(p->channels & dataset_case_modalities(c), used);
+        note("case %s (%zu of %zu): %s, %.1f s", c->id, index + 1, d->count, used,
+             clock_seconds() - start);
     } else {
         counts->failed++;
         warn("%s", cause.text);

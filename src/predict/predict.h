@@ -15,6 +15,8 @@ ts_status predictor_create(const model *models, size_t count, const plan *settin
                            ts_error *error);
 void predictor_destroy(predictor *p);
 modality_set predictor_channels(const predictor *p);
+/* Do the models take whatever of these modalities a case has? */
+bool predictor_any_subset(const predictor *p);
 
 /* Both off at first: a progress line while windows are computed; a note per case on windows and
  * memory. */

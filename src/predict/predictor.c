@@ -16,6 +16,11 @@ static ts_status check_alike(const model *models, size_t count, ts_error *error)
     char first[24], other[24];
     for (size_t i = 1; i < count; i++) {
         const model *a = &models[0], *b = &models[i];
+        if (model_any_subset(a) != model_any_subset(b))
+            return error_set(error, TS_BAD_INPUT,
+                             "the models cannot be averaged: of the first and number %zu one takes "
+                             "any modalities and the other does not",
+                             i + 1);
         if (a->channels != b->channels)
             return error_set(error, TS_BAD_INPUT,
                              "the models cannot be averaged: the first wants %s, number %zu %s",
@@ -87,6 +92,7 @@ ts_status predictor_create(const model *models, size_t count, const plan *settin
     p->settings = *settings;
     p->count = count;
     p->channels = models[0].channels;
+    p->any_subset = model_any_subset(&models[0]);
     p->channel_count = modality_count(p->channels);
     p->classes = models[0].config.classes;
     p->regions = models[0].plan.loss == LOSS_REGIONS;
@@ -119,6 +125,11 @@ void predictor_destroy(predictor *p)
 modality_set predictor_channels(const predictor *p)
 {
     return p->channels;
+}
+
+bool predictor_any_subset(const predictor *p)
+{
+    return p->any_subset;
 }
 
 void predictor_show(predictor *p, bool progress, bool verbose)

@@ -10,6 +10,7 @@ struct predictor {
     plan settings;
     modality_set channels;
     int channel_count, classes;
+    bool any_subset; /* the networks take zeros for what a case lacks */
     bool regions; /* the classes are sigmoids of WT, TC, ET */
     double spacing_mm;
     int64_t patch[3]; /* d h w */

@@ -247,7 +247,7 @@ ts_status predict_probabilities(predictor *p, const prepared *c, float *probabil
                                 ts_error *error)
 {
     char wanted[24], given[24];
-    if (p->channels & ~c->present)
+    if (p->any_subset ? !(p->channels & c->present) : p->channels & ~c->present)
         return error_set(error, TS_BAD_INPUT, "case %s: the model needs %s, the case has %s", c->id,
                          modality_print(p->channels, wanted), modality_print(c->present, given));
     walk w = {.predictor = p, .source = c, .probabilities = probabilities};

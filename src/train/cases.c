@@ -4,12 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a case must have: the student alone needs its own modalities, a teacher all four. */
-static modality_set needed_modalities(const plan *p)
-{
-    return p->method == METHOD_STUDENT_ONLY ? p->student : ALL_MODALITIES;
-}
-
 static ts_status allocate_lists(run_cases *c, ts_error *error)
 {
     const size_t n = c->data.count;
@@ -48,7 +42,7 @@ static void report_skipped(const run_cases *c, modality_set needed)
 
 static ts_status share_out(run_cases *c, const plan *p, const train_options *o, ts_error *error)
 {
-    const modality_set needed = needed_modalities(p);
+    const modality_set needed = plan_needed_modalities(p);
     run_split *s = &c->split;
     bool *held_out = memory_allocate(c->data.count, sizeof *held_out, "the split", error);
     if (!held_out)

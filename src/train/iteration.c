@@ -1,8 +1,9 @@
 /* One iteration of METHOD 2, and the memory that it lives in.
  *
- * Order without a gradient into the teacher: teacher forward, backward, then the student's, so that
- * both networks share one workspace; of the teacher only the latents are kept. With it each has its
- * own, and the teacher's backward comes last. */
+ * A network that only teaches (two-stage's, or the moving average) goes forward alone. Order
+ * without a gradient into the teacher: teacher forward, backward, then the student's, so that both
+ * networks share one workspace; of the teacher only the latents are kept. With it each has its own,
+ * and the teacher's backward comes last. */
 #include "train/iteration.h"
 #include "loss/loss.h"
 #include "model/model.h"
@@ -12,8 +13,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-const char *const role_names[ROLES] = {"student", "teacher"};
 
 enum { HEADS_MAX = 8 }; /* stages go up to 8 */
 
@@ -28,27 +27,14 @@ struct trainer {
     plan plan;
     engine *engine;
     side sides[ROLES];
+    net *average;               /* moving average of the teacher; NULL where there is none */
     uint8_t *workspace[ROLES];  /* the second NULL where it is shared */
     float *input;               /* the student's channels of the batch */
+    float *soft;                /* [N][classes][voxels]: softened labels, then their gradient */
     uint8_t *labels[HEADS_MAX]; /* truth at the resolution of each head but the first */
     barlow *barlow;             /* NULL where there is none */
     float *projector_velocity;
 };
-
-bool method_trains(const plan *p, int role)
-{
-    return p->method == METHOD_SINGLE_STAGE || (p->method == METHOD_TEACHER) == (role == TEACHER);
-}
-
-modality_set role_channels(const plan *p, int role)
-{
-    return role == TEACHER ? ALL_MODALITIES : p->student;
-}
-
-bool method_has_barlow(const plan *p)
-{
-    return p->method == METHOD_SINGLE_STAGE && p->barlow_weight > 0;
-}
 
 static int64_t patch_voxels(const plan *p)
 {
@@ -80,6 +66,19 @@ static ts_status create_side(trainer *t, int role, ts_error *error)
     return TS_OK;
 }
 
+/* The moving average starts as the teacher itself. */
+static ts_status create_average(trainer *t, ts_error *error)
+{
+    net *teacher = t->sides[TEACHER].net;
+    const net_config config = model_config(&t->plan, ALL_MODALITIES);
+    const ts_status status =
+        net_create(&config, t->plan.batch, t->plan.patch, NET_TRAIN, t->engine, &t->average, error);
+    if (status == TS_OK)
+        memcpy(net_weights(t->average), net_weights(teacher),
+               (size_t)net_weight_count(teacher) * sizeof(float));
+    return status;
+}
+
 static ts_status bind_workspaces(trainer *t, ts_error *error)
 {
     size_t bytes[ROLES] = {0};
@@ -101,6 +100,8 @@ static ts_status bind_workspaces(trainer *t, ts_error *error)
     for (int role = 0; role < ROLES; role++)
         if (t->sides[role].net)
             net_bind(t->sides[role].net, t->workspace[apart ? role : 0]);
+    if (t->average)
+        net_bind(t->average, t->workspace[0]);
     return TS_OK;
 }
 
@@ -112,10 +113,18 @@ static int trainer_heads(const trainer *t)
 static ts_status create_buffers(trainer *t, ts_error *error)
 {
     const int64_t voxels = patch_voxels(&t->plan);
-    t->input = memory_allocate((size_t)(t->plan.batch * modality_count(t->plan.student) * voxels),
-                               sizeof(float), "the student's patches", error);
+    const int channels = modality_count(plan_student_channels(&t->plan));
+    t->input = memory_allocate((size_t)(t->plan.batch * channels * voxels), sizeof(float),
+                               "the student's patches", error);
     if (!t->input)
         return TS_MEMORY;
+    if (method_soft_weight(&t->plan) > 0) {
+        const int classes = loss_classes((loss_kind)t->plan.loss);
+        t->soft = memory_allocate((size_t)(t->plan.batch * classes * voxels), sizeof(float),
+                                  "the softened labels", error);
+        if (!t->soft)
+            return TS_MEMORY;
+    }
     for (int h = 1; h < trainer_heads(t); h++) {
         t->labels[h] = memory_allocate((size_t)(t->plan.batch * (voxels >> 3 * h)), 1,
                                        "the labels of the lower heads", error);
@@ -142,8 +151,10 @@ ts_status trainer_create(const plan *p, trainer **out, ts_error *error)
     ts_status status =
         engine_create(plan_threads(p), (compute_dtype)p->dtype, NULL, &t->engine, error);
     for (int role = 0; status == TS_OK && role < ROLES; role++)
-        if (method_trains(p, role))
+        if (method_has(p, role))
             status = create_side(t, role, error);
+    if (status == TS_OK && method_averages(p))
+        status = create_average(t, error);
     if (status == TS_OK)
         status = bind_workspaces(t, error);
     if (status == TS_OK)
@@ -164,9 +175,11 @@ void trainer_destroy(trainer *t)
         free(t->sides[role].velocity);
         free(t->workspace[role]);
     }
+    net_destroy(t->average);
     for (int h = 0; h < HEADS_MAX; h++)
         free(t->labels[h]);
     free(t->input);
+    free(t->soft);
     barlow_destroy(t->barlow);
     free(t->projector_velocity);
     engine_destroy(t->engine);
@@ -195,28 +208,36 @@ pool *trainer_pool(const trainer *t)
 
 /* ---- the step ----------------------------------------------------------------------------- */
 
-/* The channels of a role out of images [N][MODALITIES][voxels]; the teacher's are all of them. */
-static const float *role_input(trainer *t, int role, const float *images)
+/* What a role sees of images [N][MODALITIES][voxels]: the teacher all of it, the student its
+ * channels, or of any subset all channels with zeros in place of what the patch is to lack. */
+static const float *role_input(trainer *t, int role, const batch *b, int64_t step)
 {
     const size_t voxels = (size_t)patch_voxels(&t->plan);
+    const modality_set channels = t->sides[role].channels;
+    const float *images = b->images;
     float *out = t->input;
-    if (t->sides[role].channels == ALL_MODALITIES)
+    if (role == TEACHER)
         return images;
-    for (int64_t n = 0; n < t->plan.batch; n++)
-        for (int m = 0; m < MODALITIES; m++, images += voxels)
-            if (t->sides[role].channels >> m & 1) {
+    for (int64_t n = 0; n < t->plan.batch; n++) {
+        const modality_set seen = method_subset(&t->plan, step, n);
+        for (int m = 0; m < MODALITIES; m++, images += voxels) {
+            if (!(channels >> m & 1))
+                continue;
+            if (seen >> m & 1)
                 memcpy(out, images, voxels * sizeof *out);
-                out += voxels;
-            }
+            else
+                memset(out, 0, voxels * sizeof *out);
+            out += voxels;
+        }
+    }
     return t->input;
 }
 
-/* A network whose workspace the other one has used since: what it packed there is gone. */
-static ts_status forward(trainer *t, int role, const float *images, ts_error *error)
+/* A network whose workspace another one has used since: what it packed there is gone. */
+static ts_status forward(net *n, const float *input, ts_error *error)
 {
-    net *n = t->sides[role].net;
     net_weights_changed(n);
-    return net_forward(n, role_input(t, role, images), error);
+    return net_forward(n, input, error);
 }
 
 /* Truth at the resolution of every head. */
@@ -246,39 +267,95 @@ static double supervise(trainer *t, int role, const uint8_t *labels)
     return sum;
 }
 
-static ts_status run_teacher(trainer *t, const batch *b, bool keep, bool backward, step_result *r,
-                             ts_error *error)
+/* The weights of what the student is taught by at a step; 0: it is left out. */
+typedef struct {
+    double barlow, soft;
+    bool gradient; /* Barlow Twins trains the teacher too */
+} lesson;
+
+static lesson lesson_at(const trainer *t, int64_t step)
 {
-    net *teacher = t->sides[TEACHER].net;
-    ts_status status = forward(t, TEACHER, b->images, error);
-    if (status != TS_OK)
-        return status;
-    r->loss[TEACHER] = supervise(t, TEACHER, b->labels);
-    if (keep)
-        barlow_keep_teacher(t->barlow, teacher);
-    return backward ? net_backward(teacher, error) : TS_OK;
+    lesson l = {0};
+    if (!method_learns(&t->plan, STUDENT, step))
+        return l;
+    l.barlow = t->barlow ? barlow_weight_at(&t->plan, method_schedule_step(&t->plan, step)) : 0;
+    l.soft = method_soft_weight(&t->plan);
+    l.gradient = t->plan.teacher_gradient && l.barlow > 0 && method_learns(&t->plan, TEACHER, step);
+    return l;
 }
 
-static ts_status run_student(trainer *t, const batch *b, double barlow_weight, net *taught,
+/* Keeps of a network's forward what the student is compared with; before its logits become
+ * gradients. */
+static void keep_lesson(trainer *t, net *teacher, const lesson *l)
+{
+    if (l->soft > 0)
+        loss_soften((loss_kind)t->plan.loss, net_logits(teacher, 0), t->plan.batch,
+                    patch_voxels(&t->plan), t->plan.soft_temperature, t->soft, trainer_pool(t));
+    if (l->barlow > 0)
+        barlow_keep_teacher(t->barlow, teacher);
+}
+
+static ts_status run_teacher(trainer *t, const batch *b, int64_t step, const lesson *l,
+                             step_result *r, ts_error *error)
+{
+    net *teacher = t->sides[TEACHER].net;
+    const bool learns = method_learns(&t->plan, TEACHER, step);
+    const bool teaches = l->barlow > 0 || l->soft > 0;
+    ts_status status = TS_OK;
+    if (learns || (teaches && !t->average))
+        status = forward(teacher, b->images, error);
+    if (status == TS_OK && teaches && !t->average)
+        keep_lesson(t, teacher, l);
+    if (status == TS_OK && learns) {
+        r->loss[TEACHER] = supervise(t, TEACHER, b->labels);
+        status = l->gradient ? TS_OK : net_backward(teacher, error);
+    }
+    if (status == TS_OK && teaches && t->average) {
+        status = forward(t->average, b->images, error);
+        if (status == TS_OK)
+            keep_lesson(t, t->average, l);
+    }
+    return status;
+}
+
+/* The gradient of the softened labels joins that of the truth in the head of full resolution. */
+static void add_soft_gradient(trainer *t)
+{
+    const int64_t count =
+        t->plan.batch * loss_classes((loss_kind)t->plan.loss) * patch_voxels(&t->plan);
+    float *gradient = net_logits(t->sides[STUDENT].net, 0);
+    for (int64_t i = 0; i < count; i++)
+        gradient[i] += t->soft[i];
+}
+
+static ts_status run_student(trainer *t, const batch *b, int64_t step, const lesson *l,
                              step_result *r, ts_error *error)
 {
     net *student = t->sides[STUDENT].net;
-    ts_status status = forward(t, STUDENT, b->images, error);
+    const int64_t at = method_schedule_step(&t->plan, step);
+    ts_status status = forward(student, role_input(t, STUDENT, b, at), error);
     if (status != TS_OK)
         return status;
+    if (l->soft > 0)
+        r->soft =
+            loss_soft((loss_kind)t->plan.loss, net_logits(student, 0), t->soft, t->plan.batch,
+                      patch_voxels(&t->plan), t->plan.soft_temperature, l->soft, trainer_pool(t));
     r->loss[STUDENT] = supervise(t, STUDENT, b->labels);
-    if (barlow_weight > 0)
-        status = barlow_apply(t->barlow, student, taught, barlow_weight, trainer_pool(t),
-                              &r->barlow, error);
+    if (l->soft > 0)
+        add_soft_gradient(t);
+    if (l->barlow > 0)
+        status = barlow_apply(t->barlow, student, l->gradient ? t->sides[TEACHER].net : NULL,
+                              l->barlow, trainer_pool(t), &r->barlow, error);
     return status == TS_OK ? net_backward(student, error) : status;
 }
 
-static bool all_finite(const trainer *t, const step_result *r, bool with_barlow)
+static bool all_finite(const trainer *t, int64_t step, const lesson *l, const step_result *r)
 {
     for (int role = 0; role < ROLES; role++)
-        if (t->sides[role].net && (!isfinite(r->loss[role]) || !isfinite(r->norm[role])))
+        if (method_learns(&t->plan, role, step) &&
+            (!isfinite(r->loss[role]) || !isfinite(r->norm[role])))
             return false;
-    return !with_barlow || isfinite(r->barlow);
+    return (l->barlow == 0 || isfinite(r->barlow)) && (l->soft == 0 || isfinite(r->soft));
 }
 
 /* Tensor by tensor, for norms and biases may go without weight decay. */
@@ -307,55 +384,86 @@ static void update_projector(trainer *t, const step_result *r)
              barlow_weight_count(t->barlow), trainer_pool(t));
 }
 
-ts_status trainer_step(trainer *t, const batch *b, int64_t step, step_result *r, ts_error *error)
+/* average = decay * average + (1 - decay) * teacher. */
+static void update_average(trainer *t)
 {
-    const double weight = t->barlow ? barlow_weight_at(&t->plan, step) : 0;
-    const bool taught = t->plan.teacher_gradient && weight > 0;
-    ts_status status = TS_OK;
-    *r = (step_result){
-        .learning_rate = poly_learning_rate(t->plan.learning_rate, step, t->plan.steps),
-        .loss = {NAN, NAN},
-        .norm = {NAN, NAN},
-        .barlow = NAN,
-    };
-    halve_labels(t, b->labels);
-    if (t->sides[TEACHER].net)
-        status = run_teacher(t, b, weight > 0, !taught, r, error);
-    if (status == TS_OK && t->sides[STUDENT].net)
-        status = run_student(t, b, weight, taught ? t->sides[TEACHER].net : NULL, r, error);
-    if (status == TS_OK && taught)
-        status = net_backward(t->sides[TEACHER].net, error);
-    if (status != TS_OK)
-        return status;
+    const float *weights = net_weights(t->sides[TEACHER].net);
+    float *average = net_weights(t->average);
+    const float rest = (float)(1 - t->plan.ema_decay);
+    for (int64_t i = 0; i < net_weight_count(t->average); i++)
+        average[i] += rest * (weights[i] - average[i]);
+}
+
+/* Norms of the gradients of what learns; the projector's belongs to the student's. */
+static void measure_gradients(trainer *t, int64_t step, bool projects, step_result *r)
+{
     for (int role = 0; role < ROLES; role++)
-        if (t->sides[role].net)
+        if (method_learns(&t->plan, role, step))
             r->norm[role] = gradient_norm(net_gradients(t->sides[role].net),
                                           net_weight_count(t->sides[role].net), trainer_pool(t));
-    const bool projects = weight > 0 && barlow_weight_count(t->barlow) > 0;
     if (projects)
         r->norm[STUDENT] =
             hypot(r->norm[STUDENT], gradient_norm(barlow_gradients(t->barlow),
                                                   barlow_weight_count(t->barlow), trainer_pool(t)));
-    if (!all_finite(t, r, weight > 0))
+}
+
+ts_status trainer_step(trainer *t, const batch *b, int64_t step, step_result *r, ts_error *error)
+{
+    const int64_t at = method_schedule_step(&t->plan, step);
+    const lesson l = lesson_at(t, step);
+    const bool projects = l.barlow > 0 && barlow_weight_count(t->barlow) > 0;
+    ts_status status = TS_OK;
+    *r = (step_result){
+        .learning_rate = poly_learning_rate(t->plan.learning_rate, at, t->plan.steps),
+        .loss = {NAN, NAN},
+        .norm = {NAN, NAN},
+        .barlow = NAN,
+        .soft = NAN,
+    };
+    halve_labels(t, b->labels);
+    if (t->sides[TEACHER].net)
+        status = run_teacher(t, b, step, &l, r, error);
+    if (status == TS_OK && method_learns(&t->plan, STUDENT, step))
+        status = run_student(t, b, step, &l, r, error);
+    if (status == TS_OK && l.gradient)
+        status = net_backward(t->sides[TEACHER].net, error);
+    if (status != TS_OK)
+        return status;
+    measure_gradients(t, step, projects, r);
+    if (!all_finite(t, step, &l, r))
         return error_set(error, TS_BAD_INPUT,
                          "the loss or its gradient is no longer a finite number at step %lld "
-                         "(student %g, teacher %g, Barlow Twins %g): try a lower learning_rate",
-                         (long long)step + 1, r->loss[STUDENT], r->loss[TEACHER], r->barlow);
+                         "(student %g, teacher %g, Barlow Twins %g, softened labels %g): try a "
+                         "lower learning_rate",
+                         (long long)step + 1, r->loss[STUDENT], r->loss[TEACHER], r->barlow,
+                         r->soft);
     for (int role = 0; role < ROLES; role++)
-        if (t->sides[role].net)
+        if (method_learns(&t->plan, role, step))
             update_side(t, role, r);
     if (projects)
         update_projector(t, r);
+    if (t->average)
+        update_average(t);
     return TS_OK;
 }
 
-ts_status trainer_forward(trainer *t, int role, const float *images, const float **logits,
+ts_status trainer_forward(trainer *t, int role, const batch *b, const float **logits,
                           ts_error *error)
 {
-    const ts_status status = forward(t, role, images, error);
+    const ts_status status = forward(t->sides[role].net, role_input(t, role, b, b->step), error);
     if (status == TS_OK)
         *logits = net_logits(t->sides[role].net, 0);
     return status;
+}
+
+ts_status trainer_set_teacher(trainer *t, const float *weights, int64_t count, ts_error *error)
+{
+    net *teacher = t->sides[TEACHER].net;
+    if (count != net_weight_count(teacher))
+        return error_set(error, TS_BAD_INPUT, "the teacher has %lld weights, its network here %lld",
+                         (long long)count, (long long)net_weight_count(teacher));
+    memcpy(net_weights(teacher), weights, (size_t)count * sizeof(float));
+    return TS_OK;
 }
 
 /* ---- the state ---------------------------------------------------------------------------- */
@@ -373,6 +481,9 @@ size_t trainer_state(trainer *t, checkpoint_part parts[TRAINER_PARTS])
         parts[count++] = (checkpoint_part){names[role][0], net_weights(s->net), n};
         parts[count++] = (checkpoint_part){names[role][1], s->velocity, n};
     }
+    if (t->average)
+        parts[count++] = (checkpoint_part){"average.weights", net_weights(t->average),
+                                           net_weight_count(t->average)};
     if (t->barlow && barlow_weight_count(t->barlow) > 0) {
         const int64_t n = barlow_weight_count(t->barlow);
         parts[count++] = (checkpoint_part){"projector.weights", barlow_weights(t->barlow), n};

@@ -1,19 +1,13 @@
 /* One iteration of METHOD 2: the same batch through teacher and student, deep supervision for both,
- * Barlow Twins between their latents, one optimiser step for each. */
+ * Barlow Twins between their latents (and softened labels, where asked), one optimiser step for
+ * each network that learns. */
 #ifndef TWINSEG_TRAIN_ITERATION_H
 #define TWINSEG_TRAIN_ITERATION_H
 
 #include "net/net.h"
 #include "sample/sample.h"
 #include "train/checkpoint.h"
-
-enum { STUDENT, TEACHER, ROLES };
-extern const char *const role_names[ROLES]; /* "student", "teacher" */
-
-/* Does the plan's method train this role, on which modalities, and is there a Barlow Twins loss? */
-bool method_trains(const plan *p, int role);
-modality_set role_channels(const plan *p, int role);
-bool method_has_barlow(const plan *p);
+#include "train/method.h"
 
 typedef struct trainer trainer;
 
@@ -21,16 +15,17 @@ typedef struct trainer trainer;
 ts_status trainer_create(const plan *p, trainer **out, ts_error *error);
 void trainer_destroy(trainer *t);
 
-/* NAN where there is none: the method has one network only, or the Barlow weight is 0. */
+/* NAN where there is none: the network does not learn at this step, or the weight is 0. */
 typedef struct {
     double learning_rate;
     double loss[ROLES]; /* of the segmentation, heads weighted */
     double barlow;      /* before its weight */
+    double soft;        /* of the softened labels, before its weight */
     double norm[ROLES]; /* of the gradient, before clipping */
 } step_result;
 
-/* One step, counted from 0. A loss or gradient that is not finite is an error (TS_BAD_INPUT), and
- * then no weight has changed. */
+/* One step of the run, counted from 0. A loss or gradient that is not finite is an error
+ * (TS_BAD_INPUT), and then no weight has changed. */
 ts_status trainer_step(trainer *t, const batch *b, int64_t step, step_result *out, ts_error *error);
 
 bool trainer_has(const trainer *t, int role);
@@ -39,9 +34,12 @@ net *trainer_net(const trainer *t, int role);
 pool *trainer_pool(const trainer *t);
 
 /* Forward alone, for validation: logits [N][classes][D][H][W] at full resolution, valid until the
- * next call. */
-ts_status trainer_forward(trainer *t, int role, const float *images, const float **logits,
+ * next call. The batch's step says which modalities a student of any subset sees. */
+ts_status trainer_forward(trainer *t, int role, const batch *b, const float **logits,
                           ts_error *error);
+
+/* A teacher trained before takes the place of the trainer's own. */
+ts_status trainer_set_teacher(trainer *t, const float *weights, int64_t count, ts_error *error);
 
 /* The state as parts of a checkpoint, at most TRAINER_PARTS; values are the trainer's own memory.
  * After reading into them call trainer_restored. */

@@ -1,4 +1,5 @@
 /* What a plan will take: its memory, part by part, and its time by trying. */
+#include "loss/loss.h"
 #include "model/model.h"
 #include "train/barlow.h"
 #include "train/iteration.h"
@@ -23,7 +24,7 @@ static ts_status measure_role(const plan *p, const engine *e, int role, int64_t 
     if (status != TS_OK)
         return status;
     free(table);
-    *packed += net_packed_bytes(&config, e);
+    *packed += net_packed_bytes(&config, NET_TRAIN, e);
     *workspace = net_workspace_bytes(&config, p->batch, p->patch, NET_TRAIN, e);
     return TS_OK;
 }
@@ -33,14 +34,16 @@ static ts_status measure_role(const plan *p, const engine *e, int role, int64_t 
 static ts_status measure_features(const plan *p, train_memory *m, ts_error *error)
 {
     const size_t voxels = (size_t)(p->batch * p->patch[0] * p->patch[1] * p->patch[2]);
-    const net_config config = model_config(p, p->student);
+    const net_config config = model_config(p, plan_student_channels(p));
     const int heads = net_head_count(&config);
     if (method_has_barlow(p)) {
         const ts_status status = barlow_bytes(p, &m->features, &m->loss, error);
         if (status != TS_OK)
             return status;
     }
-    m->features += voxels * (size_t)modality_count(p->student) * sizeof(float);
+    m->features += voxels * (size_t)modality_count(plan_student_channels(p)) * sizeof(float);
+    if (method_soft_weight(p) > 0)
+        m->features += voxels * (size_t)loss_classes((loss_kind)p->loss) * sizeof(float);
     for (int h = 1; h < heads; h++)
         m->features += voxels >> 3 * h;
     return TS_OK;
@@ -57,9 +60,13 @@ ts_status train_plan_memory(const plan *p, train_memory *m, ts_error *error)
     if (status != TS_OK)
         return status;
     for (int role = 0; status == TS_OK && role < ROLES; role++)
-        if (method_trains(p, role))
+        if (method_has(p, role))
             status =
                 measure_role(p, e, role, &parameters[role], &m->packed, &workspace[role], error);
+    if (method_averages(p)) {
+        const net_config config = model_config(p, ALL_MODALITIES);
+        m->packed += net_packed_bytes(&config, NET_TRAIN, e);
+    }
     engine_destroy(e);
     if (status == TS_OK)
         status = measure_features(p, m, error);
@@ -67,8 +74,10 @@ ts_status train_plan_memory(const plan *p, train_memory *m, ts_error *error)
         return status;
     m->student_parameters = parameters[STUDENT];
     m->teacher_parameters = parameters[TEACHER];
-    m->weights = (size_t)(parameters[STUDENT] + parameters[TEACHER]) * sizeof(float);
-    m->gradients = m->momentum = m->weights;
+    m->momentum = (size_t)(parameters[STUDENT] + parameters[TEACHER]) * sizeof(float);
+    m->weights =
+        m->momentum + (method_averages(p) ? (size_t)parameters[TEACHER] * sizeof(float) : 0);
+    m->gradients = m->weights;
     m->workspace = p->teacher_gradient ? workspace[STUDENT] + workspace[TEACHER]
                                        : larger(workspace[STUDENT], workspace[TEACHER]);
     m->batches = (size_t)(loading_ahead(threads) + 1) *
@@ -126,7 +135,7 @@ ts_status train_measure(const plan *p, int steps, double *seconds_per_step, ts_e
     for (int i = 0; status == TS_OK && i < steps; i++) {
         const double start = clock_seconds();
         /* Late in the schedule: the rate is near 0, and noise cannot make the loss diverge. */
-        status = trainer_step(t, &b, p->steps - 1, &result, error);
+        status = trainer_step(t, &b, train_steps(p) - 1, &result, error);
         seconds[i] = clock_seconds() - start;
     }
     if (status == TS_OK) {

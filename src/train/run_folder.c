@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 static const char metrics_header[] =
-    "step,lr,loss_student,loss_teacher,loss_barlow,grad_student,grad_teacher,seconds,waited,"
+    "step,lr,loss_student,loss_teacher,loss_barlow,loss_soft,grad_student,grad_teacher,"
+    "seconds,waited,"
     "dice_student_wt,dice_student_tc,dice_student_et,"
     "dice_teacher_wt,dice_teacher_tc,dice_teacher_et\n";
 
@@ -257,9 +258,10 @@ ts_status run_folder_metrics(run_folder *f, int64_t step, ts_error *error)
     char *path = run_path(f->path, "metrics.csv", error);
     if (!path)
         return TS_MEMORY;
-    if (step > 0)
+    const bool rows = step > 0 && file_exists(path); /* a given teacher begins at a later step */
+    if (rows)
         status = file_get(path, (size_t)1 << 32, &content, &count, error);
-    if (status == TS_OK && step > 0) {
+    if (status == TS_OK && rows) {
         if (count < strlen(metrics_header) ||
             memcmp(content, metrics_header, strlen(metrics_header)))
             status = error_set(error, TS_BAD_INPUT,
@@ -289,8 +291,8 @@ ts_status run_folder_row(run_folder *f, const metrics_row *r, ts_error *error)
 {
     text t = {0};
     text_append(&t, "%lld", (long long)r->step);
-    const double cells[] = {r->learning_rate, r->loss_student, r->loss_teacher,
-                            r->loss_barlow,   r->norm_student, r->norm_teacher};
+    const double cells[] = {r->learning_rate, r->loss_student, r->loss_teacher, r->loss_barlow,
+                            r->loss_soft,     r->norm_student, r->norm_teacher};
     for (size_t i = 0; i < COUNT_OF(cells); i++)
         append_cell(&t, cells[i]);
     text_append(&t, ",%.4f,%.4f", r->seconds, r->waited);

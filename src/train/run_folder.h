@@ -17,7 +17,8 @@ typedef struct {
 /* One row of metrics.csv; NAN becomes an empty cell. step counts finished steps, from 1. */
 typedef struct {
     int64_t step;
-    double learning_rate, loss_student, loss_teacher, loss_barlow, norm_student, norm_teacher;
+    double learning_rate, loss_student, loss_teacher, loss_barlow, loss_soft;
+    double norm_student, norm_teacher;
     double seconds, waited;                  /* of the step; of it, for the loader */
     double dice_student[3], dice_teacher[3]; /* WT TC ET, where the step ended in a validation */
 } metrics_row;

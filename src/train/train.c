@@ -45,8 +45,17 @@ static plan plan_of_model(const plan *p)
     return m;
 }
 
+/* Finished steps of a role's schedule. */
+static int64_t steps_of(const run *r, int role)
+{
+    if (r->plan->method != METHOD_TWO_STAGE)
+        return r->state.step;
+    const int64_t student = r->state.step - r->plan->steps;
+    return role == STUDENT ? student : student < 0 ? r->state.step : r->plan->steps;
+}
+
 /* What a model says of its making; no dates and no paths, for the same reason. */
-static char *provenance(const run *r, bool best)
+static char *provenance(const run *r, int role, bool best)
 {
     const run_split *s = &r->cases.split;
     uint64_t hash = HASH_START;
@@ -65,7 +74,7 @@ static char *provenance(const run *r, bool best)
     json_t *object = json_pack(
         "{s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:s, s:s, s:s}", "program", "twinseg " TS_VERSION,
         "method", method_name, "cases", (json_int_t)s->train_count, "cases_checksum", checksum,
-        "steps", (json_int_t)r->state.step, "schedule", (json_int_t)r->plan->steps, "seed",
+        "steps", (json_int_t)steps_of(r, role), "schedule", (json_int_t)r->plan->steps, "seed",
         (json_int_t)r->plan->seed, "loss", loss, "fold", fold, "chosen",
         best ? "best pseudo-Dice on the held-out fold" : "last step");
     char *out = object ? json_dumps(object, JSON_COMPACT) : NULL;
@@ -86,7 +95,7 @@ static ts_status write_model(run *r, int role, bool best, ts_error *error)
         .channels = trainer_channels(r->trainer, role),
         .weights = net_weights(n),
         .weight_count = net_weight_count(n),
-        .provenance = provenance(r, best),
+        .provenance = provenance(r, role, best),
     };
     m.config = model_config(r->plan, m.channels);
     snprintf(m.role, sizeof m.role, "%s", role_names[role]);
@@ -103,16 +112,21 @@ static ts_status write_model(run *r, int role, bool best, ts_error *error)
 
 /* ---- checkpoints -------------------------------------------------------------------------- */
 
-static ts_status save(run *r, ts_error *error)
+static ts_status write_checkpoint(run *r, ts_error *error)
 {
     checkpoint_part parts[TRAINER_PARTS];
     const size_t count = trainer_state(r->trainer, parts);
     char *path = run_path(r->options->out, "checkpoint.safetensors", error);
-    ts_status status = path ? run_folder_sync(&r->folder, error) : TS_MEMORY;
-    if (status == TS_OK)
-        status = checkpoint_write(path, &r->state, parts, count, error);
+    const ts_status status =
+        path ? checkpoint_write(path, &r->state, parts, count, error) : TS_MEMORY;
     free(path);
     return status;
+}
+
+static ts_status save(run *r, ts_error *error)
+{
+    const ts_status status = run_folder_sync(&r->folder, error);
+    return status == TS_OK ? write_checkpoint(r, error) : status;
 }
 
 /* Takes the run up where its checkpoint left it; one that was stopped before the first checkpoint
@@ -125,9 +139,9 @@ static ts_status restore(run *r, ts_error *error)
     ts_status status = path ? TS_OK : TS_MEMORY;
     if (path && file_exists(path)) {
         status = checkpoint_read(path, &r->state, parts, count, error);
-        if (status == TS_OK && r->state.step > r->plan->steps)
+        if (status == TS_OK && r->state.step > train_steps(r->plan))
             status = error_set(error, TS_BAD_INPUT, "'%s' stands at step %lld of %lld", path,
-                               (long long)r->state.step, (long long)r->plan->steps);
+                               (long long)r->state.step, (long long)train_steps(r->plan));
         trainer_restored(r->trainer);
     }
     free(path);
@@ -145,10 +159,10 @@ static ts_status validate_run(run *r, metrics_row *row, ts_error *error)
 {
     double dice[ROLES][3];
     const run_split *s = &r->cases.split;
-    ts_status status = validate(r->trainer, r->plan, r->cases.prepared + s->train_count,
-                                s->held_out_count, dice, error);
+    ts_status status = validate(r->trainer, r->plan, row->step - 1,
+                                r->cases.prepared + s->train_count, s->held_out_count, dice, error);
     for (int role = 0; status == TS_OK && role < ROLES; role++) {
-        if (!trainer_has(r->trainer, role))
+        if (isnan(dice[role][0]))
             continue;
         run_folder_log(&r->folder, "step %lld: %s pseudo-Dice WT %.4f TC %.4f ET %.4f",
                        (long long)row->step, role_names[role], dice[role][0], dice[role][1],
@@ -181,24 +195,27 @@ static void show_progress(const run *r, const metrics_row *row)
         double value;
     } losses[] = {{"student", row->loss_student},
                   {"teacher", row->loss_teacher},
-                  {"barlow", row->loss_barlow}};
+                  {"barlow", row->loss_barlow},
+                  {"soft", row->loss_soft}};
+    const int64_t steps = train_steps(r->plan);
     char left[32];
     text t = {0};
-    print_duration(r->mean_seconds * (double)(r->plan->steps - row->step), left);
+    print_duration(r->mean_seconds * (double)(steps - row->step), left);
     for (size_t i = 0; i < COUNT_OF(losses); i++)
         if (!isnan(losses[i].value))
             text_append(&t, "  %s %.3g", losses[i].name, losses[i].value);
     progress_show("step %lld/%lld%s  %.2f s/step (waited %.2f)  %s left  %.0f MiB",
-                  (long long)row->step, (long long)r->plan->steps, t.data ? t.data : "",
-                  r->mean_seconds, row->waited, left, (double)memory_peak_bytes() / 1048576);
+                  (long long)row->step, (long long)steps, t.data ? t.data : "", r->mean_seconds,
+                  row->waited, left, (double)memory_peak_bytes() / 1048576);
     text_free(&t);
 }
 
 static bool validates_after(const run *r, int64_t done)
 {
     const int64_t every = r->plan->validate_steps;
+    const int64_t in_schedule = method_schedule_step(r->plan, done - 1) + 1;
     return r->cases.split.held_out_count > 0 && every > 0 &&
-           (done % every == 0 || done == r->plan->steps);
+           (in_schedule % every == 0 || in_schedule == r->plan->steps);
 }
 
 /* One step, its row, and what is due after it. */
@@ -222,6 +239,7 @@ static ts_status one_step(run *r, ts_error *error)
         .loss_student = result.loss[STUDENT],
         .loss_teacher = result.loss[TEACHER],
         .loss_barlow = result.barlow,
+        .loss_soft = result.soft,
         .norm_student = result.norm[STUDENT],
         .norm_teacher = result.norm[TEACHER],
         .seconds = seconds,
@@ -239,29 +257,44 @@ static ts_status one_step(run *r, ts_error *error)
     return status;
 }
 
-static ts_status loop(run *r, ts_error *error)
+/* Steps up to `end` of the run, or to the end of the schedule that the run is in: of two-stage each
+ * draws the same patches from its own beginning. */
+static ts_status run_schedule(run *r, int64_t end, ts_error *error)
 {
-    const int64_t first = r->state.step, stop = r->options->stop_after;
-    const int64_t end = stop > 0 && first + stop < r->plan->steps ? first + stop : r->plan->steps;
+    const int64_t steps = r->plan->steps, schedule_end = (r->state.step / steps + 1) * steps;
     const int threads = pool_threads(trainer_pool(r->trainer));
     ts_status status =
-        loader_create(r->plan, r->cases.prepared, r->cases.split.train_count, first,
-                      loading_threads(threads), loading_ahead(threads), &r->loader, error);
-    while (status == TS_OK && r->state.step < end && !interrupt_requested())
+        loader_create(r->plan, r->cases.prepared, r->cases.split.train_count,
+                      method_schedule_step(r->plan, r->state.step), loading_threads(threads),
+                      loading_ahead(threads), &r->loader, error);
+    while (status == TS_OK && r->state.step < end && r->state.step < schedule_end &&
+           !interrupt_requested())
         status = one_step(r, error);
+    loader_destroy(r->loader);
+    r->loader = NULL;
+    return status;
+}
+
+static ts_status loop(run *r, ts_error *error)
+{
+    const int64_t first = r->state.step, stop = r->options->stop_after, all = train_steps(r->plan);
+    const int64_t end = stop > 0 && first + stop < all ? first + stop : all;
+    ts_status status = TS_OK;
+    while (status == TS_OK && r->state.step < end && !interrupt_requested())
+        status = run_schedule(r, end, error);
     progress_end();
     if (status != TS_OK) {
         run_folder_log(&r->folder, "failed: %s", error->text);
         return status;
     }
     status = save(r, error);
-    if (status == TS_OK && r->state.step < r->plan->steps)
+    if (status == TS_OK && r->state.step < all)
         run_folder_log(&r->folder, "stopped after step %lld of %lld", (long long)r->state.step,
-                       (long long)r->plan->steps);
+                       (long long)all);
     if (status == TS_OK && r->state.step < end)
         status = error_set(error, TS_STOPPED,
                            "stopped after step %lld of %lld; --resume goes on from there",
-                           (long long)r->state.step, (long long)r->plan->steps);
+                           (long long)r->state.step, (long long)all);
     return status;
 }
 
@@ -271,7 +304,7 @@ static void log_beginning(run *r)
     char names[24];
     run_folder_log(&r->folder, "twinseg %s, %d threads, %s from step %lld of %lld", ts_version(),
                    pool_threads(trainer_pool(r->trainer)), r->state.step ? "resumed" : "begun",
-                   (long long)r->state.step, (long long)r->plan->steps);
+                   (long long)r->state.step, (long long)train_steps(r->plan));
     run_folder_log(&r->folder, "'%s' (%s): %zu cases train, %zu are held out, %zu are skipped",
                    r->cases.data.path, r->cases.data.layout, s->train_count, s->held_out_count,
                    s->skipped_count);
@@ -280,6 +313,56 @@ static void log_beginning(run *r)
             run_folder_log(&r->folder, "%s: %s, %lld parameters", role_names[role],
                            modality_print(trainer_channels(r->trainer, role), names),
                            (long long)net_weight_count(trainer_net(r->trainer, role)));
+}
+
+/* ---- a teacher trained before ------------------------------------------------------------- */
+
+static ts_status check_teacher(const run *r, const model *m, ts_error *error)
+{
+    const net_config has = m->config, wants = model_config(r->plan, ALL_MODALITIES);
+    if (m->channels != ALL_MODALITIES || model_any_subset(m))
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s' is a student: a teacher sees all four modalities",
+                         r->options->teacher);
+    if (has.classes != wants.classes || has.base != wants.base || has.cap != wants.cap ||
+        has.stages != wants.stages || has.deep_supervision != wants.deep_supervision ||
+        m->plan.spacing_mm != r->plan->spacing_mm)
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s' has another network or spacing than this run: spacing, base, cap, "
+                         "stages, deep_supervision and the classes of loss must agree",
+                         r->options->teacher);
+    return TS_OK;
+}
+
+/* A run that begins takes the teacher and stands at the end of the first stage; its checkpoint says
+ * so before config.ini makes it a run, so that resuming does not need the file again. A run that
+ * goes on compares. */
+static ts_status use_teacher(run *r, bool begun, ts_error *error)
+{
+    model m;
+    const char *path = r->options->teacher;
+    if (r->plan->method != METHOD_TWO_STAGE)
+        return error_set(error, TS_BAD_INPUT, "--teacher goes with --method two-stage");
+    ts_status status = model_read(path, &m, error);
+    if (status != TS_OK)
+        return status;
+    status = check_teacher(r, &m, error);
+    const size_t bytes = (size_t)m.weight_count * sizeof(float);
+    if (status == TS_OK && !begun) {
+        r->state.step = r->plan->steps;
+        status = trainer_set_teacher(r->trainer, m.weights, m.weight_count, error);
+        if (status == TS_OK)
+            status = directory_create(r->options->out, error);
+        if (status == TS_OK)
+            status = write_checkpoint(r, error);
+    } else if (status == TS_OK &&
+               (r->state.step < r->plan->steps ||
+                memcmp(m.weights, net_weights(trainer_net(r->trainer, TEACHER)), bytes)))
+        status = error_set(error, TS_BAD_INPUT,
+                           "'%s' is not the teacher that the run in '%s' was begun with", path,
+                           r->options->out);
+    model_free(&m);
+    return status;
 }
 
 /* Everything before the first step. */
@@ -302,10 +385,14 @@ static ts_status begin(run *r, ts_error *error)
     status = run_cases_prepare(&r->cases, r->plan, o->cache ? o->cache : own_cache,
                                trainer_pool(r->trainer), error);
     free(own_cache);
+    if (status == TS_OK && o->teacher && !begun)
+        status = use_teacher(r, begun, error);
     if (status == TS_OK)
         status = run_folder_open(&r->folder, o->out, begun, r->plan, &r->cases.split, error);
     if (status == TS_OK && begun)
         status = restore(r, error);
+    if (status == TS_OK && o->teacher && begun)
+        status = use_teacher(r, begun, error);
     if (status == TS_OK)
         status = run_folder_metrics(&r->folder, r->state.step, error);
     return status;
@@ -321,7 +408,7 @@ ts_status train_run(const plan *p, const train_options *options, ts_error *error
         log_beginning(&r);
         status = loop(&r, error);
     }
-    if (status == TS_OK && r.state.step == p->steps) {
+    if (status == TS_OK && r.state.step == train_steps(p)) {
         for (int role = 0; status == TS_OK && role < ROLES; role++)
             status = write_model(&r, role, false, error);
         run_folder_log(&r.folder, "finished: %lld steps, peak memory %.0f MiB",

@@ -6,13 +6,17 @@
 #include "plan/plan.h"
 
 typedef struct {
-    const char *data;  /* data set folder */
-    const char *out;   /* run folder, created */
-    const char *cache; /* folder of prepared cases, shared among runs; NULL: OUT/cache */
-    int fold, folds;   /* folds 0: all cases train */
+    const char *data;    /* data set folder */
+    const char *out;     /* run folder, created */
+    const char *teacher; /* two-stage: a model file in place of the first stage; NULL: none */
+    const char *cache;   /* folder of prepared cases, shared among runs; NULL: OUT/cache */
+    int fold, folds;     /* folds 0: all cases train */
     bool resume;
     int64_t stop_after; /* steps in this call; 0: to the end */
 } train_options;
+
+/* Steps of a whole run: those of the schedule, for two-stage twice as many. */
+int64_t train_steps(const plan *p);
 
 /* Trains to the end of the schedule (or stop_after, or an interrupt, which returns TS_STOPPED with
  * the checkpoint written). The run folder holds config.ini, split.json, metrics.csv, log.txt,

@@ -49,22 +49,22 @@ static void count_regions(const float *logits, const uint8_t *labels, const plan
         }
 }
 
-static ts_status validate_batch(trainer *t, const plan *p, const batch *b,
+static ts_status validate_batch(trainer *t, const plan *p, int64_t step, const batch *b,
                                 region_counts counts[ROLES], ts_error *error)
 {
     ts_status status = TS_OK;
     for (int role = 0; status == TS_OK && role < ROLES; role++) {
         const float *logits;
-        if (!trainer_has(t, role))
+        if (!method_learns(p, role, step))
             continue;
-        status = trainer_forward(t, role, b->images, &logits, error);
+        status = trainer_forward(t, role, b, &logits, error);
         if (status == TS_OK)
             count_regions(logits, b->labels, p, &counts[role]);
     }
     return status;
 }
 
-ts_status validate(trainer *t, const plan *p, const prepared *cases, size_t count,
+ts_status validate(trainer *t, const plan *p, int64_t step, const prepared *cases, size_t count,
                    double dice[ROLES][3], ts_error *error)
 {
     const size_t voxels = (size_t)(p->batch * p->patch[0] * p->patch[1] * p->patch[2]);
@@ -77,14 +77,14 @@ ts_status validate(trainer *t, const plan *p, const prepared *cases, size_t coun
     for (int64_t i = 0; status == TS_OK && i < BATCHES; i++) {
         status = sample_batch(&fixed, cases, count, i, &b, error);
         if (status == TS_OK)
-            status = validate_batch(t, p, &b, counts, error);
+            status = validate_batch(t, p, step, &b, counts, error);
     }
     for (int role = 0; role < ROLES; role++)
         for (int r = 0; r < REGION_COUNT; r++) {
             const int64_t sum = counts[role].predicted[r] + counts[role].truth[r];
-            dice[role][r] = !trainer_has(t, role) ? NAN
-                            : sum                 ? 2.0 * (double)counts[role].both[r] / (double)sum
-                                                  : 1;
+            dice[role][r] = !method_learns(p, role, step) ? NAN
+                            : sum ? 2.0 * (double)counts[role].both[r] / (double)sum
+                                  : 1;
         }
     free(b.images);
     free(b.labels);

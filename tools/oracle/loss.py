@@ -43,6 +43,20 @@ for name, classes in ("ce", 4), ("ce+dice", 4), ("regions", 3):
     show(f"{name}.gradient", z.grad)
 
 
+T = 3.0
+for name, classes in ("ce", 4), ("regions", 3):
+    teacher = (made(N * classes * V, 21) * 3).reshape(N, classes, V) / T
+    z = (made(N * classes * V, 22) * 3).reshape(N, classes, V).requires_grad_()
+    if name == "regions":
+        q, p = torch.distributions.Bernoulli(logits=teacher), torch.distributions.Bernoulli(logits=z / T)
+        loss = T * T * torch.distributions.kl_divergence(q, p).mean()
+    else:
+        loss = T * T * F.kl_div((z / T).log_softmax(1), teacher.softmax(1), reduction="sum") / (N * V)
+    (0.75 * loss).backward()
+    show(f"soft.{name}.loss", loss)
+    show(f"soft.{name}.gradient", z.grad)
+
+
 def barlow(t, s, lam):
     """t, s: [N, C, V]."""
     def standardised(x):

@@ -1,0 +1,71 @@
+/* The rules of each method. */
+#include "train/method.h"
+#include "train/train.h"
+
+const char *const role_names[ROLES] = {"student", "teacher"};
+
+bool method_has(const plan *p, int role)
+{
+    switch ((method)p->method) {
+    case METHOD_STUDENT_ONLY:
+    case METHOD_CHANNEL_DROPOUT:
+        return role == STUDENT;
+    case METHOD_TEACHER:
+        return role == TEACHER;
+    default:
+        return true;
+    }
+}
+
+modality_set role_channels(const plan *p, int role)
+{
+    return role == TEACHER ? ALL_MODALITIES : plan_student_channels(p);
+}
+
+static bool has_both(const plan *p)
+{
+    return method_has(p, STUDENT) && method_has(p, TEACHER);
+}
+
+bool method_has_barlow(const plan *p)
+{
+    return has_both(p) && p->barlow_weight > 0;
+}
+
+double method_soft_weight(const plan *p)
+{
+    if (!has_both(p))
+        return 0;
+    return p->method == METHOD_TWO_STAGE ? p->two_stage_soft_weight : p->soft_weight;
+}
+
+bool method_averages(const plan *p)
+{
+    return has_both(p) && p->method != METHOD_TWO_STAGE && p->ema_decay > 0;
+}
+
+int64_t train_steps(const plan *p)
+{
+    return p->method == METHOD_TWO_STAGE ? 2 * p->steps : p->steps;
+}
+
+int64_t method_schedule_step(const plan *p, int64_t step)
+{
+    return p->method == METHOD_TWO_STAGE && step >= p->steps ? step - p->steps : step;
+}
+
+bool method_learns(const plan *p, int role, int64_t step)
+{
+    if (p->method == METHOD_TWO_STAGE)
+        return (step < p->steps) == (role == TEACHER);
+    return method_has(p, role);
+}
+
+modality_set method_subset(const plan *p, int64_t step, int64_t patch)
+{
+    if (!plan_any_subset(p))
+        return p->student;
+    random_stream r =
+        random_open((uint64_t)p->seed, RANDOM_SUBSET, (uint32_t)step, (uint32_t)patch);
+    return 1 + (modality_set)random_below(&r, ALL_MODALITIES);
+}

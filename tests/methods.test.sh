@@ -1,0 +1,101 @@
+#!/bin/bash
+# The methods beside single-stage at the command line: two-stage stops and is killed in either stage
+# and ends with the bits of the uninterrupted run, also from a teacher trained before; any-subset's
+# student is written as one that takes any modalities.
+set -u
+twinseg=${BUILD:-build}/twinseg
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failures=0
+
+# check NAME COMMAND...: ok where the command succeeds
+check() {
+    local name=$1
+    shift
+    if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failures=$((failures + 1)); fi
+}
+# refused NAME WORDS COMMAND...: the command fails and says these words
+refused() {
+    local name=$1 words=$2
+    shift 2
+    "$@" >"$work/said" 2>&1 && { check "$name" false; return; }
+    check "$name" grep -q -- "$words" "$work/said"
+}
+
+"$twinseg" phantom "$work/data" --cases 4 --seed 3 --size 40,40,26 >"$work/log" 2>&1 ||
+    { cat "$work/log"; echo "not ok - phantom cohort"; exit 1; }
+tiny="--preset demo spacing=6 patch=16 base=4 stages=3 steps=12 checkpoint_steps=5 validate_steps=6"
+train() {
+    "$twinseg" train "$work/data" $tiny --student flair,t1ce --cache "$work/cache" "$@" >"$work/log" 2>&1
+}
+resume() { "$twinseg" train "$work/data" --cache "$work/cache" --resume "$@" >"$work/log" 2>&1; }
+same_models() {
+    cmp "$1/model.safetensors" "$2/model.safetensors" && cmp "$1/teacher.safetensors" "$2/teacher.safetensors"
+}
+# the tensors lie behind the headers, which differ by the settings
+tensors() { tail -c +$((9 + $(od -An -tu8 -N8 "$1"))) "$1"; }
+metadata() { head -c $((8 + $(od -An -tu8 -N8 "$1"))) "$1" | tail -c +9; }
+
+two="--method two-stage --fold 1/4"
+check "two stages" train $two --out "$work/two"
+check "twice the schedule" test "$(wc -l <"$work/two/metrics.csv")" -eq 25
+check "first the teacher learns, then the student" test \
+    "$(awk -F, 'NR > 1 { printf "%s", ($3 != "") ($4 != "") ($6 != "") " " }' "$work/two/metrics.csv" |
+        tr ' ' '\n' | uniq -c | tr -s ' \n' ' ')" = " 12 010 12 101 "
+check "both are validated in their stage" test \
+    "$(awk -F, 'NR > 1 && $11 $14 != "" { printf "%s%s ", $1, $11 != "" ? "s" : "t" }' "$work/two/metrics.csv")" = \
+    "6t 12t 18s 24s "
+train $two --out "$work/parts" --threads 1 --stop-after 9
+resume --out "$work/parts" --stop-after 8
+check "a stop in either stage" grep -q 'stopped after step 17 of 24' "$work/parts/log.txt"
+resume --out "$work/parts"
+check "stopped in either stage and resumed: the same bits" same_models "$work/two" "$work/parts"
+
+# kills a run of two stages once it has written so many rows of metrics, then resumes it
+killed_after() {
+    local pid i
+    "$twinseg" train "$work/data" $tiny --student flair,t1ce --cache "$work/cache" $two --out "$work/killed$1" \
+        --threads 1 >"$work/log" 2>&1 &
+    pid=$!
+    for i in $(seq 600); do
+        [ "$(cat "$work/killed$1/metrics.csv" 2>/dev/null | wc -l)" -ge "$1" ] && break
+        sleep 0.01
+    done
+    kill -KILL $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    resume --out "$work/killed$1"
+}
+killed_after 7 2>/dev/null
+killed_after 16 2>/dev/null
+check "killed in the first stage: the same bits" same_models "$work/two" "$work/killed7"
+check "killed in the second: the same bits" same_models "$work/two" "$work/killed16"
+
+given="--method two-stage --fold 1/4 --teacher $work/two/teacher.safetensors"
+train $given --out "$work/given" --stop-after 3
+check "a given teacher begins at the second stage" test "$(awk -F, 'NR == 2 { print $1 }' "$work/given/metrics.csv")" = 13
+resume --out "$work/given"
+check "a given teacher: the same student" same_models "$work/two" "$work/given"
+refused "a student for a teacher" "is a student" "$twinseg" train "$work/data" $tiny --method two-stage \
+    --cache "$work/cache" --teacher "$work/two/model.safetensors" --out "$work/none"
+refused "a teacher of another size" "another network" "$twinseg" train "$work/data" $tiny base=8 \
+    --cache "$work/cache" --method two-stage --teacher "$work/two/teacher.safetensors" --out "$work/none"
+refused "a teacher for another method" "two-stage" "$twinseg" train "$work/data" $tiny \
+    --cache "$work/cache" --teacher "$work/two/teacher.safetensors" --out "$work/none"
+check "refused runs leave nothing" test ! -e "$work/none"
+
+train --out "$work/any" --method any-subset soft_weight=0.5 ema_decay=0.9
+refused "another teacher on resuming" "is not the teacher" "$twinseg" train "$work/data" --out "$work/given" \
+    --cache "$work/cache" --resume --teacher "$work/any/teacher.safetensors"
+check "any-subset's student says so" grep -q '"twinseg.inputs":"any subset"' <(metadata "$work/any/model.safetensors")
+check "its teacher is a plain one" grep -q '"twinseg.inputs":"all"' <(metadata "$work/any/teacher.safetensors")
+train --out "$work/any2" --method any-subset soft_weight=0.5 ema_decay=0.9 --stop-after 7 --threads 1
+resume --out "$work/any2"
+check "with softened labels and an average, resumed: the same bits" same_models "$work/any" "$work/any2"
+train --out "$work/dropout" --method channel-dropout
+train --out "$work/any0" --method any-subset barlow_weight=0
+check "without a lesson it is channel-dropout, bit for bit" \
+    cmp <(tensors "$work/dropout/model.safetensors") <(tensors "$work/any0/model.safetensors")
+check "channel-dropout has no teacher" test ! -e "$work/dropout/teacher.safetensors"
+refused "an average that takes gradients" "exclude each other" "$twinseg" train "$work/data" $tiny \
+    ema_decay=0.9 teacher_gradient=on --out "$work/none"
+exit $((failures > 0))
