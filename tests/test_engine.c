@@ -258,6 +258,7 @@ static engine *open_engine(const char *target, int threads, compute_dtype dtype)
 
 /* ---- cases ----------------------------------------------------------------------------- */
 
+/* The last two: several tasks of Winograd's, ending within a vector of tiles. */
 static const layer_case cases[] = {
     {CONV_3, 1, 1, 0, 1, {1, 1, 1}},     {CONV_3, 2, 2, 0, 3, {2, 3, 2}},
     {CONV_3, 1, 3, 0, 5, {3, 2, 4}},     {CONV_3, 1, 5, 0, 8, {4, 5, 5}},
@@ -271,6 +272,7 @@ static const layer_case cases[] = {
     {CONV_3_2, 1, 20, 0, 70, {6, 4, 2}}, {CONV_UP, 1, 1, 0, 1, {1, 1, 1}},
     {CONV_UP, 2, 3, 0, 2, {2, 1, 3}},    {CONV_UP, 1, 16, 0, 8, {4, 5, 6}},
     {CONV_UP, 2, 5, 0, 20, {3, 9, 17}},  {CONV_UP, 1, 70, 0, 16, {2, 3, 2}},
+    {CONV_3, 1, 16, 0, 16, {8, 16, 12}}, {CONV_3, 1, 20, 16, 24, {5, 10, 20}},
 };
 
 /* The worst part's largest |a - b| over its largest |b|: the error of a sum is that of its largest

@@ -93,8 +93,8 @@ typedef struct {
     const conv *c;
     const tensor *x[2], *y;
     const float *packed, *bias;
-    double *partial; /* [n][tasks][out][3], or NULL */
-    int64_t lanes, tasks;
+    double *partial;              /* [n][tasks][out][3], or NULL */
+    int64_t lanes, stride, tasks; /* stride: lanes, and what a last vector of tiles writes beyond */
     int64_t rows, row_tiles, tiles; /* tile rows of a plane, tiles of a row, of a sample */
     char *local;
     size_t local_bytes, sums_at, terms_at;
@@ -134,8 +134,8 @@ static void transform_piece(const job *j, int64_t n, const piece *p, float *v)
                     tensor_unit(x, n, u) + z * x->plane + (2 * p->y + i % 4 - 1) * x->row;
             }
             const int halves = side_end - channel < per ? 1 : per;
-            j->e->kernels->winograd_input(row, p->x, p->count, v + channel * j->lanes + p->lane,
-                                          in * j->lanes, j->lanes, halves);
+            j->e->kernels->winograd_input(row, p->x, p->count, v + channel * j->stride + p->lane,
+                                          in * j->stride, j->stride, halves);
         }
         channel = side_end;
     }
@@ -201,7 +201,7 @@ static void winograd_task(void *context, int64_t index, int thread)
         voxels += w * (2 * p.z + 1 < j->y->d ? 2 : 1) * (2 * p.y + 1 < j->y->h ? 2 : 1);
     }
     for (int64_t t = 0; t < 64 * in; t++)
-        term[t] = (const uint32_t *)(v + t * j->lanes);
+        term[t] = (const uint32_t *)(v + t * j->stride);
     double *partial = j->partial ? j->partial + index * j->c->out * 3 : NULL;
     for (int64_t c = 0; partial && c < j->c->out; c++) {
         partial[c * 3] = (double)voxels;
@@ -223,12 +223,13 @@ static job take_scratch(const engine *e, const conv *c, const tensor *x, scratch
 {
     const int64_t in = c->in[0] + c->in[1];
     job j = {.c = c, .lanes = lanes_for(in)};
+    j.stride = j.lanes + 16;
     j.rows = (x->h + 1) / 2;
     j.row_tiles = (x->w + 1) / 2;
     j.tiles = (x->d + 1) / 2 * j.rows * j.row_tiles;
     j.tasks = (j.tiles + j.lanes - 1) / j.lanes;
     scratch_pieces local = {0};
-    scratch_take(&local, (size_t)(64 * in * j.lanes + 16), sizeof(float));
+    scratch_take(&local, (size_t)(64 * in * j.stride), sizeof(float));
     j.sums_at = local.used;
     scratch_take(&local, (size_t)(64 * e->kernels->tile * j.lanes + 16), sizeof(float));
     j.terms_at = local.used;
