@@ -57,17 +57,6 @@ static int check_arguments(const cli_arguments *a)
 
 /* ---- models ----------------------------------------------------------------------------- */
 
-/* A model file, the run folder that holds one, or the name of a model that comes with twinseg. */
-static ts_status read_model(const char *name, model *out, ts_error *error)
-{
-    char *path = NULL;
-    ts_status status = model_find(name, &path, error);
-    if (status == TS_OK)
-        status = model_read(path, out, error);
-    free(path);
-    return status;
-}
-
 /* "A,B,C", or one name that may itself hold a comma. */
 static ts_status read_models(const char *names, model **out, size_t *count, ts_error *error)
 {
@@ -81,7 +70,7 @@ static ts_status read_models(const char *names, model **out, size_t *count, ts_e
     for (const char *at = names; status == TS_OK && *count < room;) {
         const size_t length = single ? strlen(at) : strcspn(at, ",");
         char *name = string_format("%.*s", (int)length, at);
-        status = name ? read_model(name, &models[*count], error)
+        status = name ? model_open(name, &models[*count], error)
                       : error_set(error, TS_MEMORY, "out of memory");
         free(name);
         *count += status == TS_OK;

@@ -3,6 +3,7 @@
 #define TWINSEG_EXCHANGE_H
 
 #include "dataset/dataset.h"
+#include "model/model.h"
 
 /* ---- data sets -------------------------------------------------------------------------- */
 
@@ -27,5 +28,13 @@ typedef struct {
  * interrupt. */
 ts_status exchange_convert(const dataset *d, exchange_layout to, modality_set use, const char *out,
                            pool *p, exchange_counts *counts, ts_error *error);
+
+/* ---- models ----------------------------------------------------------------------------- */
+
+/* The network for prediction (without the lower heads of deep supervision), with the metadata of
+ * the model file; docs/exchange.md says what a reader finds. By rename. */
+ts_status exchange_export_onnx(const model *m, const char *path, ts_error *error);
+/* A state dict in safetensors for the PyTorch module of docs/exchange.md. */
+ts_status exchange_export_torch(const model *m, const char *path, ts_error *error);
 
 #endif

@@ -54,34 +54,55 @@ static char *plan_json(const plan *p)
     return out;
 }
 
-static ts_status write_file(const char *path, const model *m, const safetensor *tensors,
-                            size_t count, ts_error *error)
+ts_status model_metadata_make(const model *m, model_metadata *out, ts_error *error)
 {
-    char format[16], channels[24];
-    char *settings = plan_json(&m->plan);
-    if (!settings)
-        return error_set(error, TS_MEMORY, "out of memory while writing '%s'", path);
-    snprintf(format, sizeof format, "%d", MODEL_FORMAT);
-    const char *const keys[] = {
-        "twinseg.format",   "twinseg.version",       "twinseg.role",
-        "twinseg.channels", "twinseg.inputs",        "twinseg.labels",
-        "twinseg.plan",     "twinseg.normalisation", "twinseg.provenance",
+    char channels[24];
+    *out = (model_metadata){0};
+    const struct {
+        const char *key;
+        char *value;
+    } entries[] = {
+        {"twinseg.format", string_format("%d", MODEL_FORMAT)},
+        {"twinseg.version", string_format("%s", ts_version())},
+        {"twinseg.role", string_format("%s", m->role)},
+        {"twinseg.channels", string_format("%s", modality_print(m->channels, channels))},
+        {"twinseg.inputs", string_format("%s", model_any_subset(m) ? inputs_any : inputs_all)},
+        {"twinseg.labels", string_format("%s", label_names(&m->plan))},
+        {"twinseg.plan", plan_json(&m->plan)},
+        {"twinseg.normalisation", string_format("%s", normalisation)},
+        {"twinseg.provenance", m->provenance ? string_format("%s", m->provenance) : NULL},
     };
-    const char *const values[] = {
-        format,
-        ts_version(),
-        m->role,
-        modality_print(m->channels, channels),
-        model_any_subset(m) ? inputs_any : inputs_all,
-        label_names(&m->plan),
-        settings,
-        normalisation,
-        m->provenance,
+    bool good = true;
+    for (size_t i = 0; i < COUNT_OF(entries) - !m->provenance; i++) {
+        out->keys[i] = entries[i].key;
+        out->values[i] = entries[i].value;
+        good = good && entries[i].value;
+        out->count++;
+    }
+    if (good)
+        return TS_OK;
+    model_metadata_free(out);
+    return error_set(error, TS_MEMORY, "out of memory for a model's metadata");
+}
+
+void model_metadata_free(model_metadata *d)
+{
+    for (size_t i = 0; i < d->count; i++)
+        free(d->values[i]);
+    *d = (model_metadata){0};
+}
+
+safetensor model_tensor(const model *m, const net_parameter *p)
+{
+    safetensor t = {
+        .dtype = "F32",
+        .dimensions = p->dimensions,
+        .data = m->weights + p->offset,
+        .bytes = (size_t)p->count * sizeof(float),
     };
-    const ts_status status = safetensors_write(path, tensors, count, keys, values,
-                                               COUNT_OF(keys) - !m->provenance, error);
-    free(settings);
-    return status;
+    snprintf(t.name, sizeof t.name, "%s", p->name);
+    memcpy(t.shape, p->shape, sizeof p->shape);
+    return t;
 }
 
 ts_status model_write(const char *path, const model *m, ts_error *error)
@@ -98,17 +119,15 @@ ts_status model_write(const char *path, const model *m, ts_error *error)
     else if (weights != m->weight_count)
         status = error_set(error, TS_BAD_INPUT, "the model for '%s' has %lld weights, not %lld",
                            path, (long long)m->weight_count, (long long)weights);
-    for (size_t i = 0; status == TS_OK && i < count; i++) {
-        safetensor *t = &tensors[i];
-        snprintf(t->name, sizeof t->name, "%s", parameters[i].name);
-        strcpy(t->dtype, "F32");
-        t->dimensions = parameters[i].dimensions;
-        memcpy(t->shape, parameters[i].shape, sizeof parameters[i].shape);
-        t->data = m->weights + parameters[i].offset;
-        t->bytes = (size_t)parameters[i].count * sizeof(float);
-    }
+    for (size_t i = 0; status == TS_OK && i < count; i++)
+        tensors[i] = model_tensor(m, &parameters[i]);
+    model_metadata d = {0};
     if (status == TS_OK)
-        status = write_file(path, m, tensors, count, error);
+        status = model_metadata_make(m, &d, error);
+    if (status == TS_OK)
+        status = safetensors_write(path, tensors, count, d.keys, (const char *const *)d.values,
+                                   d.count, error);
+    model_metadata_free(&d);
     free(tensors);
     free(parameters);
     return status;
@@ -277,6 +296,17 @@ ts_status model_read(const char *path, model *out, ts_error *error)
         return status;
     status = model_decode(&s, path, out, error);
     safetensors_free(&s);
+    return status;
+}
+
+ts_status model_open(const char *name, model *out, ts_error *error)
+{
+    char *path = NULL;
+    *out = (model){0};
+    ts_status status = model_find(name, &path, error);
+    if (status == TS_OK)
+        status = model_read(path, out, error);
+    free(path);
     return status;
 }
 

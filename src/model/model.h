@@ -69,10 +69,25 @@ bool model_any_subset(const model *m);
 net_config model_config(const plan *p, modality_set channels);
 
 ts_status model_write(const char *path, const model *m, ts_error *error);
+/* One parameter as it stands in a model file; data points into m->weights. */
+safetensor model_tensor(const model *m, const net_parameter *p);
+
+/* Everything that a model file says of its weights, as docs/model-file.md lists it. Values are owned;
+ * free with model_metadata_free. */
+typedef struct {
+    const char *keys[9];
+    char *values[9];
+    size_t count;
+} model_metadata;
+ts_status model_metadata_make(const model *m, model_metadata *out, ts_error *error);
+void model_metadata_free(model_metadata *d);
+
 /* A model of a newer format version is an error that says so. */
 ts_status model_read(const char *path, model *out, ts_error *error);
 /* The same from a file that is read already; name stands in messages. */
 ts_status model_decode(const safetensors *s, const char *name, model *out, ts_error *error);
+/* The same from what model_find finds by that name. */
+ts_status model_open(const char *name, model *out, ts_error *error);
 void model_free(model *m);
 
 #endif

@@ -1,0 +1,38 @@
+/* twinseg export: a model for other programs. */
+#include "cli/cli.h"
+#include "exchange/exchange.h"
+
+static const cli_option options[] = {
+    {"onnx", 0, "FILE", "an ONNX graph: ONNX Runtime, OpenVINO, 3D Slicer, browsers"},
+    {"torch", 0, "FILE", "a PyTorch state dict in safetensors"},
+    {NULL, 0, NULL, NULL},
+};
+
+static int run(const cli_arguments *a)
+{
+    const char *onnx = cli_value(a, "onnx"), *torch = cli_value(a, "torch");
+    model m;
+    ts_error e;
+    if (!onnx && !torch)
+        return cli_usage_error(a->command, "say into what: --onnx FILE, --torch FILE, or both");
+    ts_status status = model_open(a->positional[0], &m, &e);
+    if (status == TS_OK && onnx && (status = exchange_export_onnx(&m, onnx, &e)) == TS_OK)
+        printf("%s\n", onnx);
+    if (status == TS_OK && torch && (status = exchange_export_torch(&m, torch, &e)) == TS_OK)
+        printf("%s\n", torch);
+    model_free(&m);
+    return status == TS_OK ? 0 : cli_fail(&e);
+}
+
+const cli_command export_command = {
+    .name = "export",
+    .summary = "write a model as ONNX or as a PyTorch state dict",
+    .usage = "MODEL --onnx FILE.onnx\nMODEL --torch FILE.safetensors",
+    .details =
+        "MODEL is a model.safetensors or a run folder that holds one. What goes in, what comes "
+        "out and\nwhat a user has to do around it: docs/exchange.md.",
+    .options = options,
+    .positional_min = 1,
+    .positional_max = 1,
+    .run = run,
+};
