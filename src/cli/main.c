@@ -2,7 +2,7 @@
 #include "cli/cli.h"
 
 extern const cli_command phantom_command, plan_command, train_command, predict_command,
-    evaluate_command, picture_command, convert_command, export_command;
+    evaluate_command, study_command, picture_command, convert_command, export_command;
 
 const cli_command *const cli_commands[] = {
     &phantom_command,
@@ -10,6 +10,7 @@ const cli_command *const cli_commands[] = {
     &train_command,
     &predict_command,
     &evaluate_command,
+    &study_command,
     &picture_command,
     &convert_command,
     &export_command,

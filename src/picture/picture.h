@@ -17,4 +17,16 @@ ts_status picture_slices(const char *path, const char *title, const volume_heade
 ts_status picture_curves(const char *path, const char *title, const char *metrics_csv,
                          ts_error *error);
 
+/* Differences of pairs, and their mean with its interval. */
+typedef struct {
+    char label[96];
+    const double *values; /* [count] */
+    size_t count;
+    double mean, low, high;
+} picture_group;
+
+/* A line a group, a dot a pair, about a line at zero. axis: words below it. */
+ts_status picture_differences(const char *path, const char *title, const char *axis,
+                              const picture_group *groups, size_t count, ts_error *error);
+
 #endif

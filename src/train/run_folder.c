@@ -53,13 +53,12 @@ ts_status train_read_config(const char *out, plan *p, ts_error *error)
     return status;
 }
 
-/* Settings that change no number of the result. */
-static bool may_differ(const char *key)
+bool train_setting_is_free(const char *key)
 {
     return !strcmp(key, "threads") || !strcmp(key, "checkpoint_steps");
 }
 
-static ts_status compare_config(const char *folder, const plan *p, ts_error *error)
+ts_status train_compare_config(const char *folder, const plan *p, ts_error *error)
 {
     plan before;
     const ts_status status = train_read_config(folder, &before, error);
@@ -69,7 +68,7 @@ static ts_status compare_config(const char *folder, const plan *p, ts_error *err
         char was[128], is[128];
         plan_value(&before, i, was, sizeof was);
         plan_value(p, i, is, sizeof is);
-        if (strcmp(was, is) && !may_differ(plan_key(i)))
+        if (strcmp(was, is) && !train_setting_is_free(plan_key(i)))
             return error_set(error, TS_BAD_INPUT,
                              "'%s' was begun with %s = %s and cannot go on with %s = %s; take the "
                              "old value, or another --out",
@@ -166,6 +165,26 @@ ts_status train_read_fold(const char *out, int *fold, int *folds, ts_error *erro
     return status;
 }
 
+ts_status train_read_held_out(const char *out, string_list *ids, ts_error *error)
+{
+    json_error_t cause;
+    *ids = (string_list){0};
+    char *path = run_path(out, "split.json", error);
+    if (!path)
+        return TS_MEMORY;
+    json_t *split = json_load_file(path, JSON_REJECT_DUPLICATES, &cause);
+    const json_t *list = json_object_get(split, "held_out");
+    ts_status status = json_is_array(list)
+                           ? TS_OK
+                           : error_set(error, TS_BAD_INPUT, "cannot read '%s' (%s)", path,
+                                       split ? "it lists no held-out cases" : cause.text);
+    for (size_t i = 0; status == TS_OK && i < json_array_size(list); i++)
+        status = string_list_add(ids, json_string_value(json_array_get(list, i)) ?: "", error);
+    json_decref(split);
+    free(path);
+    return status;
+}
+
 static ts_status handle_split(const char *path, const run_split *split, bool begun, ts_error *error)
 {
     json_error_t cause;
@@ -218,7 +237,7 @@ ts_status run_folder_open(run_folder *f, const char *path, bool begun, const pla
     char *log = run_path(path, "log.txt", error);
     ts_status status = f->path && config && list && log ? TS_OK : TS_MEMORY;
     if (status == TS_OK && begun)
-        status = compare_config(path, p, error);
+        status = train_compare_config(path, p, error);
     if (status == TS_OK)
         status = directory_create(path, error);
     /* config.ini comes last: where it stands, the run has been begun. */

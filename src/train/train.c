@@ -409,8 +409,10 @@ ts_status train_run(const plan *p, const train_options *options, ts_error *error
         status = loop(&r, error);
     }
     if (status == TS_OK && r.state.step == train_steps(p)) {
-        for (int role = 0; status == TS_OK && role < ROLES; role++)
-            status = write_model(&r, role, false, error);
+        /* the student last: where its model stands, the run is finished */
+        status = write_model(&r, TEACHER, false, error);
+        if (status == TS_OK)
+            status = write_model(&r, STUDENT, false, error);
         run_folder_log(&r.folder, "finished: %lld steps, peak memory %.0f MiB",
                        (long long)r.state.step, (double)memory_peak_bytes() / 1048576);
     }

@@ -28,6 +28,12 @@ ts_status train_run(const plan *p, const train_options *options, ts_error *error
 /* The settings and the fold that a run folder was begun with. */
 ts_status train_read_config(const char *out, plan *p, ts_error *error);
 ts_status train_read_fold(const char *out, int *fold, int *folds, ts_error *error);
+/* The ids of the cases that the run held out. */
+ts_status train_read_held_out(const char *out, string_list *ids, ts_error *error);
+/* An error that names the first setting of the run folder that is not the plan's. */
+ts_status train_compare_config(const char *out, const plan *p, ts_error *error);
+/* Settings that change no number of the result: threads and checkpoint_steps. */
+bool train_setting_is_free(const char *key);
 
 /* ---- what a plan will take (for `twinseg plan`) ---------------------------------------------- */
 

@@ -1,0 +1,282 @@
+/* One cell: train, predict what was held out, score it. Every part finds what an earlier call left
+ * and goes on from there. */
+#include "study/cell.h"
+#include "predict/predict.h"
+#include "train/train.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    const study_cell *cell;
+    const study_options *options;
+    char *run; /* its run folder */
+    dataset data;
+    string_list held_out;
+    cell_scores scores;
+} work;
+
+char *cell_path(const char *folder, const char *subfolder, const study_cell *c, const char *suffix,
+                ts_error *error)
+{
+    char *path = string_format("%s%s%s/%s%s", folder, subfolder ? "/" : "",
+                               subfolder ? subfolder : "", c->name, suffix);
+    if (!path)
+        error_set(error, TS_MEMORY, "out of memory");
+    return path;
+}
+
+static bool run_holds(const work *w, const char *name)
+{
+    char *path = string_format("%s/%s", w->run, name);
+    const bool there = path && file_exists(path);
+    free(path);
+    return there;
+}
+
+/* ---- training ---------------------------------------------------------------------------------
+ */
+
+/* A run that stands finished in the run folder, wherever it was trained, is taken as it is if its
+ * settings and fold are the cell's. */
+static ts_status check_finished(const work *w, const plan *p, int folds, ts_error *error)
+{
+    int fold, of;
+    ts_status status = train_compare_config(w->run, p, error);
+    if (status == TS_OK)
+        status = train_read_fold(w->run, &fold, &of, error);
+    if (status == TS_OK && (fold != w->cell->fold || of != folds))
+        status = error_set(error, TS_BAD_INPUT, "'%s' is the run of fold %d of %d, not of %d of %d",
+                           w->run, fold, of, w->cell->fold, folds);
+    return status;
+}
+
+static ts_status train(work *w, int folds, ts_error *error)
+{
+    const bool teacher = w->cell->plan.method == METHOD_TEACHER;
+    plan p = w->cell->plan;
+    p.threads = w->options->threads;
+    if (run_holds(w, teacher ? "teacher.safetensors" : "model.safetensors"))
+        return check_finished(w, &p, folds, error);
+    char *own_cache = string_format("%s/cache", w->options->out);
+    const train_options o = {
+        .data = w->options->data,
+        .out = w->run,
+        .cache = w->options->cache ? w->options->cache : own_cache,
+        .fold = w->cell->fold,
+        .folds = folds,
+        .resume = run_holds(w, "config.ini"),
+    };
+    const ts_status status =
+        own_cache ? train_run(&p, &o, error) : error_set(error, TS_MEMORY, "out of memory");
+    free(own_cache);
+    return status;
+}
+
+/* How many steps there were, and their seconds, from metrics.csv. */
+static ts_status read_cost(work *w, ts_error *error)
+{
+    uint8_t *bytes;
+    size_t count;
+    char *path = string_format("%s/metrics.csv", w->run);
+    ts_status status = path ? file_get(path, (size_t)1 << 32, &bytes, &count, error)
+                            : error_set(error, TS_MEMORY, "out of memory");
+    free(path);
+    if (status != TS_OK)
+        return status;
+    const char *line = (const char *)bytes;
+    size_t column = 0;
+    for (const char *at = strstr(line, "seconds"); at && at > line; at--)
+        column += at[-1] == ',';
+    while ((line = strchr(line, '\n')) && line[1]) {
+        const char *cell = ++line;
+        w->scores.steps = strtoll(cell, NULL, 10);
+        for (size_t i = 0; cell && i < column; i++)
+            cell = (cell = strchr(cell, ',')) ? cell + 1 : NULL;
+        if (cell)
+            w->scores.seconds += strtod(cell, NULL);
+    }
+    free(bytes);
+    return TS_OK;
+}
+
+/* ---- predicting and scoring -------------------------------------------------------------------
+ */
+
+static const dataset_case *find_case(const dataset *d, const char *id)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (!strcmp(d->cases[i].id, id))
+            return &d->cases[i];
+    return NULL;
+}
+
+/* The held-out cases with the images of `input` alone, so that a model cannot see more. The cases
+ * borrow from the data set; free() them. */
+static ts_status hold_out(const work *w, modality_set input, dataset *out, ts_error *error)
+{
+    const size_t count = w->held_out.count;
+    *out = w->data;
+    out->count = count;
+    out->cases = memory_allocate(count, sizeof *out->cases, "the held-out cases", error);
+    if (!out->cases)
+        return TS_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        const dataset_case *c = find_case(&w->data, w->held_out.items[i]);
+        if (!c || !c->truth) {
+            free(out->cases);
+            return error_set(
+                error, TS_BAD_INPUT,
+                "the run held out case '%s', which '%s' %s: it was trained on other data",
+                w->held_out.items[i], w->data.path, c ? "has without a truth" : "does not hold");
+        }
+        out->cases[i] = *c;
+        for (int m = 0; m < MODALITIES; m++)
+            if (!(input >> m & 1))
+                out->cases[i].image[m] = NULL;
+    }
+    return TS_OK;
+}
+
+static ts_status predict_all(const work *w, const model *m, const dataset *held_out,
+                             const char *folder, ts_error *error)
+{
+    predictor *p;
+    predict_counts counts;
+    plan settings = m->plan;
+    settings.threads = w->options->threads;
+    settings.labels = LABELS_AUTO;
+    ts_status status = predictor_create(m, 1, &settings, &p, error);
+    if (status != TS_OK)
+        return status;
+    status = predict_folder(p, held_out, folder, &counts, error);
+    if (status == TS_OK && counts.failed)
+        status =
+            error_set(error, TS_BAD_INPUT, "%zu of its %zu held-out cases could not be predicted",
+                      counts.failed, held_out->count);
+    predictor_destroy(p);
+    return status;
+}
+
+static ts_status score_case(const dataset_case *c, const char *folder, pool *threads,
+                            case_scores *out, ts_error *error)
+{
+    const evaluate_pair pair = {c->id, string_format("%s/%s.nii.gz", folder, c->id), c->truth};
+    ts_status status = pair.prediction && (out->id = strdup(c->id))
+                           ? TS_OK
+                           : error_set(error, TS_MEMORY, "out of memory");
+    if (status == TS_OK)
+        status = evaluate_pair_score(&pair, CONVENTION_LEGACY, LABELS_BRATS2023, c->labels, threads,
+                                     out->legacy, error);
+    if (status == TS_OK)
+        status = evaluate_pair_score(&pair, CONVENTION_LESION, LABELS_BRATS2023, c->labels, threads,
+                                     out->lesion, error);
+    free(pair.prediction);
+    return status;
+}
+
+static ts_status score_all(const dataset *held_out, const char *folder, int thread_count,
+                           model_scores *out, ts_error *error)
+{
+    pool *threads;
+    out->cases = memory_allocate(held_out->count, sizeof *out->cases, "the scores", error);
+    ts_status status = out->cases ? pool_create(thread_count, &threads, error) : TS_MEMORY;
+    if (status != TS_OK)
+        return status;
+    for (size_t i = 0; status == TS_OK && i < held_out->count; i++) {
+        out->count = i + 1;
+        status = score_case(&held_out->cases[i], folder, threads, &out->cases[i], error);
+    }
+    pool_destroy(threads);
+    return status;
+}
+
+/* Predictions and scores of one model on one set of inputs, as `twinseg predict` and `twinseg
+ * evaluate` give them. */
+static ts_status score_model(work *w, const model *m, modality_set input, model_scores *out,
+                             ts_error *error)
+{
+    char names[24];
+    dataset held_out;
+    modality_print(input, names);
+    for (char *comma = names; (comma = strchr(comma, ','));)
+        *comma = '+';
+    *out = (model_scores){.input = input, .parameters = m->weight_count};
+    snprintf(out->role, sizeof out->role, "%s", m->role);
+    snprintf(out->weights, sizeof out->weights, "%016llx",
+             (unsigned long long)hash_bytes(HASH_START, m->weights,
+                                            (size_t)m->weight_count * sizeof *m->weights));
+    ts_status status = hold_out(w, input, &held_out, error);
+    if (status != TS_OK)
+        return status;
+    char *folder =
+        string_format("%s/predictions/%s/%s-%s", w->options->out, w->cell->name, m->role, names);
+    status = folder ? predict_all(w, m, &held_out, folder, error)
+                    : error_set(error, TS_MEMORY, "out of memory");
+    if (status == TS_OK)
+        status = score_all(&held_out, folder, w->options->threads, out, error);
+    free(folder);
+    free(held_out.cases);
+    return status;
+}
+
+/* One model on everything that it is to be scored on: its own input, or each of the study's
+ * subsets.
+ */
+static ts_status score_inputs(work *w, const study *s, const model *m, ts_error *error)
+{
+    const size_t count = model_any_subset(m) ? s->subset_count : 1;
+    ts_status status = TS_OK;
+    for (size_t i = 0; status == TS_OK && i < count; i++)
+        status = score_model(w, m, model_any_subset(m) ? s->subsets[i].set : m->channels,
+                             &w->scores.models[w->scores.count++], error);
+    return status;
+}
+
+/* The student and, where the run has one, its teacher: with no gradient into it, that is the lone
+ * teacher bit for bit, and the upper bound costs no run of its own. */
+static ts_status score_models(work *w, const study *s, ts_error *error)
+{
+    static const char *const names[] = {"model.safetensors", "teacher.safetensors"};
+    ts_status status = TS_OK;
+    w->scores.models = memory_allocate(COUNT_OF(names) + s->subset_count, sizeof *w->scores.models,
+                                       "the scores", error);
+    if (!w->scores.models)
+        return TS_MEMORY;
+    for (size_t i = 0; status == TS_OK && i < COUNT_OF(names); i++) {
+        model m;
+        if (!run_holds(w, names[i]))
+            continue;
+        char *path = string_format("%s/%s", w->run, names[i]);
+        status = path ? model_read(path, &m, error) : error_set(error, TS_MEMORY, "out of memory");
+        free(path);
+        if (status != TS_OK)
+            break;
+        status = score_inputs(w, s, &m, error);
+        model_free(&m);
+    }
+    return status;
+}
+
+ts_status cell_run(const study *s, const study_cell *c, const study_options *o, ts_error *error)
+{
+    work w = {.cell = c, .options = o, .run = cell_path(o->out, "cells", c, "", error)};
+    ts_status status = w.run ? train(&w, s->folds, error) : TS_MEMORY;
+    if (status == TS_OK)
+        status = read_cost(&w, error);
+    if (status == TS_OK)
+        status = train_read_held_out(w.run, &w.held_out, error);
+    if (status == TS_OK)
+        status = dataset_open(o->data, (label_map)c->plan.labels, &w.data, error);
+    if (status == TS_OK) {
+        status = score_models(&w, s, error);
+        dataset_close(&w.data);
+    }
+    if (status == TS_OK)
+        status = scores_write(o->scores, s, c, &w.scores, error);
+    cell_scores_free(&w.scores);
+    string_list_free(&w.held_out);
+    free(w.run);
+    return status;
+}

@@ -1,0 +1,48 @@
+/* cell: one run of the grid from nothing to its scores; and the score file, which is all that the
+ * table needs and small enough to be committed. */
+#ifndef TWINSEG_STUDY_CELL_H
+#define TWINSEG_STUDY_CELL_H
+
+#include "study/study.h"
+
+typedef struct {
+    char *id;
+    region_scores legacy[REGIONS], lesion[REGIONS];
+} case_scores;
+
+/* The held-out cases as one model of the run segments them. */
+typedef struct {
+    char role[16];      /* "student" or "teacher" */
+    modality_set input; /* what it was given */
+    int64_t parameters;
+    char weights[20]; /* fingerprint, hexadecimal */
+    case_scores *cases;
+    size_t count;
+} model_scores;
+
+typedef struct {
+    int64_t steps;
+    double seconds; /* of all steps together, loading included */
+    model_scores *models;
+    size_t count;
+} cell_scores;
+
+void cell_scores_free(cell_scores *s);
+
+/* FOLDER/NAME.json, by rename. */
+ts_status scores_write(const char *folder, const study *s, const study_cell *c,
+                       const cell_scores *scores, ts_error *error);
+/* *found false where there is no such file. Settings, seed or fold other than the cell's are an
+ * error that names the first. */
+ts_status scores_read(const char *folder, const study *s, const study_cell *c, bool *found,
+                      cell_scores *scores, ts_error *error);
+
+/* Trains (or goes on, or takes a finished run as it is), predicts the held-out cases and scores
+ * them. Where it ends well, the score file stands. */
+ts_status cell_run(const study *s, const study_cell *c, const study_options *o, ts_error *error);
+
+/* FOLDER/NAME.SUFFIX or FOLDER/NAME; free(). */
+char *cell_path(const char *folder, const char *subfolder, const study_cell *c, const char *suffix,
+                ts_error *error);
+
+#endif
