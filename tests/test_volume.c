@@ -1,9 +1,8 @@
-/* volume: odd NIfTI files read as an independent reader sees them (../shared/odd-nifti), what is
- * written reads back, orientation is undone exactly, resampling equals scipy's. */
+/* volume: what is written reads back, orientation is undone exactly, resampling equals scipy's.
+ * (Odd NIfTI files are read by test_json.) */
 #include "shared.h"
 #include "volume/volume.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <setjmp.h>
 #include <string.h>
@@ -38,93 +37,6 @@ static int remove_folder(void **state)
             unlink(path_of(names.items[i]));
     string_list_free(&names);
     return rmdir(folder);
-}
-
-/* ---- odd files ------------------------------------------------------------------------------ */
-
-static bool close_to(double a, double b, double share)
-{
-    return fabs(a - b) <= share * (1e-30 + fabs(b));
-}
-
-static void check_number(const char *file, const json_t *expected, const char *key, double got,
-                         double scale)
-{
-    const json_t *value = json_object_get(expected, key);
-    if (json_is_null(value))
-        return;
-    if (!(fabs(got - json_number_value(value)) <= 1e-5 * (scale + fabs(json_number_value(value)))))
-        fail_msg("%s: %s is %.17g instead of %.17g", file, key, got, json_number_value(value));
-}
-
-static void check_header(const char *file, const json_t *expected, const volume_header *h)
-{
-    const json_t *shape = json_object_get(expected, "shape");
-    const json_t *zooms = json_object_get(expected, "zooms");
-    const json_t *affine = json_object_get(expected, "affine");
-    const char *format = json_string_value(json_object_get(expected, "format"));
-    const char *endian = json_string_value(json_object_get(expected, "endian"));
-    const char *type = json_string_value(json_object_get(expected, "dtype"));
-    if (strcmp(format, h->version == NIFTI_2 ? "nifti2" : "nifti1") ||
-        strcmp(endian, h->big_endian ? "big" : "little") ||
-        strcmp(type, volume_datatype_name(h->datatype)) ||
-        (int)json_array_size(shape) != h->dimensions)
-        fail_msg("%s: format, byte order, type or number of axes", file);
-    for (int i = 0; i < h->dimensions; i++)
-        if (json_integer_value(json_array_get(shape, (size_t)i)) != h->shape[i] ||
-            !close_to(h->zooms[i], json_number_value(json_array_get(zooms, (size_t)i)), 1e-6))
-            fail_msg("%s: axis %d", file, i);
-    for (size_t i = 0; i < 16; i++) {
-        const json_t *row = json_array_get(affine, i / 4);
-        const double value = json_number_value(json_array_get(row, i % 4));
-        if (!(fabs(h->affine[i / 4][i % 4] - value) <= 1e-5 * (1 + fabs(value))))
-            fail_msg("%s: affine[%zu] is %.9g instead of %.9g", file, i, h->affine[i / 4][i % 4],
-                     value);
-    }
-}
-
-static void check_file(const char *file, const char *path, const json_t *expected)
-{
-    volume_header h;
-    volume_statistics s;
-    ts_error e = {0};
-    const ts_status status = volume_read_statistics(path, &h, &s, &e);
-    if (status == TS_OK && !json_object_get(expected, "shape"))
-        return; /* optional, and the other reader made nothing of it */
-    if (json_object_get(expected, "error") || status != TS_OK) {
-        if (status == TS_OK)
-            fail_msg("%s was read", file);
-        if (!json_object_get(expected, "error") && !json_object_get(expected, "optional"))
-            fail_msg("%s: %s", file, e.text);
-        if (!strstr(e.text, file))
-            fail_msg("%s is not named in '%s'", file, e.text);
-        return;
-    }
-    const double scale = fabs(s.max) > fabs(s.min) ? fabs(s.max) : fabs(s.min);
-    check_header(file, expected, &h);
-    check_number(file, expected, "min", s.min, 0);
-    check_number(file, expected, "max", s.max, 0);
-    check_number(file, expected, "mean", s.mean, scale * 1e-6);
-    check_number(file, expected, "sum", s.sum, scale);
-    assert_int_equal(s.nonfinite, json_integer_value(json_object_get(expected, "nonfinite")));
-}
-
-static void test_odd_files(void **state)
-{
-    (void)state;
-    char path[4096];
-    const char *root = shared_path("odd-nifti/expected.json"), *name;
-    json_t *files = root ? json_load_file(root, 0, NULL) : NULL, *expected;
-    if (!root)
-        skip();
-    assert_true(json_object_size(files) > 50);
-    json_object_foreach(files, name, expected)
-    {
-        snprintf(path, sizeof path, "%.*s%s", (int)(strlen(root) - strlen("expected.json")), root,
-                 name);
-        check_file(name, path, expected);
-    }
-    json_decref(files);
 }
 
 /* ---- writing -------------------------------------------------------------------------------- */
@@ -312,7 +224,6 @@ static void test_labels_resample(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_odd_files),
         cmocka_unit_test(test_written_reads_back),
         cmocka_unit_test(test_bad_labels),
         cmocka_unit_test(test_orientation),

@@ -86,6 +86,17 @@ ts_status file_commit(file_writer *w, ts_error *error)
     return TS_OK;
 }
 
+ts_status file_try(const char *path, ts_error *error)
+{
+    file_writer w;
+    if (directory_exists(path))
+        return error_set(error, TS_BAD_INPUT, "'%s' is a folder: give the name of a file", path);
+    const ts_status status = file_begin(&w, path, error);
+    if (status == TS_OK)
+        file_abort(&w);
+    return status;
+}
+
 ts_status file_put(const char *path, const void *bytes, size_t count, ts_error *error)
 {
     file_writer w;

@@ -105,10 +105,13 @@ static json_t *json_summary(const evaluate_list *l, const region_scores *all, co
     return summary;
 }
 
-static void print_json(const evaluate_list *l, const region_scores *all, const reading *r)
+/* A case is a key beside "summary"; what cannot be one must not vanish. */
+static ts_status print_json(const evaluate_list *l, const region_scores *all, const reading *r,
+                            ts_error *error)
 {
     json_t *root = json_object();
-    for (size_t i = 0; i < l->count; i++) {
+    ts_status status = TS_OK;
+    for (size_t i = 0; status == TS_OK && i < l->count; i++) {
         json_t *one = json_object();
         for (int g = 0; g < REGIONS; g++) {
             json_t *figures = json_object();
@@ -117,12 +120,20 @@ static void print_json(const evaluate_list *l, const region_scores *all, const r
                                     json_figure(&all[i * REGIONS + (size_t)g], f));
             json_object_set_new(one, region_names[g], figures);
         }
-        json_object_set_new(root, l->pairs[i].id, one);
+        if (json_object_set_new(root, l->pairs[i].id, one) != 0 ||
+            !strcmp(l->pairs[i].id, "summary"))
+            status = error_set(error, TS_BAD_INPUT,
+                               "the case '%s' cannot be a key of the JSON: it is no UTF-8, or is "
+                               "called 'summary'; rename it, or take -o scores.csv",
+                               l->pairs[i].id);
     }
-    json_object_set_new(root, "summary", json_summary(l, all, r));
-    json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
-    putchar('\n');
+    if (status == TS_OK) {
+        json_object_set_new(root, "summary", json_summary(l, all, r));
+        json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
+        putchar('\n');
+    }
     json_decref(root);
+    return status;
 }
 
 /* Rows: the regions; columns: mean (and for several cases median) of each figure that reads well.
@@ -201,11 +212,15 @@ static int run(const cli_arguments *a)
         if (!l.pairs[i].prediction)
             warn("'%s' has no prediction and scores as empty", l.pairs[i].id);
     region_scores *all = memory_allocate(l.count * REGIONS, sizeof *all, "the scores", &e);
-    ts_status status = all ? score_all(&l, &r, (int)threads, all, &e) : TS_MEMORY;
+    ts_status status = all ? TS_OK : TS_MEMORY;
+    if (status == TS_OK && csv)
+        status = file_try(csv, &e);
+    if (status == TS_OK)
+        status = score_all(&l, &r, (int)threads, all, &e);
     if (status == TS_OK && csv)
         status = write_csv(csv, &l, all, &r, &e);
     if (status == TS_OK && cli_flag(a, "json"))
-        print_json(&l, all, &r);
+        status = print_json(&l, all, &r, &e);
     else if (status == TS_OK)
         print_table(&l, all, &r);
     const bool missing = l.missing > 0;

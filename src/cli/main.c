@@ -1,11 +1,21 @@
 /* The table of commands, in the order of the work. */
 #include "cli/cli.h"
 
-extern const cli_command phantom_command, plan_command, train_command, predict_command,
-    evaluate_command, study_command, picture_command, convert_command, export_command;
+extern const cli_command phantom_command;
+extern const cli_command check_command;
+extern const cli_command plan_command;
+extern const cli_command train_command;
+extern const cli_command predict_command;
+extern const cli_command evaluate_command;
+extern const cli_command study_command;
+extern const cli_command picture_command;
+extern const cli_command convert_command;
+extern const cli_command export_command;
+extern const cli_command info_command;
 
 const cli_command *const cli_commands[] = {
     &phantom_command,
+    &check_command,
     &plan_command,
     &train_command,
     &predict_command,
@@ -14,6 +24,7 @@ const cli_command *const cli_commands[] = {
     &picture_command,
     &convert_command,
     &export_command,
+    &info_command,
     NULL,
 };
 

@@ -237,6 +237,13 @@ ts_status evaluate_pair_score(const evaluate_pair *pair, convention c, label_map
                           pair->prediction, (long long)header.shape[0], (long long)header.shape[1],
                           (long long)header.shape[2], pair->truth, (long long)truth_header.shape[0],
                           (long long)truth_header.shape[1], (long long)truth_header.shape[2]);
+    for (int k = 0; status == TS_OK && k < 3; k++)
+        if (!(header.zooms[k] > 0 && header.zooms[k] < 1e6))
+            status = error_set(error, TS_BAD_INPUT,
+                               "'%s' says that its voxels measure %g mm along axis %d: distances "
+                               "cannot be told, mend its header",
+                               pair->prediction ? pair->prediction : pair->truth, header.zooms[k],
+                               k + 1);
     if (status == TS_OK)
         status = evaluate_case(prediction, truth, header.shape, header.zooms, c, p, scores, error);
     free(truth);

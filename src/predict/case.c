@@ -11,15 +11,9 @@
 /* Is there a file to be begun at path? */
 static ts_status try_output(const char *path, ts_error *error)
 {
-    file_writer w;
     if (!string_ends_nocase(path, ".nii") && !string_ends_nocase(path, ".nii.gz"))
         return error_set(error, TS_BAD_INPUT, "'%s' must end in .nii or .nii.gz", path);
-    if (directory_exists(path))
-        return error_set(error, TS_BAD_INPUT, "'%s' is a folder: give the name of a file", path);
-    const ts_status status = file_begin(&w, path, error);
-    if (status == TS_OK)
-        file_abort(&w);
-    return status;
+    return file_try(path, error);
 }
 
 /* What is read of the case: the model's modalities, or of any subset those that are there. */
