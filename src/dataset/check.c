@@ -63,7 +63,7 @@ static void keep_facts(case_report *r, const case_data *d)
             r->print[m] = libdeflate_crc32(0, d->image[m], voxels * sizeof(float));
         }
     find_twins_within(r, d);
-    r->truth = d->truth != NULL;
+    r->truth = d->truth != NULL && r->read; /* judged beside an image alone */
     r->has3 = d->values[3];
     r->has4 = d->values[4];
     for (int v = 1; v < 256; v++)

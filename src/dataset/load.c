@@ -162,7 +162,8 @@ static double corner_distance_mm(const volume_header *a, const volume_header *b)
                     difference += (a->affine[i][k] - b->affine[i][k]) * (double)(a->shape[k] - 1);
             square += difference * difference;
         }
-        farthest = fmax(farthest, sqrt(square));
+        if (!(sqrt(square) <= farthest)) /* NaN too */
+            farthest = sqrt(square);
     }
     return farthest;
 }
@@ -182,6 +183,34 @@ static void judge_grids(judge *j, const char *path, const volume_header *h, cons
               "'%s' and '%s' have the same shape but lie %.4g mm apart in space: register them, or "
               "copy the header of one to the other if they do match voxel by voxel",
               other_path, path, corner_distance_mm(h, other));
+}
+
+/* Can the axes of space be told by this header? Damaged ones hold zeros, NaN or anything: voxels of
+ * scanners measure 0.2 to 10 mm, and axes that lie in one plane have a determinant of 0. */
+static bool judge_geometry(judge *j, const char *path, const volume_header *h)
+{
+    const double(*a)[4] = h->affine;
+    double lengths = 1;
+    for (int i = 0; i < 3; i++) {
+        if (!(h->zooms[i] >= 0.01 && h->zooms[i] <= 100)) {
+            found(j, FINDING_PROBLEM, TS_BAD_INPUT,
+                  "'%s' says that its voxels measure %.4gx%.4gx%.4g mm: its header is damaged, "
+                  "convert the image anew",
+                  path, h->zooms[0], h->zooms[1], h->zooms[2]);
+            return false;
+        }
+        lengths *= sqrt(a[0][i] * a[0][i] + a[1][i] * a[1][i] + a[2][i] * a[2][i]);
+    }
+    const double determinant = a[0][0] * (a[1][1] * a[2][2] - a[1][2] * a[2][1]) -
+                               a[0][1] * (a[1][0] * a[2][2] - a[1][2] * a[2][0]) +
+                               a[0][2] * (a[1][0] * a[2][1] - a[1][1] * a[2][0]);
+    if (fabs(determinant) > 1e-3 * lengths && isfinite(a[0][3] + a[1][3] + a[2][3]))
+        return true;
+    found(j, FINDING_PROBLEM, TS_BAD_INPUT,
+          "'%s' does not say how its voxels lie in space: the %s of its header is damaged, copy it "
+          "from another image of the case",
+          path, h->sform_code > 0 ? "sform" : "qform");
+    return false;
 }
 
 /* Brains of BraTS measure 1.1 to 1.7 litres and fill at most 55 % of their own box; a head with
@@ -281,12 +310,19 @@ static void bind_image(judge *j, const dataset_case *c, int m, const volume *v, 
 {
     const volume_header *h = &v->header;
     if (is_shared(c, m) ? c->channel[m] >= v->channels : v->channels != 1) {
-        found(j, FINDING_PROBLEM, TS_BAD_INPUT,
-              "'%s' holds %lld volumes, which does not fit %s being number %d of %s", c->image[m],
-              (long long)v->channels, modality_names[m], c->channel[m] + 1,
-              is_shared(c, m) ? "several: does dataset.json belong to it?" : "one: split it");
+        if (is_shared(c, m))
+            found(j, FINDING_PROBLEM, TS_BAD_INPUT,
+                  "'%s' holds %lld volumes, and %s should be number %d: does dataset.json belong "
+                  "to it?",
+                  c->image[m], (long long)v->channels, modality_names[m], c->channel[m] + 1);
+        else
+            found(j, FINDING_PROBLEM, TS_BAD_INPUT,
+                  "'%s' holds %lld volumes where one is wanted, %s: split it", c->image[m],
+                  (long long)v->channels, modality_names[m]);
         return;
     }
+    if (!judge_geometry(j, c->image[m], h))
+        return;
     if (*first < 0) {
         *first = m;
         d->header = *h;

@@ -222,8 +222,10 @@ ts_status nifti_parse(const uint8_t *bytes, size_t count, const char *name, nift
     else if (!memcmp(bytes, first_2, 4) || !memcmp(bytes, swapped_2, 4))
         f.at = &places_2;
     else
-        return error_set(error, TS_BAD_INPUT,
-                         "'%s' is not a NIfTI file: its first number is neither 348 nor 540", name);
+        return error_set(error, TS_BAD_INPUT, "'%s' is not a NIfTI file: %s", name,
+                         count > 11 && !memcmp(bytes, "version http", 12)
+                             ? "it is a pointer of Git LFS ('git lfs pull' fetches the file itself)"
+                             : "its first number is neither 348 nor 540");
     f.swap = bytes[0] == 0;
     if (count < (size_t)(f.at->wide ? NIFTI_2_HEADER : NIFTI_1_HEADER))
         return error_set(error, TS_BAD_INPUT, "'%s' is cut short within its header", name);
