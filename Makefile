@@ -90,5 +90,15 @@ test: deps
 run-tests: all $(TESTS)
 	@BUILD=$(BUILD) tools/run_tests.sh $(TESTS) $(wildcard tests/*.test.sh)
 
+# Speed, beside the peers that bench-peers installs (in an environment of their own; needed by
+# nothing else). Minutes each; tables in docs/benchmarks.md.
+.PHONY: bench bench-peers
+bench: $(BUILD)/twinseg $(BUILD)/twinseg-bench
+	python3 bench/run.py
+
+bench-peers:
+	test -x build/peers/env/bin/python || python3 -m venv build/peers/env
+	build/peers/env/bin/python -m pip install --upgrade -r bench/peers/requirements.txt
+
 clean:
 	rm -rf build

@@ -1,4 +1,5 @@
-/* twinseg-bench: how fast the engine is, against the limits of the machine that it runs on. */
+/* twinseg-bench: how fast the engine is, against the limits of the machine that it runs on, and how
+ * long whole cases take. bench/run.py sets each command beside its peers. */
 #include "bench.h"
 
 #include <stdlib.h>
@@ -18,59 +19,72 @@ spread spread_of(double *times, size_t count)
 }
 
 static const struct {
-    const char *name;
+    const char *name, *words;
+    int word_count;
     int (*run)(const bench_options *);
     const char *what;
 } commands[] = {
-    {"kernels", bench_kernels, "every layer's three passes, each beside the register roof"},
-    {"step", bench_step, "a training step whole: teacher, student, losses, update"},
-    {"window", bench_window, "one window's prediction"},
+    {"kernels", "", 0, bench_kernels, "every layer's three passes, each beside the register roof"},
+    {"step", "", 0, bench_step, "a training step whole: teacher, student, losses, update"},
+    {"window", "", 0, bench_window, "one window's prediction"},
+    {"case", " DIR", 1, bench_case,
+     "a case's files to its label file, by a network of random weights"},
+    {"prepare", " DIR", 1, bench_prepare, "a case's files to the network's input"},
+    {"score", " CONVENTION PREDICTION TRUTH", 3, bench_score,
+     "two label files to scores, legacy or lesion"},
 };
+
+static void print_help(FILE *stream)
+{
+    fprintf(stream, "usage: twinseg-bench COMMAND [--base 8] [--cap 320] [--stages 4] [--patch 64] "
+                    "[--batch 2]\n                     [--dtype fp32|bf16] [--threads N] "
+                    "[--repeats 7] [--json]\n");
+    for (size_t i = 0; i < COUNT_OF(commands); i++) {
+        char name[48];
+        snprintf(name, sizeof name, "%s%s", commands[i].name, commands[i].words);
+        fprintf(stream, "    %-35s %s\n", name, commands[i].what);
+    }
+    fprintf(stream, "DIR holds one case in a folder of any layout. Times are medians of --repeats "
+                    "runs, and the least\nand greatest; --json prints one line of keys.\n");
+}
 
 static int usage(const char *problem, const char *what)
 {
-    fprintf(stderr,
-            "twinseg-bench: %s '%s'\nusage: twinseg-bench COMMAND [--base 8] [--cap 320] "
-            "[--stages 4] [--patch 64] [--batch 2] [--dtype fp32|bf16] [--threads 2] "
-            "[--repeats 7] [--json]\n",
-            problem, what);
-    for (size_t i = 0; i < COUNT_OF(commands); i++)
-        fprintf(stderr, "    %-8s %s\n", commands[i].name, commands[i].what);
+    fprintf(stderr, "twinseg-bench: %s '%s'\n", problem, what);
+    print_help(stderr);
     return 2;
 }
 
-int main(int argc, char **argv)
+/* 0, or the exit status with the words said. */
+static int parse_options(int argc, char **argv, int word_count, bench_options *o)
 {
-    bench_options o = {.base = 8,
-                       .cap = 320,
-                       .stages = 4,
-                       .patch = 64,
-                       .batch = 2,
-                       .repeats = 7,
-                       .threads = processor_count()};
     const struct {
         const char *name;
         int64_t *value, least, most;
     } numbers[] = {
-        {"--base", &o.base, 1, 1024},     {"--cap", &o.cap, 1, 1024},
-        {"--stages", &o.stages, 2, 8},    {"--patch", &o.patch, 4, 512},
-        {"--batch", &o.batch, 1, 64},     {"--threads", &o.threads, 1, 1024},
-        {"--repeats", &o.repeats, 1, 64},
+        {"--base", &o->base, 1, 1024},     {"--cap", &o->cap, 1, 1024},
+        {"--stages", &o->stages, 2, 8},    {"--patch", &o->patch, 4, 512},
+        {"--batch", &o->batch, 1, 64},     {"--threads", &o->threads, 1, 1024},
+        {"--repeats", &o->repeats, 1, 64},
     };
-    if (argc < 2)
-        return usage("no command after", argv[0]);
+    int words = 0;
     for (int i = 2; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0) {
-            o.json = true;
+        const char *name = argv[i];
+        if (name[0] != '-' && words < word_count) {
+            o->words[words++] = name;
+            continue;
+        }
+        if (strcmp(name, "--json") == 0) {
+            o->json = true;
             continue;
         }
         if (i + 1 >= argc)
-            return usage("no value after", argv[i]);
-        const char *name = argv[i], *value = argv[++i];
+            return usage("no value after", name);
+        const char *value = argv[++i];
         if (strcmp(name, "--dtype") == 0) {
             if (strcmp(value, "fp32") != 0 && strcmp(value, "bf16") != 0)
                 return usage("no such dtype:", value);
-            o.dtype = strcmp(value, "bf16") == 0 ? DTYPE_BF16 : DTYPE_FP32;
+            o->dtype = strcmp(value, "bf16") == 0 ? DTYPE_BF16 : DTYPE_FP32;
             continue;
         }
         size_t k = 0;
@@ -82,8 +96,28 @@ int main(int argc, char **argv)
             *numbers[k].value > numbers[k].most)
             return usage("not a number in range:", value);
     }
+    return words == word_count ? 0 : usage("a word is missing after", argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    bench_options o = {.base = 8,
+                       .cap = 320,
+                       .stages = 4,
+                       .patch = 64,
+                       .batch = 2,
+                       .repeats = 7,
+                       .threads = processor_count()};
+    if (argc < 2)
+        return usage("no command after", argv[0]);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_help(stdout);
+        return 0;
+    }
     for (size_t i = 0; i < COUNT_OF(commands); i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(&o);
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            const int code = parse_options(argc, argv, commands[i].word_count, &o);
+            return code ? code : commands[i].run(&o);
+        }
     return usage("no such command:", argv[1]);
 }

@@ -15,15 +15,19 @@ typedef struct {
 } spread;
 spread spread_of(double *times, size_t count);
 
-/* --key value pairs after the command's name. */
+/* Words and --key value pairs after the command's name. */
 typedef struct {
     int64_t base, cap, stages, patch, batch, threads, repeats;
     compute_dtype dtype;
     bool json;
+    const char *words[3];
 } bench_options;
 
 int bench_kernels(const bench_options *o);
 int bench_step(const bench_options *o);
 int bench_window(const bench_options *o);
+int bench_case(const bench_options *o);
+int bench_prepare(const bench_options *o);
+int bench_score(const bench_options *o);
 
 #endif

@@ -1,0 +1,183 @@
+/* twinseg-bench case: four volumes to a label file, whole, by a network of random weights, beside
+ * the memory that the predictor said it would take. prepare and score: its two ends. */
+#include "bench.h"
+
+#include "dataset/dataset.h"
+#include "predict/predict.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int fail(const ts_error *error)
+{
+    fprintf(stderr, "twinseg-bench: %s\n", error->text);
+    return 1;
+}
+
+/* Times, peak memory, and up to three figures of the command's own (names NULL: none). */
+static void report(const char *what, const bench_options *o, double *seconds,
+                   const char *const names[3], const double figures[3])
+{
+    const spread s = spread_of(seconds, (size_t)o->repeats);
+    const double peak = (double)memory_peak_bytes() * 1e-6;
+    if (!o->json) {
+        printf("%s: median %.1f ms (%.1f to %.1f), peak %.0f MB", what, s.median * 1e3,
+               s.least * 1e3, s.most * 1e3, peak);
+        for (int i = 0; i < 3 && names[i]; i++)
+            printf(", %s %.6g", names[i], figures[i]);
+        printf("\n");
+        return;
+    }
+    json_t *json = json_pack("{s:f, s:f, s:f, s:f}", "median_ms", s.median * 1e3, "min_ms",
+                             s.least * 1e3, "max_ms", s.most * 1e3, "peak_mb", peak);
+    for (int i = 0; i < 3 && names[i]; i++)
+        json_object_set_new(json, names[i], json_real(figures[i]));
+    char *line = json_dumps(json, JSON_REAL_PRECISION(6));
+    printf("%s\n", line);
+    free(line);
+    json_decref(json);
+}
+
+static ts_status open_case(const bench_options *o, dataset *d, ts_error *error)
+{
+    const ts_status status = dataset_open(o->words[0], LABELS_AUTO, d, error);
+    if (status == TS_OK && d->count != 1)
+        fprintf(stderr, "twinseg-bench: of %zu cases in '%s' the first is taken, %s\n", d->count,
+                o->words[0], d->cases[0].id);
+    return status;
+}
+
+/* ---- case ------------------------------------------------------------------------------ */
+
+/* All four modalities at 1 mm, with the weights that training would begin with. */
+static ts_status random_model(const bench_options *o, model *m, ts_error *error)
+{
+    const int64_t patch[3] = {o->patch, o->patch, o->patch};
+    engine *e = NULL;
+    net *n = NULL;
+    *m = (model){.channels = ALL_MODALITIES, .role = "teacher"};
+    plan_defaults(&m->plan);
+    m->plan.student = ALL_MODALITIES;
+    m->plan.spacing_mm = 1;
+    m->plan.base = o->base;
+    m->plan.cap = o->cap;
+    m->plan.stages = o->stages;
+    m->plan.threads = o->threads;
+    m->plan.dtype = (int)o->dtype;
+    memcpy(m->plan.patch, patch, sizeof patch);
+    m->config = model_config(&m->plan, m->channels);
+    ts_status status = engine_create(1, o->dtype, NULL, &e, error);
+    if (status == TS_OK)
+        status = net_create(&m->config, 1, patch, NET_PREDICT, e, &n, error);
+    if (status == TS_OK) {
+        net_initialise(n, 1);
+        m->weight_count = net_weight_count(n);
+        m->weights = memory_allocate((size_t)m->weight_count, sizeof(float), "weights", error);
+        status = m->weights ? TS_OK : TS_MEMORY;
+    }
+    if (status == TS_OK)
+        memcpy(m->weights, net_weights(n), (size_t)m->weight_count * sizeof(float));
+    net_destroy(n);
+    engine_destroy(e);
+    return status;
+}
+
+/* What the predictor says of the case: the memory that it plans, and its windows. */
+static ts_status size_case(const dataset_case *c, predictor *p, double figures[3], ts_error *error)
+{
+    prepared ready;
+    const ts_status status = prepare_case(c, predictor_channels(p), 1, false, NULL, &ready, error);
+    if (status != TS_OK)
+        return status;
+    figures[0] = (double)predictor_bytes(p, ready.geometry.shape) * 1e-6;
+    figures[1] = (double)predictor_windows(p, ready.geometry.shape);
+    prepared_free(&ready);
+    return TS_OK;
+}
+
+int bench_case(const bench_options *o)
+{
+    static const char *const names[3] = {"planned_mb", "windows"};
+    const char *out = "build/bench-case.nii.gz";
+    double seconds[64], figures[3] = {0};
+    dataset d = {0};
+    model m = {0};
+    predictor *p = NULL;
+    ts_error error;
+    ts_status status = open_case(o, &d, &error);
+    if (status == TS_OK)
+        status = random_model(o, &m, &error);
+    if (status == TS_OK)
+        status = predictor_create(&m, 1, &m.plan, &p, &error);
+    model_free(&m);
+    for (int64_t i = 0; status == TS_OK && i < o->repeats; i++) {
+        const double start = clock_seconds();
+        status = predict_case(p, &d.cases[0], out, NULL, &error);
+        seconds[i] = clock_seconds() - start;
+    }
+    if (status == TS_OK)
+        status = size_case(&d.cases[0], p, figures, &error);
+    if (status == TS_OK)
+        report("case", o, seconds, names, figures);
+    remove(out);
+    predictor_destroy(p);
+    dataset_close(&d);
+    return status == TS_OK ? 0 : fail(&error);
+}
+
+/* ---- its two ends ---------------------------------------------------------------------- */
+
+int bench_prepare(const bench_options *o)
+{
+    static const char *const names[3] = {NULL};
+    double seconds[64];
+    dataset d = {0};
+    pool *p = NULL;
+    ts_error error;
+    ts_status status = open_case(o, &d, &error);
+    if (status == TS_OK)
+        status = pool_create((int)o->threads, &p, &error);
+    for (int64_t i = -1; status == TS_OK && i < o->repeats; i++) {
+        prepared ready;
+        const double start = clock_seconds();
+        status = prepare_case(&d.cases[0], ALL_MODALITIES, 1, false, p, &ready, &error);
+        if (status == TS_OK && i >= 0)
+            seconds[i] = clock_seconds() - start;
+        if (status == TS_OK)
+            prepared_free(&ready);
+    }
+    if (status == TS_OK)
+        report("prepare", o, seconds, names, NULL);
+    pool_destroy(p);
+    dataset_close(&d);
+    return status == TS_OK ? 0 : fail(&error);
+}
+
+int bench_score(const bench_options *o)
+{
+    static const char *const names[3] = {NULL};
+    double seconds[64];
+    evaluate_list list = {0};
+    region_scores scores[REGIONS];
+    pool *p = NULL;
+    ts_error error;
+    const bool lesion = strcmp(o->words[0], "lesion") == 0;
+    ts_status status = evaluate_list_open(o->words[1], o->words[2], &list, &error);
+    if (status == TS_OK && !lesion && strcmp(o->words[0], "legacy") != 0)
+        status = error_set(&error, TS_BAD_INPUT, "no convention '%s': legacy, lesion", o->words[0]);
+    if (status == TS_OK)
+        status = pool_create((int)o->threads, &p, &error);
+    for (int64_t i = -1; status == TS_OK && i < o->repeats; i++) {
+        const double start = clock_seconds();
+        status = evaluate_pair_score(&list.pairs[0], lesion ? CONVENTION_LESION : CONVENTION_LEGACY,
+                                     LABELS_AUTO, LABELS_AUTO, p, scores, &error);
+        if (i >= 0)
+            seconds[i] = clock_seconds() - start;
+    }
+    if (status == TS_OK)
+        report("score", o, seconds, names, NULL);
+    pool_destroy(p);
+    evaluate_list_free(&list);
+    return status == TS_OK ? 0 : fail(&error);
+}

@@ -1,0 +1,278 @@
+#!/usr/bin/env python3
+"""make bench: every command of twinseg-bench beside its peers, in alternating runs, as tables on the
+terminal and in docs/benchmarks.md. Needs nothing but Python itself; peers are measured where
+`make bench-peers` has installed them.
+    python3 bench/run.py [--rounds 3] [--only step,window,...] [--case DIR]
+What --only leaves out keeps its figures of the last run (build/bench/results.json)."""
+import argparse
+import gzip
+import json
+import os
+import platform
+import statistics
+import struct
+import subprocess
+import sys
+
+BENCH = "build/twinseg-bench"
+PYTHON = "build/peers/env/bin/python"
+PEERS = "bench/peers/"
+FOLDER = "build/bench"
+PAGE = "docs/benchmarks.md"
+NOTES = "## Notes\n"
+NNUNET = dict(base=32, stages=6, patch=128)
+DTYPES = ("fp32", "bf16")
+SECTIONS = {}
+
+
+def section(title):
+    def add(function):
+        SECTIONS[function.__name__] = (title, function)
+        return function
+    return add
+
+
+def flags(**values):
+    return [str(w) for k, v in values.items() for w in ("--" + k, v)]
+
+
+def ours(command, *paths, **options):
+    return [BENCH, command, *map(str, paths), *flags(**options), "--json"]
+
+
+def peer(script, *words, **options):
+    return [PYTHON, PEERS + script, *map(str, words), *flags(**options)]
+
+
+def run(command):
+    """The command's line of JSON; None where it fails (a peer that is not installed, say)."""
+    environment = dict(os.environ, OMP_WAIT_POLICY="passive", PYTHONWARNINGS="ignore")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        print(f"not measured: {' '.join(command)}: {last}", file=sys.stderr)
+        return None
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def compare(what, contestants, rounds):
+    """contestants: (name, command), ours first. Each has its turn in every round."""
+    results = {name: [] for name, _ in contestants}
+    for _ in range(rounds):
+        for name, command in contestants:
+            if command[0] == PYTHON and not os.path.exists(PYTHON):
+                continue
+            result = run(command)
+            if result:
+                results[name].append(result)
+    rows = []
+    for name, _ in contestants:
+        if not results[name]:
+            continue
+        all_of = {k: [r[k] for r in results[name]] for k, v in results[name][0].items() if k != "peer"}
+        row = dict(what=what, who=results[name][0].get("peer") or name,
+                   ms=statistics.median(all_of["median_ms"]), least=min(all_of["min_ms"]),
+                   most=max(all_of["max_ms"]), mb=max(all_of["peak_mb"]))
+        if "gflops" in all_of:
+            row["gflops"] = statistics.median(all_of["gflops"])
+            row["share"] = row["gflops"] / statistics.median(all_of["roof_gflops"])
+        for key in ("planned_mb", "windows"):
+            if key in all_of:
+                row[key] = statistics.median(all_of[key])
+        rows.append(row)
+        say(row, rows[0])
+    return rows
+
+
+def say(row, first):
+    ratio = "" if row is first else f"  {row['ms'] / first['ms']:.2f} of ours"
+    print(f"{row['what']:34s} {row['who']:22s} {row['ms']:10.1f} ms ({row['least']:.1f} to "
+          f"{row['most']:.1f}), {row['mb']:.0f} MB{ratio}", flush=True)
+
+
+# ---- what is measured -------------------------------------------------------------------------
+
+
+@section("Kernels: all layers of a network, three passes, of the register roof")
+def kernels(o):
+    rows = []
+    for base, stages, patch, batch in ((8, 4, 64, 2), (16, 4, 64, 2), (32, 6, 128, 1)):
+        for dtype in DTYPES:
+            done = subprocess.run([BENCH, "kernels"] + flags(base=base, stages=stages, patch=patch, batch=batch,
+                                                             dtype=dtype, threads=2, repeats=3),
+                                  capture_output=True, text=True, check=True)
+            line = next(x for x in done.stdout.splitlines() if x.startswith("all: "))
+            print(f"base {base}, {patch}^3, {dtype}: {line[5:]}")
+            rows.append(dict(what=f"base {base}, {patch}^3, {dtype}", text=line[5:]))
+    return rows
+
+
+@section("A training step: teacher, student, losses, update")
+def step(o):
+    rows = []
+    for base, stages, patch, batch, repeats in ((8, 4, 64, 2, 5), (16, 4, 64, 2, 3), (32, 6, 128, 1, 1)):
+        for dtype in DTYPES:
+            shape = dict(base=base, stages=stages, patch=patch, batch=batch, dtype=dtype, threads=2, repeats=repeats)
+            rows += compare(f"base {base}, {stages} stages, {patch}^3 x {batch}, {dtype}",
+                            [("twinseg", ours("step", **shape)), ("PyTorch", peer("step_torch.py", **shape))],
+                            o.rounds if base < 32 else 1)
+    return rows
+
+
+def exported(inputs):
+    """The folder of the exported network; made where it is not there."""
+    folder = f"build/peers/models/{inputs}-32-6-128"
+    if os.path.exists(PYTHON) and not os.path.exists(folder + "/net.xml"):
+        subprocess.run(peer("export.py", folder, inputs=inputs, **NNUNET), check=True)
+    return folder
+
+
+@section("One window of nnU-Net size (128^3, 2 modalities)")
+def window(o):
+    rows, model = [], exported(2)
+    for dtype in DTYPES:
+        shape = dict(NNUNET, dtype=dtype, threads=2, repeats=3)
+        contestants = [("twinseg", ours("window", **shape)),
+                       ("OpenVINO", peer("window.py", "openvino", model=model, **shape))]
+        if dtype == "fp32":
+            contestants.append(("ONNX Runtime", peer("window.py", "onnxruntime", model=model, **shape)))
+        contestants.append(("PyTorch", peer("window.py", "torch", **shape)))
+        rows += compare(dtype, contestants, o.rounds)
+    return rows
+
+
+@section("A whole case of nnU-Net size: four gzipped volumes to a label file")
+def case(o):
+    rows, model, out = [], exported(4), FOLDER + "/case.nii.gz"
+    for dtype in DTYPES:
+        shape = dict(NNUNET, dtype=dtype, threads=2, repeats=1)
+        contestants = [("twinseg", ours("case", o.case, **shape)),
+                       ("OpenVINO", peer("case.py", "openvino", o.case, out, model=model, **shape)),
+                       ("PyTorch", peer("case.py", "torch", o.case, out, **shape))]
+        rows += compare(dtype, contestants, 1)
+    return rows
+
+
+@section("Reading and preparing a case")
+def prepare(o):
+    return compare("four volumes", [("twinseg", ours("prepare", o.case, threads=2)),
+                                    ("nibabel, scipy", peer("prepare.py", o.case))], o.rounds)
+
+
+def moved_truth(path):
+    """A prediction for the scores: the truth, two voxels along x and one along y away."""
+    with gzip.open(path) as f:
+        content = f.read()
+    begin = int(struct.unpack("<f", content[108:112])[0])  # vox_offset
+    step_bytes = int.from_bytes(content[72:74], "little") // 8
+    moved = (2 + int.from_bytes(content[42:44], "little")) * step_bytes
+    with gzip.open(FOLDER + "/moved.nii.gz", "wb", 1) as f:
+        f.write(content[:begin] + content[begin + moved:] + bytes(moved))
+    return FOLDER + "/moved.nii.gz"
+
+
+@section("Scoring a case, both conventions")
+def score(o):
+    truth = next(os.path.join(o.case, n) for n in sorted(os.listdir(o.case)) if n.endswith("seg.nii.gz"))
+    files = (moved_truth(truth), truth)
+    conventions = dict(legacy=[("legacy rules, scipy", "legacy")],
+                       lesion=[("brats-evaluation 0.0.10", "official"), ("BraTS 2023's rules, scipy", "lesion")])
+    rows = []
+    for convention, peers in conventions.items():
+        rows += compare(convention,
+                        [("twinseg", ours("score", convention, *files, threads=2))] +
+                        [(name, peer("score.py", kind, *files)) for name, kind in peers], o.rounds)
+    return rows
+
+
+@section("Scaling: our own window and step")
+def scaling(o):
+    rows = []
+    for dtype in DTYPES:
+        for threads in (1, 2):
+            for base, stages, patch in ((8, 4, 64), (16, 4, 64), (32, 4, 64), (32, 6, 96), (32, 6, 128)):
+                shape = dict(base=base, stages=stages, patch=patch, dtype=dtype, threads=threads, repeats=3)
+                rows += compare(f"window, base {base}, {patch}^3, {dtype}, threads {threads}",
+                                [("twinseg", ours("window", **shape))], 1)
+            for base, patch in ((8, 32), (8, 64), (8, 96), (16, 64), (32, 64)):
+                shape = dict(base=base, stages=4, patch=patch, batch=2, dtype=dtype, threads=threads, repeats=3)
+                rows += compare(f"step, base {base}, {patch}^3, {dtype}, threads {threads}",
+                                [("twinseg", ours("step", **shape))], 1)
+    return rows
+
+
+# ---- the page ----------------------------------------------------------------------------------
+
+
+def machine():
+    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")),
+                 platform.machine())
+    memory = int(next(line.split()[1] for line in open("/proc/meminfo") if line.startswith("MemTotal"))) >> 20
+    system = dict(line.rstrip().split("=", 1) for line in open("/etc/os-release") if "=" in line)
+    widths = [w for w in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if w in open("/proc/cpuinfo").read()]
+    return f"{os.cpu_count()} cores of {model} ({', '.join(widths)}), {memory + 1} GiB, " + \
+        system.get("PRETTY_NAME", "Linux").strip('"')
+
+
+def table(rows):
+    if "text" in rows[0]:
+        return ["| network | speed |", "|---|---|"] + [f"| {r['what']} | {r['text']} |" for r in rows]
+    lines = ["| what | who | median ms | least | most | of ours | peak MB | of ours | GFLOP/s | of the roof |",
+             "|---|---|" + "---:|" * 8]
+    first = None
+    for row in rows:
+        first = row if not first or row["what"] != first["what"] else first
+        ratio, memory = ("", "") if row is first else (f"{row['ms'] / first['ms']:.2f}", f"{row['mb'] / first['mb']:.2f}")
+        speed, share = (f"{row['gflops']:.0f}", f"{100 * row['share']:.0f} %") if "gflops" in row else ("", "")
+        more = "".join(f", {k.replace('_mb', '')} {row[k]:.0f}{' MB' if k.endswith('mb') else ''}"
+                       for k in ("planned_mb", "windows") if k in row)
+        lines.append(f"| {row['what']} | {row['who']}{more} | {row['ms']:.1f} | {row['least']:.1f} | {row['most']:.1f} "
+                     f"| {ratio} | {row['mb']:.0f} | {memory} | {speed} | {share} |")
+    return lines
+
+
+def write_page(results):
+    notes = open(PAGE).read().partition(NOTES)[2] if os.path.exists(PAGE) else "\n"
+    lines = ["# Benchmarks", "",
+             "Made by `make bench` (bench/run.py); peers by `make bench-peers`. Each contestant runs in a process",
+             "of its own, two threads, `OMP_WAIT_POLICY=passive`, in turn with the others; medians over all runs,",
+             "and the least and greatest. \"of ours\": the peer's figure over twinseg's, above 1 is in our favour.",
+             "The roof is what the same two threads do on registers alone, measured between the runs; the",
+             "operations are those that the mathematics needs, so Winograd's algorithm can pass it.", "",
+             f"Machine: {machine()}.", ""]
+    for name, (title, _) in SECTIONS.items():
+        if name in results:
+            lines += [f"## {title}", "", f"`python3 bench/run.py --only {name}`", "", *table(results[name]), ""]
+    os.makedirs("docs", exist_ok=True)
+    with open(PAGE, "w") as f:
+        f.write("\n".join(lines) + "\n" + NOTES + notes)
+
+
+def phantom_case():
+    """A made brain on BraTS's grid, for machines that hold no patient's."""
+    folder = FOLDER + "/phantom"
+    if not os.path.isdir(folder):
+        subprocess.run(["build/twinseg", "phantom", folder, "--cases", "1"], check=True)
+    return os.path.join(folder, sorted(n for n in os.listdir(folder) if os.path.isdir(os.path.join(folder, n)))[0])
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--only", default=",".join(SECTIONS), help="sections, joined by ','")
+    p.add_argument("--case", help="a case's folder with its truth (default: a phantom)")
+    o = p.parse_args()
+    os.makedirs(FOLDER, exist_ok=True)
+    o.case = o.case or phantom_case()
+    kept = FOLDER + "/results.json"
+    results = json.load(open(kept)) if os.path.exists(kept) else {}
+    for name in o.only.split(","):
+        print(f"---- {SECTIONS[name][0]}", flush=True)
+        results[name] = SECTIONS[name][1](o)
+        with open(kept, "w") as f:
+            json.dump(results, f, indent=1)
+    write_page(results)
+
+
+if __name__ == "__main__":
+    main()
