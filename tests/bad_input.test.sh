@@ -34,7 +34,7 @@ refused() {
     expect "$name: no run is left" test ! -e "$data.run/model.safetensors" -a ! -e "$data.run/checkpoint.safetensors"
     check "$name: predict" 1 "$pattern" "$twinseg" predict fresh --data "$data" -o "$data.out"
     expect "$name: the other case is predicted, no half file left" test "$(ls -A "$data.out" | tr '\n' ' ')" = \
-        "BraTS2021_00001.nii.gz predict.json "
+        "BraTS2021_00001.nii.gz confidence.csv predict.json "
 }
 
 # ---- images ----

@@ -58,11 +58,22 @@ static model make_model(void)
     return m;
 }
 
+/* What only some models bring: the look of the training cases, and rules that were chosen. */
+static void give_extras(model *m)
+{
+    m->likeness.cases = LIKENESS_CASES_MIN;
+    m->likeness.known = 10;
+    m->likeness.mean[T1CE][3] = 0.25;
+    m->likeness.pair_precision[4][4] = 7;
+    m->rules = (model_rules){.cases = 23, .et_mm3 = 200, .component_mm3 = 12.5};
+}
+
 static void test_round_trip(void **state)
 {
     (void)state;
     ts_error e;
     model a = make_model(), b;
+    give_extras(&a);
     assert_int_equal(model_write(path_of("a"), &a, &e), TS_OK);
     assert_int_equal(model_read(path_of("a"), &b, &e), TS_OK);
     assert_int_equal(b.weight_count, a.weight_count);
@@ -71,6 +82,8 @@ static void test_round_trip(void **state)
     assert_string_equal(b.provenance, a.provenance);
     assert_int_equal(b.channels, a.channels);
     assert_memory_equal(&a.config, &b.config, sizeof a.config);
+    assert_memory_equal(&a.likeness, &b.likeness, sizeof a.likeness);
+    assert_true(b.rules.cases == 23 && b.rules.et_mm3 == 200 && b.rules.component_mm3 == 12.5);
     text s = {0}, t = {0};
     plan_print(&a.plan, &s);
     plan_print(&b.plan, &t);
@@ -287,6 +300,21 @@ static void broken_plan(safetensors *s)
     set_value(s, "twinseg.plan", "{\"depth\"");
 }
 
+static void other_inputs(safetensors *s)
+{
+    set_value(s, "twinseg.inputs", "any subset");
+}
+
+static void broken_rules(safetensors *s)
+{
+    set_value(s, "twinseg.rules", "{\"cases\":3,\"et_mm3\":-1,\"component_mm3\":0}");
+}
+
+static void broken_likeness(safetensors *s)
+{
+    set_value(s, "twinseg.likeness", "{}");
+}
+
 static void other_role(safetensors *s)
 {
     set_value(s, "twinseg.role", "assistant");
@@ -319,22 +347,18 @@ static void test_disagreement(void **state)
         void (*change)(safetensors *);
         const char *word;
     } cases[] = {
-        {newer, "newer twinseg"},
-        {other_channels, "channels"},
-        {no_channels, "channels"},
-        {other_plan, "plan asks for"},
-        {other_depth, "plan asks for"},
-        {unknown_key, "'depth'"},
-        {impossible_plan, "patch 60"},
-        {broken_plan, "JSON"},
-        {other_role, "'assistant'"},
-        {other_scaling, "normalisation"},
-        {other_shape, "shape"},
-        {lost_tensor, "lacks the weights"},
-        {lost_format, "not a model of twinseg"},
+        {newer, "newer twinseg"},           {other_channels, "channels"},
+        {no_channels, "channels"},          {other_plan, "plan asks for"},
+        {other_depth, "plan asks for"},     {unknown_key, "'depth'"},
+        {impossible_plan, "patch 60"},      {broken_plan, "JSON"},
+        {other_role, "'assistant'"},        {other_inputs, "'any subset'"},
+        {broken_rules, "its rules"},        {broken_likeness, "training images"},
+        {other_scaling, "normalisation"},   {other_shape, "shape"},
+        {lost_tensor, "lacks the weights"}, {lost_format, "not a model of twinseg"},
     };
     ts_error e;
     model m = make_model();
+    give_extras(&m);
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         assert_int_equal(read_changed(&m, cases[i].change, &e), TS_BAD_INPUT);
         if (!strstr(e.text, cases[i].word) || !strstr(e.text, "model-c"))

@@ -71,7 +71,8 @@ static uint8_t *predict_written(predictor *p, bool flipped, const char *out, vol
     c.image[T1CE] = in_folder("t1ce.nii");
     write_image(c.image[FLAIR], 1, flipped);
     write_image(c.image[T1CE], 2, flipped);
-    if (predict_case(p, &c, out, NULL, &e) != TS_OK ||
+    predict_report report;
+    if (predict_case(p, &c, &(predict_outputs){.labels = out}, &report, &e) != TS_OK ||
         volume_read_labels(out, header, &labels, &e) != TS_OK)
         fail_msg("%s", e.text);
     free(c.image[FLAIR]);
@@ -133,7 +134,9 @@ static void test_case_probabilities(void **state)
     ts_error e = {0};
     predictor *p = create(&m, &settings);
     uint8_t *want = predict_written(p, false, out, &header);
-    if (predict_case(p, &c, out, maps_path, &e) != TS_OK ||
+    const predict_outputs outputs = {.labels = out, .probabilities = maps_path};
+    predict_report report;
+    if (predict_case(p, &c, &outputs, &report, &e) != TS_OK ||
         volume_read(maps_path, &maps, NULL, &e) != TS_OK)
         fail_msg("%s", e.text);
     const int64_t n = header.shape[0] * header.shape[1] * header.shape[2];
@@ -166,6 +169,109 @@ static void test_case_probabilities(void **state)
     free(maps_path);
     free(c.image[FLAIR]);
     free(c.image[T1CE]);
+    model_free(&m);
+}
+
+/* What a report says of the probabilities, and the map of their entropy. */
+static void test_case_confidence(void **state)
+{
+    (void)state;
+    model m = made_model(1u << FLAIR | 1u << T1CE, LOSS_CE_DICE, 6);
+    plan settings = m.plan;
+    char *out = in_folder("seg.nii.gz"), *maps_path = in_folder("maps.nii.gz");
+    char *entropy_path = in_folder("entropy.nii.gz");
+    dataset_case c = {.id = "case",
+                      .image[FLAIR] = in_folder("flair.nii.gz"),
+                      .image[T1CE] = in_folder("t1ce.nii")};
+    volume_header header;
+    volume maps, entropy;
+    ts_error e = {0};
+    predictor *p = create(&m, &settings);
+    uint8_t *labels = predict_written(p, false, out, &header);
+    const predict_outputs outputs = {out, maps_path, entropy_path};
+    predict_report report;
+    if (predict_case(p, &c, &outputs, &report, &e) != TS_OK ||
+        volume_read(maps_path, &maps, NULL, &e) != TS_OK ||
+        volume_read(entropy_path, &entropy, NULL, &e) != TS_OK)
+        fail_msg("%s", e.text);
+    const int64_t n = header.shape[0] * header.shape[1] * header.shape[2];
+    double within = 0, tumour = 0, inside = 0, all = 0;
+    assert_int_equal(entropy.channels, 1);
+    for (int64_t i = 0; i < n; i++) {
+        double expected = 0;
+        for (int k = 0; k < LABELS; k++)
+            expected -= maps.data[k * n + i] * log(fmax(maps.data[k * n + i], 1e-30)) / log(4);
+        assert_true(fabs(entropy.data[i] - expected) < 1e-5);
+        within += labels[i] ? expected : 0;
+        tumour += labels[i] > 0;
+        inside += labels[i] ? 1 - (double)maps.data[i] : 0;
+        all += 1 - (double)maps.data[i];
+    }
+    assert_true(entropy.data[0] == 0 && tumour > 0);
+    assert_true(fabs(report.confidence.entropy - within / tumour) < 1e-4);
+    assert_true(fabs(report.confidence.dice[0] - 2 * inside / (tumour + all)) < 1e-4);
+    assert_int_equal(report.used, 1u << FLAIR | 1u << T1CE);
+    predict_report_free(&report);
+    predictor_destroy(p);
+    volume_free(&maps);
+    volume_free(&entropy);
+    free(labels);
+    free(out);
+    free(maps_path);
+    free(entropy_path);
+    free(c.image[FLAIR]);
+    free(c.image[T1CE]);
+    model_free(&m);
+}
+
+/* One voxel NCR of 0.7, one ET of 0.6 beside 0.4 background, one background with 0.2 ET. */
+static void test_confidence_by_hand(void **state)
+{
+    (void)state;
+    const float p[LABELS][3] = {{0, 0.4f, 0.8f}, {0.7f, 0, 0}, {0.3f, 0, 0}, {0, 0.6f, 0.2f}};
+    predict_confidence c;
+    predict_measure_confidence(p[0], 3, &c);
+    assert_true(fabs(c.dice[0] - 2 * 1.6 / (2 + 1.8)) < 1e-6);
+    assert_true(fabs(c.dice[1] - 2 * 1.3 / (2 + 1.5)) < 1e-6);
+    assert_true(fabs(c.dice[2] - 2 * 0.6 / (1 + 0.8)) < 1e-6);
+    const double h = -(0.7 * log(0.7) + 0.3 * log(0.3) + 0.4 * log(0.4) + 0.6 * log(0.6));
+    assert_true(fabs(c.entropy - h / 2 / log(4)) < 1e-6);
+    const float none[LABELS][2] = {{0.9f, 0.6f}, {0, 0.1f}, {0.1f, 0.3f}, {0, 0}};
+    predict_measure_confidence(none[0], 2, &c);
+    assert_true(fabs(c.dice[0] - 0.6) < 1e-6 && fabs(c.dice[1] - 0.9) < 1e-6 && c.dice[2] == 1);
+    assert_true(c.entropy == 0);
+}
+
+/* A model's rule is in mm3: at voxels of 1 mm a threshold one above the ET there is takes them all;
+ * a setting goes before it, and dropping it leaves them. */
+static void test_case_rules(void **state)
+{
+    (void)state;
+    model m = made_model(1u << FLAIR | 1u << T1CE, LOSS_CE_DICE, 6);
+    plan settings = m.plan;
+    char *out = in_folder("seg.nii.gz");
+    volume_header header;
+    int64_t before[LABELS] = {0}, after[LABELS] = {0}, dropped[LABELS] = {0}, set[LABELS] = {0};
+    int64_t *const counts[] = {before, after, dropped, set};
+    for (int run = 0; run < 4; run++) {
+        m.rules = (model_rules){.cases = run, .et_mm3 = run ? (double)before[3] + 1 : 0};
+        settings.et_threshold_voxels = run == 3 ? 1 : 0;
+        predictor *p = create(&m, &settings);
+        if (run == 2)
+            predictor_drop_rules(p, true, true);
+        uint8_t *labels = predict_written(p, false, out, &header);
+        for (int64_t i = 0; i < header.shape[0] * header.shape[1] * header.shape[2]; i++)
+            counts[run][labels[i]]++;
+        free(labels);
+        predictor_destroy(p);
+    }
+    const double voxel = header.zooms[0] * header.zooms[1] * header.zooms[2];
+    assert_true(voxel == 1 && before[3] > 0);
+
+    assert_int_equal(after[3], 0);
+    assert_int_equal(dropped[3], before[3]);
+    assert_int_equal(set[3], before[3]);
+    free(out);
     model_free(&m);
 }
 
@@ -219,8 +325,9 @@ static int make_files(const char *directory)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_case_grid),
-        cmocka_unit_test(test_case_probabilities),
+        cmocka_unit_test(test_case_grid),       cmocka_unit_test(test_case_probabilities),
+        cmocka_unit_test(test_case_confidence), cmocka_unit_test(test_confidence_by_hand),
+        cmocka_unit_test(test_case_rules),
     };
     if (argc == 3 && !strcmp(argv[1], "--make"))
         return make_files(argv[2]);

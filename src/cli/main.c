@@ -3,6 +3,7 @@
 
 extern const cli_command phantom_command;
 extern const cli_command check_command;
+extern const cli_command screen_command;
 extern const cli_command plan_command;
 extern const cli_command train_command;
 extern const cli_command predict_command;
@@ -16,6 +17,7 @@ extern const cli_command info_command;
 const cli_command *const cli_commands[] = {
     &phantom_command,
     &check_command,
+    &screen_command,
     &plan_command,
     &train_command,
     &predict_command,

@@ -15,6 +15,7 @@ static const cli_option options[] = {
     {"data", 0, "DIR", "instead of one patient: a folder in any BraTS, MSD or nnU-Net layout"},
     {"output", 'o', "PATH", "the label file (.nii or .nii.gz); with --data the folder for them"},
     {"probabilities", 0, "FILE", "also write background, NCR, ED, ET as four float volumes"},
+    {"uncertainty", 0, "FILE", "also write the entropy of these, 0 to 1, as a float volume"},
     {"mirror", 0, NULL, "average over the 8 mirrorings: better by a little, 8 times the work"},
     {"threads", 0, "N", "threads to use; 0: all processors"},
     {"verbose", 'v', NULL, "say windows and memory"},
@@ -50,8 +51,10 @@ static int check_arguments(const cli_arguments *a)
         return cli_usage_error(a->command,
                                "give either the patient's files (--flair, --t1ce, --t1, "
                                "--t2) or a folder (--data)");
-    if (folder && cli_flag(a, "probabilities"))
-        return cli_usage_error(a->command, "--probabilities goes with one patient's files alone");
+    if (folder && (cli_flag(a, "probabilities") || cli_flag(a, "uncertainty")))
+        return cli_usage_error(a->command,
+                               "--probabilities and --uncertainty go with one patient's files "
+                               "alone");
     return 0;
 }
 
@@ -98,7 +101,7 @@ static bool same_file(const char *a, const char *b)
 /* Slips of the hand that would give a result all the same, or destroy a file. */
 static ts_status check_files(const cli_arguments *a, ts_error *error)
 {
-    const char *const outputs[] = {"output", "probabilities"};
+    static const char *const outputs[] = {"output", "probabilities", "uncertainty"};
     for (int m = 0; m < MODALITIES; m++) {
         const char *path = cli_value(a, modality_names[m]);
         for (int other = 0; path && other < m; other++) {
@@ -112,10 +115,12 @@ static ts_status check_files(const cli_arguments *a, ts_error *error)
                 return error_set(error, TS_BAD_INPUT, "--%s would overwrite the input '%s'",
                                  outputs[i], path);
     }
-    const char *probabilities = cli_value(a, "probabilities");
-    if (probabilities && !strcmp(probabilities, cli_value(a, "output")))
-        return error_set(error, TS_BAD_INPUT, "-o and --probabilities are the same file, '%s'",
-                         probabilities);
+    for (size_t i = 0; i < COUNT_OF(outputs); i++)
+        for (size_t j = 0; j < i; j++)
+            if (cli_value(a, outputs[i]) && cli_value(a, outputs[j]) &&
+                !strcmp(cli_value(a, outputs[i]), cli_value(a, outputs[j])))
+                return error_set(error, TS_BAD_INPUT, "--%s and --%s are the same file, '%s'",
+                                 outputs[j], outputs[i], cli_value(a, outputs[i]));
     return TS_OK;
 }
 
@@ -137,12 +142,23 @@ static ts_status predict_files(const cli_arguments *a, predictor *p, ts_error *e
             note("--%s is not used: the model was trained without it", modality_names[m]);
         c.image[m] = path ? string_format("%s", path) : NULL;
     }
-    status = predict_case(p, &c, out, cli_value(a, "probabilities"), error);
+    predict_report report;
+    const predict_outputs outputs = {
+        .labels = out,
+        .probabilities = cli_value(a, "probabilities"),
+        .uncertainty = cli_value(a, "uncertainty"),
+    };
+    status = predict_case(p, &c, &outputs, &report, error);
     progress_end();
-    char used[24];
-    modality_print(predictor_channels(p) & dataset_case_modalities(&c), used);
-    if (status == TS_OK)
-        printf("%s (from %s, %.1f s)\n", out, used, clock_seconds() - start);
+    if (status == TS_OK) {
+        char used[24];
+        printf("expected Dice: WT %.2f, TC %.2f, ET %.2f; mean entropy in the tumour %.2f of 1\n",
+               report.confidence.dice[0], report.confidence.dice[1], report.confidence.dice[2],
+               report.confidence.entropy);
+        printf("%s (from %s, %.1f s)\n", out, modality_print(report.used, used),
+               clock_seconds() - start);
+    }
+    predict_report_free(&report);
     for (int m = 0; m < MODALITIES; m++)
         free(c.image[m]);
     free(c.id);
@@ -170,6 +186,16 @@ static ts_status predict_data(const cli_arguments *a, predictor *p, size_t *fail
     return status;
 }
 
+/* Was the setting given, be it as 0? */
+static bool is_set(const cli_arguments *a, const char *key)
+{
+    const size_t length = strlen(key);
+    for (int i = 0; i < a->settings_count; i++)
+        if (!strncmp(a->settings[i], key, length) && a->settings[i][length] == '=')
+            return true;
+    return false;
+}
+
 /* ---- the command ------------------------------------------------------------------------ */
 
 static int run(const cli_arguments *a)
@@ -191,6 +217,8 @@ static int run(const cli_arguments *a)
         settings.mirror = settings.mirror || cli_flag(a, "mirror");
         if (!code)
             status = predictor_create(models, count, &settings, &p, &error);
+        if (status == TS_OK && !code)
+            predictor_drop_rules(p, is_set(a, "et_threshold"), is_set(a, "component_threshold"));
     }
     free_models(models, count);
     if (status == TS_OK && !code) {

@@ -54,30 +54,42 @@ static char *plan_json(const plan *p)
     return out;
 }
 
+static char *rules_json(const model_rules *r)
+{
+    return string_format("{\"cases\":%lld,\"et_mm3\":%.6g,\"component_mm3\":%.6g}",
+                         (long long)r->cases, r->et_mm3, r->component_mm3);
+}
+
 ts_status model_metadata_make(const model *m, model_metadata *out, ts_error *error)
 {
     char channels[24];
     *out = (model_metadata){0};
     const struct {
         const char *key;
+        bool there;
         char *value;
-    } entries[] = {
-        {"twinseg.format", string_format("%d", MODEL_FORMAT)},
-        {"twinseg.version", string_format("%s", ts_version())},
-        {"twinseg.role", string_format("%s", m->role)},
-        {"twinseg.channels", string_format("%s", modality_print(m->channels, channels))},
-        {"twinseg.inputs", string_format("%s", model_any_subset(m) ? inputs_any : inputs_all)},
-        {"twinseg.labels", string_format("%s", label_names(&m->plan))},
-        {"twinseg.plan", plan_json(&m->plan)},
-        {"twinseg.normalisation", string_format("%s", normalisation)},
-        {"twinseg.provenance", m->provenance ? string_format("%s", m->provenance) : NULL},
+    } entries[METADATA_MAX] = {
+        {"twinseg.format", true, string_format("%d", MODEL_FORMAT)},
+        {"twinseg.version", true, string_format("%s", ts_version())},
+        {"twinseg.role", true, string_format("%s", m->role)},
+        {"twinseg.channels", true, string_format("%s", modality_print(m->channels, channels))},
+        {"twinseg.inputs", true,
+         string_format("%s", model_any_subset(m) ? inputs_any : inputs_all)},
+        {"twinseg.labels", true, string_format("%s", label_names(&m->plan))},
+        {"twinseg.plan", true, plan_json(&m->plan)},
+        {"twinseg.normalisation", true, string_format("%s", normalisation)},
+        {"twinseg.provenance", m->provenance, m->provenance ? strdup(m->provenance) : NULL},
+        {"twinseg.likeness", m->likeness.cases,
+         m->likeness.cases ? likeness_print(&m->likeness) : NULL},
+        {"twinseg.rules", m->rules.cases, m->rules.cases ? rules_json(&m->rules) : NULL},
     };
     bool good = true;
-    for (size_t i = 0; i < COUNT_OF(entries) - !m->provenance; i++) {
-        out->keys[i] = entries[i].key;
-        out->values[i] = entries[i].value;
+    for (size_t i = 0; i < COUNT_OF(entries); i++) {
+        if (!entries[i].there)
+            continue;
+        out->keys[out->count] = entries[i].key;
+        out->values[out->count++] = entries[i].value;
         good = good && entries[i].value;
-        out->count++;
     }
     if (good)
         return TS_OK;
@@ -177,6 +189,21 @@ static ts_status require(const safetensors *s, const char *name, const char *key
                      name, key);
 }
 
+static ts_status read_rules(const char *content, const char *name, model_rules *r, ts_error *error)
+{
+    json_int_t cases = 0;
+    json_t *object = json_loads(content, JSON_REJECT_DUPLICATES, NULL);
+    const bool good = object &&
+                      json_unpack(object, "{s:I, s:F, s:F}", "cases", &cases, "et_mm3", &r->et_mm3,
+                                  "component_mm3", &r->component_mm3) == 0 &&
+                      cases > 0 && r->et_mm3 >= 0 && r->component_mm3 >= 0;
+    r->cases = (int64_t)cases;
+    json_decref(object);
+    return good ? TS_OK
+                : error_set(error, TS_BAD_INPUT, "'%s': its rules ('twinseg.rules') are damaged",
+                            name);
+}
+
 static ts_status read_metadata(const safetensors *s, const char *name, model *m, ts_error *error)
 {
     const char *format, *settings, *channels, *role, *labels, *scaling;
@@ -221,6 +248,12 @@ static ts_status read_metadata(const safetensors *s, const char *name, model *m,
                          "'%s' wants a normalisation or labels that this "
                          "twinseg does not know",
                          name);
+    const char *looks = safetensors_metadata(s, "twinseg.likeness");
+    if (looks && (status = likeness_parse(looks, name, &m->likeness, error)) != TS_OK)
+        return status;
+    const char *rules = safetensors_metadata(s, "twinseg.rules");
+    if (rules && (status = read_rules(rules, name, &m->rules, error)) != TS_OK)
+        return status;
     const char *provenance = safetensors_metadata(s, "twinseg.provenance");
     if (provenance && !(m->provenance = strdup(provenance)))
         return error_set(error, TS_MEMORY, "out of memory while reading '%s'", name);

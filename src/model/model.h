@@ -4,6 +4,7 @@
 #ifndef TWINSEG_MODEL_H
 #define TWINSEG_MODEL_H
 
+#include "likeness/likeness.h"
 #include "plan/plan.h"
 #include "net/net.h"
 
@@ -45,6 +46,12 @@ ts_status safetensors_write(const char *path, const safetensor *tensors, size_t 
 
 /* ---- models ------------------------------------------------------------------------------- */
 
+/* The rules after the argmax that 'twinseg tune' chose: in mm3, so that they hold on any grid. */
+typedef struct {
+    int64_t cases; /* whose out-of-fold predictions they were chosen on; 0: none were */
+    double et_mm3, component_mm3;
+} model_rules;
+
 #define MODEL_FORMAT 1 /* twinseg.format; a greater one is refused */
 
 typedef struct {
@@ -54,6 +61,8 @@ typedef struct {
     char role[16];  /* "student" or "teacher" */
     float *weights; /* flat, net_layout's order */
     int64_t weight_count;
+    likeness likeness; /* of the training cases; cases 0: not known */
+    model_rules rules;
     char *provenance; /* JSON: version, cases, steps, date of data ...; may be NULL */
 } model;
 
@@ -72,11 +81,12 @@ ts_status model_write(const char *path, const model *m, ts_error *error);
 /* One parameter as it stands in a model file; data points into m->weights. */
 safetensor model_tensor(const model *m, const net_parameter *p);
 
-/* Everything that a model file says of its weights, as docs/model-file.md lists it. Values are owned;
- * free with model_metadata_free. */
+/* Everything that a model file says of its weights, as docs/model-file.md lists it. Values are
+ * owned; free with model_metadata_free. */
+enum { METADATA_MAX = 11 };
 typedef struct {
-    const char *keys[9];
-    char *values[9];
+    const char *keys[METADATA_MAX];
+    char *values[METADATA_MAX];
     size_t count;
 } model_metadata;
 ts_status model_metadata_make(const model *m, model_metadata *out, ts_error *error);

@@ -5,6 +5,7 @@
  */
 #include "predict/predictor.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +44,13 @@ static void map_labels(uint8_t *labels, size_t count, label_map map)
         labels[i] = values[labels[i]];
 }
 
+/* A threshold in voxels of this grid: the setting's, or else the model's rule in mm3. */
+static int64_t threshold_voxels(int64_t setting, double rule_mm3, const volume_header *h)
+{
+    const double voxel_mm3 = h->zooms[0] * h->zooms[1] * h->zooms[2];
+    return setting > 0 || !(voxel_mm3 > 0) ? setting : (int64_t)ceil(rule_mm3 / voxel_mm3);
+}
+
 /* What stands between the network's grid and the files. */
 typedef struct {
     float *probabilities; /* [LABELS] on the network's grid */
@@ -50,57 +58,113 @@ typedef struct {
     uint8_t *labels;      /* on the file's grid */
 } result;
 
+/* Entropy of whole [LABELS][voxels] into its first volume. */
+static void probabilities_to_entropy(float *whole, size_t voxels)
+{
+    for (size_t i = 0; i < voxels; i++)
+        whole[i] = (float)predict_entropy(whole + i, voxels);
+}
+
+static ts_status write_maps(const result *r, const volume_header *h, size_t voxels,
+                            const predict_outputs *out, ts_error *error)
+{
+    ts_status status = TS_OK;
+    if (out->probabilities)
+        status = volume_write_float(out->probabilities, h, LABELS, r->whole, error);
+    if (status == TS_OK && out->uncertainty) {
+        probabilities_to_entropy(r->whole, voxels);
+        status = volume_write_float(out->uncertainty, h, 1, r->whole, error);
+    }
+    return status;
+}
+
 static ts_status restore_and_write(const predictor *p, const prepared_geometry *g, result *r,
-                                   const char *out_path, const char *probabilities_path,
-                                   ts_error *error)
+                                   const predict_outputs *out, ts_error *error)
 {
     const plan *s = &p->settings;
     const int64_t *n = g->header.shape;
     const size_t voxels = (size_t)(n[0] * n[1] * n[2]);
-    ts_status status = TS_OK;
+    const int64_t et = threshold_voxels(s->et_threshold_voxels, p->rules.et_mm3, &g->header);
+    const int64_t component =
+        threshold_voxels(s->component_voxels, p->rules.component_mm3, &g->header);
+    const bool maps = out->probabilities || out->uncertainty;
     r->labels = memory_allocate(voxels, 1, "the labels", error);
     if (!r->labels)
         return TS_MEMORY;
-    if (probabilities_path) {
-        r->whole = memory_allocate(voxels, LABELS * sizeof(float), "the probability maps", error);
-        if (!r->whole)
-            return TS_MEMORY;
-    }
-    status = prepared_restore(g, LABELS, r->probabilities, engine_pool(p->engine), r->labels,
-                              r->whole, error);
+    if (maps && !(r->whole = memory_allocate(voxels, LABELS * sizeof(float), "the maps", error)))
+        return TS_MEMORY;
+    ts_status status = prepared_restore(g, LABELS, r->probabilities, engine_pool(p->engine),
+                                        r->labels, r->whole, error);
     if (status == TS_OK)
-        status =
-            predict_postprocess(r->labels, n, s->et_threshold_voxels, s->component_voxels, error);
-    if (status == TS_OK && r->whole)
-        status = volume_write_float(probabilities_path, &g->header, LABELS, r->whole, error);
+        status = predict_postprocess(r->labels, n, et, component, error);
+    if (status == TS_OK && maps)
+        status = write_maps(r, &g->header, voxels, out, error);
     map_labels(r->labels, voxels, (label_map)s->labels);
     if (status == TS_OK)
-        status = volume_write_labels(out_path, &g->header, r->labels, error);
+        status = volume_write_labels(out->labels, &g->header, r->labels, error);
     return status;
 }
 
-ts_status predict_case(predictor *p, const dataset_case *c, const char *out_path,
-                       const char *probabilities_path, ts_error *error)
+/* Do the images look like those of the training? Says where not. */
+static ts_status check_likeness(const predictor *p, const prepared *c, string_list *warnings,
+                                ts_error *error)
+{
+    likeness_features features;
+    likeness_verdict verdict;
+    if (p->likeness.cases == 0)
+        return TS_OK;
+    ts_status status = likeness_measure(c, p->spacing_mm, &features, error);
+    if (status != TS_OK)
+        return status;
+    likeness_judge(&p->likeness, &features, &verdict);
+    status = likeness_sentences(&p->likeness, &features, &verdict, c->id, warnings, error);
+    for (size_t i = 0; i < warnings->count; i++)
+        warn("%s", warnings->items[i]);
+    return status;
+}
+
+static ts_status try_outputs(const predict_outputs *out, ts_error *error)
+{
+    const char *const paths[] = {out->labels, out->probabilities, out->uncertainty};
+    ts_status status = TS_OK;
+    for (size_t i = 0; status == TS_OK && i < COUNT_OF(paths); i++)
+        if (paths[i])
+            status = try_output(paths[i], error);
+    return status;
+}
+
+void predict_report_free(predict_report *r)
+{
+    string_list_free(&r->warnings);
+    *r = (predict_report){0};
+}
+
+ts_status predict_case(predictor *p, const dataset_case *c, const predict_outputs *out,
+                       predict_report *report, ts_error *error)
 {
     prepared ready;
     result r = {0};
-    modality_set use;
-    ts_status status = choose_modalities(p, c, &use, error);
+    *report = (predict_report){0};
+    ts_status status = choose_modalities(p, c, &report->used, error);
     if (status == TS_OK)
-        status = try_output(out_path, error);
-    if (status == TS_OK && probabilities_path)
-        status = try_output(probabilities_path, error);
+        status = try_outputs(out, error);
     if (status == TS_OK)
-        status = prepare_case(c, use, p->spacing_mm, false, engine_pool(p->engine), &ready, error);
+        status = prepare_case(c, report->used, p->spacing_mm, false, engine_pool(p->engine), &ready,
+                              error);
     if (status != TS_OK)
         return status;
     const prepared_geometry g = ready.geometry;
-    r.probabilities = memory_allocate((size_t)(g.shape[0] * g.shape[1] * g.shape[2]),
-                                      LABELS * sizeof(float), "the probabilities", error);
-    status = r.probabilities ? predict_probabilities(p, &ready, r.probabilities, error) : TS_MEMORY;
-    prepared_free(&ready); /* before the way back asks for memory of its own */
+    const size_t voxels = (size_t)(g.shape[0] * g.shape[1] * g.shape[2]);
+    status = check_likeness(p, &ready, &report->warnings, error);
+    r.probabilities = memory_allocate(voxels, LABELS * sizeof(float), "the probabilities", error);
     if (status == TS_OK)
-        status = restore_and_write(p, &g, &r, out_path, probabilities_path, error);
+        status =
+            r.probabilities ? predict_probabilities(p, &ready, r.probabilities, error) : TS_MEMORY;
+    prepared_free(&ready); /* before the way back asks for memory of its own */
+    if (status == TS_OK) {
+        predict_measure_confidence(r.probabilities, voxels, &report->confidence);
+        status = restore_and_write(p, &g, &r, out, error);
+    }
     free(r.probabilities);
     free(r.whole);
     free(r.labels);

@@ -35,6 +35,10 @@ static char *make_record(const predictor *p)
         }
     json_object_set_new(record, "models", models);
     json_object_set_new(record, "settings", settings);
+    if (p->rules.et_mm3 > 0 || p->rules.component_mm3 > 0)
+        json_object_set_new(record, "rules",
+                            json_pack("{s:f, s:f}", "et_mm3", p->rules.et_mm3, "component_mm3",
+                                      p->rules.component_mm3));
     char *content = json_dumps(record, JSON_INDENT(2));
     json_decref(record);
     return content;
@@ -79,6 +83,52 @@ static bool is_complete(const char *path)
     return whole;
 }
 
+/* "t1ce+flair": a cell of a table cannot hold a comma. */
+static const char *plus_joined(modality_set set, char buffer[24])
+{
+    modality_print(set, buffer);
+    for (char *at = buffer; (at = strchr(at, ','));)
+        *at = '+';
+    return buffer;
+}
+
+/* Puts the case's row into OUT/confidence.csv, in place of an older one; the rest stays. */
+static ts_status record_confidence(const char *out, const char *id, const predict_report *r,
+                                   ts_error *error)
+{
+    static const char header[] =
+        "case,modalities,entropy,expected_dice_wt,expected_dice_tc,expected_dice_et,warnings\n";
+    uint8_t *earlier = NULL;
+    size_t count = 0;
+    text t = {0};
+    char names[24];
+    char *path = string_format("%s/confidence.csv", out);
+    ts_status status = path ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
+    if (status == TS_OK && file_exists(path))
+        status = file_get(path, 1 << 26, &earlier, &count, error);
+    text_append(&t, "%s", header);
+    const char *line = earlier ? strchr((const char *)earlier, '\n') : NULL;
+    while (line && *++line) {
+        const size_t length = strcspn(line, "\n"), own = strlen(id);
+        if (line[length] && !(length > own && !strncmp(line, id, own) && line[own] == ','))
+            text_append_bytes(&t, line, length + 1);
+        line = line[length] ? line + length : NULL;
+    }
+    text_append(&t, "%s,%s,%.4f,%.4f,%.4f,%.4f,\"", id, plus_joined(r->used, names),
+                r->confidence.entropy, r->confidence.dice[0], r->confidence.dice[1],
+                r->confidence.dice[2]);
+    for (size_t i = 0; i < r->warnings.count; i++)
+        text_append(&t, "%s%s", i ? "; " : "", r->warnings.items[i]);
+    text_append(&t, "\"\n");
+    if (status == TS_OK)
+        status = t.failed ? error_set(error, TS_MEMORY, "out of memory")
+                          : file_put(path, t.data, t.length, error);
+    text_free(&t);
+    free(earlier);
+    free(path);
+    return status;
+}
+
 static ts_status predict_one(predictor *p, const dataset *d, size_t index, const char *out,
                              predict_counts *counts, ts_error *error)
 {
@@ -93,24 +143,27 @@ static ts_status predict_one(predictor *p, const dataset *d, size_t index, const
         return TS_OK;
     }
     const double start = clock_seconds();
-    const ts_status status = predict_case(p, c, path, NULL, &cause);
+    predict_report report;
+    const predict_outputs outputs = {.labels = path};
+    ts_status status = predict_case(p, c, &outputs, &report, &cause);
     progress_end();
     free(path);
-    if (status == TS_STOPPED) {
-        *error = cause;
-        return status;
-    }
+    if (status == TS_OK)
+        status = record_confidence(out, c->id, &report, &cause);
     if (status == TS_OK) {
-        counts->written++;
         char used[24];
-        modality_print(p->channels & dataset_case_modalities(c), used);
-        note("case %s (%zu of %zu): %s, %.1f s", c->id, index + 1, d->count, used,
-             clock_seconds() - start);
-    } else {
+        counts->written++;
+        note("case %s (%zu of %zu): %s, expected Dice WT %.2f TC %.2f ET %.2f, %.1f s", c->id,
+             index + 1, d->count, modality_print(report.used, used), report.confidence.dice[0],
+             report.confidence.dice[1], report.confidence.dice[2], clock_seconds() - start);
+    } else if (status != TS_STOPPED) {
         counts->failed++;
         warn("%s", cause.text);
     }
-    return TS_OK;
+    predict_report_free(&report);
+    if (status == TS_STOPPED)
+        *error = cause;
+    return status == TS_STOPPED ? TS_STOPPED : TS_OK;
 }
 
 ts_status predict_folder(predictor *p, const dataset *d, const char *out, predict_counts *counts,

@@ -18,6 +18,10 @@ modality_set predictor_channels(const predictor *p);
 /* Do the models take whatever of these modalities a case has? */
 bool predictor_any_subset(const predictor *p);
 
+/* The rules that the first model brings (model_rules) hold where a setting's threshold is 0; this
+ * lets go of them, that of ET, of components, or of both. */
+void predictor_drop_rules(predictor *p, bool et, bool component);
+
 /* Both off at first: a progress line while windows are computed; a note per case on windows and
  * memory. */
 void predictor_show(predictor *p, bool progress, bool verbose);
@@ -42,10 +46,37 @@ ts_status predict_probabilities(predictor *p, const prepared *c, float *probabil
 ts_status predict_postprocess(uint8_t *labels, const int64_t shape[3], int64_t et_threshold_voxels,
                               int64_t component_voxels, ts_error *error);
 
-/* A whole case: files in, label file out (by rename), optional probability file (4 volumes:
- * background, NCR, ED, ET). Modalities that the model does not use are left unread. */
-ts_status predict_case(predictor *p, const dataset_case *c, const char *out_path,
-                       const char *probabilities_path, ts_error *error);
+/* How sure the probabilities are, after mirroring and averaging. */
+typedef struct {
+    double entropy; /* mean over the predicted tumour, of at most 1 (all labels equally likely) */
+    double dice[3]; /* expected of WT, TC, ET, were the probabilities true */
+} predict_confidence;
+
+/* probabilities [4][voxels] as above. Of a region with p the probabilities of its voxels the
+ * expected Dice is 2 sum(p within the prediction) / (predicted voxels + sum(p)); where nothing is
+ * predicted, 1 - max(p), the chance that nothing is there. */
+void predict_measure_confidence(const float *probabilities, size_t voxels, predict_confidence *out);
+
+/* The files of one case; NULL: not wanted. */
+typedef struct {
+    const char *labels;
+    const char *probabilities; /* 4 volumes: background, NCR, ED, ET */
+    const char *uncertainty;   /* entropy of these, 0 to 1 */
+} predict_outputs;
+
+/* What is said of a case: release with predict_report_free. */
+typedef struct {
+    modality_set used;
+    predict_confidence confidence;
+    string_list warnings; /* where the images do not look like those of the training */
+} predict_report;
+
+void predict_report_free(predict_report *r);
+
+/* A whole case: files in, files out (by rename), the label file last. Modalities that the model
+ * does not use are left unread. The report's warnings have been said by warn(). */
+ts_status predict_case(predictor *p, const dataset_case *c, const predict_outputs *out,
+                       predict_report *report, ts_error *error);
 
 typedef struct {
     size_t written, kept, failed;
@@ -53,8 +84,9 @@ typedef struct {
 
 /* Every case of a data set into OUT/<id>.nii.gz (the folder is made). What is there already and
  * reads back whole is kept, so that a second run goes on where the first stopped; OUT/predict.json
- * records models and settings, and others than recorded are an error. A case that fails is warned
- * of and counted, and the others go on; TS_STOPPED after an interrupt. */
+ * records models and settings, and others than recorded are an error; OUT/confidence.csv has a row
+ * a case: its report. A case that fails is warned of and counted, and the others go on; TS_STOPPED
+ * after an interrupt. */
 ts_status predict_folder(predictor *p, const dataset *d, const char *out, predict_counts *counts,
                          ts_error *error);
 

@@ -98,6 +98,8 @@ ts_status predictor_create(const model *models, size_t count, const plan *settin
     p->regions = models[0].plan.loss == LOSS_REGIONS;
     p->spacing_mm = models[0].plan.spacing_mm;
     memcpy(p->patch, models[0].plan.patch, sizeof p->patch);
+    p->likeness = models[0].likeness;
+    p->rules = models[0].rules;
     p->nets = memory_allocate(count, sizeof(net *), "the predictor", error);
     status = p->nets ? create_parts(p, models, error) : TS_MEMORY;
     if (status != TS_OK)
@@ -130,6 +132,14 @@ modality_set predictor_channels(const predictor *p)
 bool predictor_any_subset(const predictor *p)
 {
     return p->any_subset;
+}
+
+void predictor_drop_rules(predictor *p, bool et, bool component)
+{
+    if (et)
+        p->rules.et_mm3 = 0;
+    if (component)
+        p->rules.component_mm3 = 0;
 }
 
 void predictor_show(predictor *p, bool progress, bool verbose)

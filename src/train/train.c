@@ -21,6 +21,7 @@ typedef struct {
     trainer *trainer;
     loader *loader;
     checkpoint_state state;
+    likeness likeness;   /* of the training cases */
     double mean_seconds; /* of a step, for the time left */
 } run;
 
@@ -95,6 +96,7 @@ static ts_status write_model(run *r, int role, bool best, ts_error *error)
         .channels = trainer_channels(r->trainer, role),
         .weights = net_weights(n),
         .weight_count = net_weight_count(n),
+        .likeness = r->likeness,
         .provenance = provenance(r, role, best),
     };
     m.config = model_config(r->plan, m.channels);
@@ -385,6 +387,10 @@ static ts_status begin(run *r, ts_error *error)
     status = run_cases_prepare(&r->cases, r->plan, o->cache ? o->cache : own_cache,
                                trainer_pool(r->trainer), error);
     free(own_cache);
+    if (status == TS_OK)
+        status =
+            likeness_of_cases(r->cases.prepared, r->cases.split.train_count, r->plan->spacing_mm,
+                              trainer_pool(r->trainer), &r->likeness, error);
     if (status == TS_OK && o->teacher && !begun)
         status = use_teacher(r, begun, error);
     if (status == TS_OK)

@@ -1,0 +1,175 @@
+/* twinseg screen: do the images of a data set look like what they are said to be? */
+#include "cli/cli.h"
+#include "likeness/likeness.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+extern const cli_command screen_command;
+
+static const cli_option options[] = {
+    {"rates", 0, NULL, "also try every wrong name on every case: how many are noticed"},
+    {"threads", 0, "N", "threads (default: all processors)"},
+    {0},
+};
+
+static const char *const settings_of_screen[] = {"spacing", "threads", NULL};
+
+/* The looks of the cases that have all four modalities. */
+typedef struct {
+    likeness_features *features;
+    const char **ids;
+    size_t count;
+} looks;
+
+static ts_status measure(const dataset *d, const plan *p, looks *out, ts_error *error)
+{
+    pool *threads;
+    ts_status status =
+        pool_create(p->threads ? (int)p->threads : processor_count(), &threads, error);
+    if (status != TS_OK)
+        return status;
+    out->features = memory_allocate(d->count, sizeof *out->features, "the cases' looks", error);
+    out->ids = memory_allocate(d->count, sizeof *out->ids, "the cases' looks", error);
+    status = out->features && out->ids ? TS_OK : TS_MEMORY;
+    for (size_t i = 0; status == TS_OK && i < d->count; i++) {
+        prepared ready;
+        const dataset_case *c = &d->cases[i];
+        if (dataset_case_modalities(c) != ALL_MODALITIES) {
+            note("case %s lacks a modality and is left out", c->id);
+            continue;
+        }
+        if (interrupt_requested())
+            status = error_set(error, TS_STOPPED, "interrupted");
+        progress_show("looking at case %zu of %zu: %s", i + 1, d->count, c->id);
+        if (status == TS_OK)
+            status = prepare_case(c, ALL_MODALITIES, p->spacing_mm, false, threads, &ready, error);
+        if (status != TS_OK)
+            break;
+        status = likeness_measure(&ready, p->spacing_mm, &out->features[out->count], error);
+        out->ids[out->count] = c->id;
+        out->count += status == TS_OK;
+        prepared_free(&ready);
+    }
+    progress_end();
+    pool_destroy(threads);
+    return status;
+}
+
+/* Every case against the others. Returns how many have something said of them, -1 on an error. */
+static int say_all(const looks *k, ts_error *error)
+{
+    int said = 0;
+    likeness_features *others =
+        memory_allocate(k->count, sizeof *others, "the cases' looks", error);
+    ts_status status = others ? TS_OK : TS_MEMORY;
+    for (size_t c = 0; status == TS_OK && c < k->count; c++) {
+        likeness l;
+        likeness_verdict v;
+        string_list sentences = {0};
+        memcpy(others, k->features, c * sizeof *others);
+        memcpy(others + c, k->features + c + 1, (k->count - c - 1) * sizeof *others);
+        status = likeness_fit(others, k->count - 1, &l, error);
+        if (status == TS_OK) {
+            likeness_judge(&l, &k->features[c], &v);
+            status = likeness_sentences(&l, &k->features[c], &v, k->ids[c], &sentences, error);
+        }
+        for (size_t i = 0; i < sentences.count; i++)
+            printf("%s\n", sentences.items[i]);
+        said += sentences.count > 0;
+        string_list_free(&sentences);
+    }
+    free(others);
+    return status == TS_OK ? said : -1;
+}
+
+static void print_matrix(const char *corner, const likeness_rates *r,
+                         const int64_t counts[MODALITIES][MODALITIES])
+{
+    printf("\n| %s | t1 | t1ce | t2 | flair |\n|---|---|---|---|---|\n", corner);
+    for (int a = 0; a < MODALITIES; a++) {
+        printf("| %s |", modality_names[a]);
+        for (int b = 0; b < MODALITIES; b++)
+            printf(a == b ? " (%lld) |" : " %lld |", (long long)counts[a][b]);
+        printf("\n");
+    }
+    printf("\nof %lld cases each; in brackets: right names taken for wrong ones.\n",
+           (long long)r->cases);
+}
+
+static void print_rates(const likeness_rates *r)
+{
+    likeness_rate all = {0};
+    char names[24];
+    printf("\n| given | right, yet warned of | wrong and noticed |\n|---|---|---|\n");
+    for (unsigned s = 0; s < ALL_MODALITIES; s++) {
+        const likeness_rate *one = &r->subsets[s];
+        printf("| %s | %lld of %lld | %lld of %lld |\n", modality_print(one->given, names),
+               (long long)one->alarms, (long long)one->cases, (long long)one->noticed,
+               (long long)one->slips);
+        all.alarms += one->alarms;
+        all.cases += one->cases;
+        all.noticed += one->noticed;
+        all.slips += one->slips;
+    }
+    printf("| all | %lld of %lld (%.1f %%) | %lld of %lld (%.1f %%) |\n", (long long)all.alarms,
+           (long long)all.cases, 100.0 * (double)all.alarms / (double)all.cases,
+           (long long)all.noticed, (long long)all.slips,
+           100.0 * (double)all.noticed / (double)all.slips);
+    print_matrix("alone: image, given as", r, r->alone);
+    print_matrix("two given, their names exchanged", r, r->swapped);
+    printf("\nIntensities called unlike the others': %lld of %lld images.\n", (long long)r->strange,
+           (long long)r->images);
+}
+
+static int run(const cli_arguments *a)
+{
+    plan p;
+    ts_error e;
+    dataset d;
+    looks k = {0};
+    likeness_rates rates;
+    const int bad = cli_plan(a, &p);
+    if (bad)
+        return bad;
+    interrupt_install();
+    if (dataset_open(a->positional[0], LABELS_AUTO, &d, &e) != TS_OK)
+        return cli_fail(&e);
+    int said = -1;
+    ts_status status = measure(&d, &p, &k, &e);
+    if (status == TS_OK && k.count <= LIKENESS_CASES_MIN)
+        status = error_set(&e, TS_BAD_INPUT,
+                           "'%s': %zu cases with all four modalities are too few to compare with: "
+                           "more than %d are needed",
+                           a->positional[0], k.count, LIKENESS_CASES_MIN);
+    if (status == TS_OK && (said = say_all(&k, &e)) < 0)
+        status = TS_MEMORY;
+    if (status == TS_OK) {
+        printf("%d of %zu cases look unlike the others\n", said, k.count);
+        if (cli_flag(a, "rates"))
+            status = likeness_rate_slips(k.features, k.count, &rates, &e);
+        if (status == TS_OK && cli_flag(a, "rates"))
+            print_rates(&rates);
+    }
+    free(k.features);
+    free(k.ids);
+    dataset_close(&d);
+    return status == TS_OK ? 0 : cli_fail(&e);
+}
+
+const cli_command screen_command = {
+    .name = "screen",
+    .summary = "images that do not look like the modality they are said to be",
+    .usage = "DATA [--rates] [spacing=2]",
+    .details =
+        "Every case with all four modalities is compared with the others by simple figures of its\n"
+        "images (quantiles, depth profile, fine structure) and of their pairs (docs/method.md).\n"
+        "The same figures of the training cases are kept in every model, and predict warns by "
+        "them.",
+    .options = options,
+    .positional_min = 1,
+    .positional_max = 1,
+    .settings = true,
+    .settings_only = settings_of_screen,
+    .run = run,
+};
