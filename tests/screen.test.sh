@@ -49,4 +49,20 @@ check "a case that is made again has its row once" cmp <(sort out/confidence.csv
 "$twinseg" screen few spacing=6 >said 2>log
 check "too few cases are refused" test $? -eq 1
 check "and it is said why" grep -q 'too few' log
+# tune: halves of the cohort as two folds; the model then carries rules, which predict uses
+mkdir first second
+i=0
+for file in out/*.nii.gz; do
+    i=$((i + 1))
+    cp "$file" "$([ $((i % 2)) = 0 ] && echo first || echo second)"
+done
+cp run/model.safetensors tuned.safetensors
+"$twinseg" tune first,second data --write tuned.safetensors >said 2>&1
+check "tune counts the cases of both folds" grep -q 'chosen on 10 cases' said
+check "tune shows what to expect" grep -q "^each case by the others' rules" said
+check "the model carries the rules" grep -aq '"twinseg.rules":"{..cases..:10' tuned.safetensors
+"$twinseg" tune first,first data >said 2>&1
+check "a case of two folds is refused" grep -q 'is predicted twice' said
+"$twinseg" tune first few >said 2>&1
+check "truths on another grid are refused" grep -q 'grid' said
 [ $failures -eq 0 ]

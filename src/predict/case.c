@@ -5,7 +5,6 @@
  */
 #include "predict/predictor.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,13 +43,6 @@ static void map_labels(uint8_t *labels, size_t count, label_map map)
         labels[i] = values[labels[i]];
 }
 
-/* A threshold in voxels of this grid: the setting's, or else the model's rule in mm3. */
-static int64_t threshold_voxels(int64_t setting, double rule_mm3, const volume_header *h)
-{
-    const double voxel_mm3 = h->zooms[0] * h->zooms[1] * h->zooms[2];
-    return setting > 0 || !(voxel_mm3 > 0) ? setting : (int64_t)ceil(rule_mm3 / voxel_mm3);
-}
-
 /* What stands between the network's grid and the files. */
 typedef struct {
     float *probabilities; /* [LABELS] on the network's grid */
@@ -84,9 +76,13 @@ static ts_status restore_and_write(const predictor *p, const prepared_geometry *
     const plan *s = &p->settings;
     const int64_t *n = g->header.shape;
     const size_t voxels = (size_t)(n[0] * n[1] * n[2]);
-    const int64_t et = threshold_voxels(s->et_threshold_voxels, p->rules.et_mm3, &g->header);
-    const int64_t component =
-        threshold_voxels(s->component_voxels, p->rules.component_mm3, &g->header);
+    const double voxel_mm3 = g->header.zooms[0] * g->header.zooms[1] * g->header.zooms[2];
+    const int64_t et = s->et_threshold_voxels
+                           ? s->et_threshold_voxels
+                           : predict_threshold_voxels(p->rules.et_mm3, voxel_mm3);
+    const int64_t component = s->component_voxels
+                                  ? s->component_voxels
+                                  : predict_threshold_voxels(p->rules.component_mm3, voxel_mm3);
     const bool maps = out->probabilities || out->uncertainty;
     r->labels = memory_allocate(voxels, 1, "the labels", error);
     if (!r->labels)

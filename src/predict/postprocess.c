@@ -3,9 +3,15 @@
  * because a false ET where the truth has none costs the whole score of that region). */
 #include "predict/predict.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum { SEEN = 0x80, NCR = 1, ET = 3 };
+
+int64_t predict_threshold_voxels(double rule_mm3, double voxel_mm3)
+{
+    return voxel_mm3 > 0 ? (int64_t)ceil(rule_mm3 / voxel_mm3) : 0;
+}
 
 /* Puts the unseen tumour voxels around `at` into the queue. */
 static int64_t reach(uint8_t *labels, const int64_t n[3], int64_t at, int32_t *queue, int64_t end)

@@ -46,6 +46,9 @@ ts_status predict_probabilities(predictor *p, const prepared *c, float *probabil
 ts_status predict_postprocess(uint8_t *labels, const int64_t shape[3], int64_t et_threshold_voxels,
                               int64_t component_voxels, ts_error *error);
 
+/* A rule in mm3 as voxels of that size: the least count that the rule does not touch. */
+int64_t predict_threshold_voxels(double rule_mm3, double voxel_mm3);
+
 /* How sure the probabilities are, after mirroring and averaging. */
 typedef struct {
     double entropy; /* mean over the predicted tumour, of at most 1 (all labels equally likely) */
@@ -89,5 +92,22 @@ typedef struct {
  * after an interrupt. */
 ts_status predict_folder(predictor *p, const dataset *d, const char *out, predict_counts *counts,
                          ts_error *error);
+
+/* ---- choosing the rules -----------------------------------------------------------------------
+ */
+
+enum { TUNED_REGIONS = 3 }; /* WT, TC, ET */
+
+/* Mean Dice (both empty: 1) over the cases, of predictions as they are, under the rules chosen, and
+ * with every case under the rules that the others alone would have chosen: what to expect. */
+typedef struct {
+    model_rules rules;
+    double before[TUNED_REGIONS], after[TUNED_REGIONS], held_out[TUNED_REGIONS];
+} predict_tuning;
+
+/* Chooses the rules by the mean Dice of the three regions over out-of-fold predictions that were
+ * made without them; of equals the smaller thresholds. Every pair has a prediction. */
+ts_status predict_tune(const evaluate_pair *const *pairs, size_t count, pool *p,
+                       predict_tuning *out, ts_error *error);
 
 #endif

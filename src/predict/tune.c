@@ -1,0 +1,178 @@
+/* Choosing the rules after the argmax on predictions of cases that their models have not seen.
+ *
+ * Every pair of thresholds of a small grid is tried on every case. A rule for ET moves whole
+ * regions (ET to NCR, which stays in TC and WT), so that of it only the Dice of ET changes, to 0
+ * or 1. */
+#include "predict/predict.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double component_mm3[] = {0, 25, 50, 100, 200, 400, 800, 1600};
+static const double et_mm3[] = {0, 25, 50, 100, 200, 400, 800, 1600};
+enum { COMPONENTS = COUNT_OF(component_mm3), ETS = COUNT_OF(et_mm3), CHOICES = COMPONENTS * ETS };
+
+/* Dice of one case under every choice. */
+typedef struct {
+    double dice[CHOICES][TUNED_REGIONS];
+} tried;
+
+typedef struct {
+    int64_t both[TUNED_REGIONS], predicted[TUNED_REGIONS], truth[TUNED_REGIONS];
+} overlap;
+
+static unsigned regions_of(int label)
+{
+    static const unsigned sets[4] = {0, 3, 1, 7}; /* bits WT, TC, ET of background, NCR, ED, ET */
+    return sets[label];
+}
+
+static overlap count_overlap(const uint8_t *prediction, const uint8_t *truth, int64_t voxels)
+{
+    overlap o = {0};
+    for (int64_t i = 0; i < voxels; i++) {
+        const unsigned p = regions_of(prediction[i]), t = regions_of(truth[i]);
+        for (int r = 0; r < TUNED_REGIONS; r++) {
+            o.predicted[r] += p >> r & 1;
+            o.truth[r] += t >> r & 1;
+            o.both[r] += (p & t) >> r & 1;
+        }
+    }
+    return o;
+}
+
+static double dice_of(const overlap *o, int r)
+{
+    const int64_t sum = o->predicted[r] + o->truth[r];
+    return sum ? 2.0 * (double)o->both[r] / (double)sum : 1;
+}
+
+static ts_status try_choices(const uint8_t *prediction, const uint8_t *truth,
+                             const volume_header *h, uint8_t *scratch, tried *out, ts_error *error)
+{
+    const int64_t voxels = h->shape[0] * h->shape[1] * h->shape[2];
+    const double voxel_mm3 = h->zooms[0] * h->zooms[1] * h->zooms[2];
+    for (int c = 0; c < COMPONENTS; c++) {
+        memcpy(scratch, prediction, (size_t)voxels);
+        const ts_status status = predict_postprocess(
+            scratch, h->shape, 0, predict_threshold_voxels(component_mm3[c], voxel_mm3), error);
+        if (status != TS_OK)
+            return status;
+        const overlap o = count_overlap(scratch, truth, voxels);
+        for (int e = 0; e < ETS; e++) {
+            double *dice = out->dice[c * ETS + e];
+            for (int r = 0; r < TUNED_REGIONS; r++)
+                dice[r] = dice_of(&o, r);
+            if (o.predicted[2] < predict_threshold_voxels(et_mm3[e], voxel_mm3))
+                dice[2] = o.truth[2] == 0;
+        }
+    }
+    return TS_OK;
+}
+
+static ts_status read_labels(const char *path, volume_header *h, uint8_t **labels, ts_error *error)
+{
+    const ts_status status = volume_read_labels(path, h, labels, error);
+    if (status != TS_OK)
+        return status;
+    return labels_map(*labels, (size_t)(h->shape[0] * h->shape[1] * h->shape[2]), LABELS_AUTO,
+                      false, path, error);
+}
+
+static ts_status try_pair(const evaluate_pair *pair, tried *out, ts_error *error)
+{
+    volume_header h, truth_header;
+    uint8_t *prediction = NULL, *truth = NULL, *scratch = NULL;
+    ts_status status = read_labels(pair->prediction, &h, &prediction, error);
+    if (status == TS_OK)
+        status = read_labels(pair->truth, &truth_header, &truth, error);
+    if (status == TS_OK && memcmp(h.shape, truth_header.shape, 3 * sizeof *h.shape))
+        status = error_set(error, TS_BAD_INPUT, "'%s' and '%s' are not on one grid",
+                           pair->prediction, pair->truth);
+    if (status == TS_OK) {
+        scratch =
+            memory_allocate((size_t)(h.shape[0] * h.shape[1] * h.shape[2]), 1, "labels", error);
+        status = scratch ? try_choices(prediction, truth, &h, scratch, out, error) : TS_MEMORY;
+    }
+    free(prediction);
+    free(truth);
+    free(scratch);
+    return status;
+}
+
+/* ---- choosing ----------------------------------------------------------------------------- */
+
+/* The sum over cases other than `left`, over all regions. Smaller thresholds come first and stay
+ * unless a later choice is truly better. */
+static int best_choice(const tried *cases, size_t count, size_t left)
+{
+    int best = 0;
+    double most = -1;
+    for (int choice = 0; choice < CHOICES; choice++) {
+        double sum = 0;
+        for (size_t i = 0; i < count; i++)
+            for (int r = 0; r < TUNED_REGIONS && i != left; r++)
+                sum += cases[i].dice[choice][r];
+        if (sum > most + 1e-9) {
+            most = sum;
+            best = choice;
+        }
+    }
+    return best;
+}
+
+static void choose(const tried *cases, size_t count, predict_tuning *out)
+{
+    const int all = best_choice(cases, count, SIZE_MAX);
+    *out = (predict_tuning){.rules = {.cases = (int64_t)count,
+                                      .et_mm3 = et_mm3[all % ETS],
+                                      .component_mm3 = component_mm3[all / ETS]}};
+    for (size_t i = 0; i < count; i++) {
+        const int others = best_choice(cases, count, i);
+        for (int r = 0; r < TUNED_REGIONS; r++) {
+            out->before[r] += cases[i].dice[0][r] / (double)count;
+            out->after[r] += cases[i].dice[all][r] / (double)count;
+            out->held_out[r] += cases[i].dice[others][r] / (double)count;
+        }
+    }
+}
+
+typedef struct {
+    const evaluate_pair *const *pairs;
+    tried *cases;
+    ts_status *status;
+    ts_error *errors;
+} tune_job;
+
+static void tune_one(void *context, int64_t index, int thread)
+{
+    const tune_job *j = context;
+    (void)thread;
+    j->status[index] = try_pair(j->pairs[index], &j->cases[index], &j->errors[index]);
+}
+
+ts_status predict_tune(const evaluate_pair *const *pairs, size_t count, pool *p,
+                       predict_tuning *out, ts_error *error)
+{
+    tune_job j = {
+        .pairs = pairs,
+        .cases = memory_allocate(count, sizeof *j.cases, "the scores", error),
+        .status = memory_allocate(count, sizeof *j.status, "the scores", error),
+        .errors = memory_allocate(count, sizeof *j.errors, "the scores", error),
+    };
+    ts_status status = j.cases && j.status && j.errors ? TS_OK : TS_MEMORY;
+    if (status == TS_OK)
+        pool_run(p, tune_one, &j, (int64_t)count);
+    for (size_t i = 0; status == TS_OK && i < count; i++)
+        if (j.status[i] != TS_OK) {
+            status = j.status[i];
+            *error = j.errors[i];
+        }
+    if (status == TS_OK)
+        choose(j.cases, count, out);
+    free(j.cases);
+    free(j.status);
+    free(j.errors);
+    return status;
+}
