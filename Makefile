@@ -90,6 +90,12 @@ test: deps
 run-tests: all $(TESTS)
 	@BUILD=$(BUILD) tools/run_tests.sh $(TESTS) $(wildcard tests/*.test.sh)
 
+# The Slurm array of docs/studies.md on a Slurm of this machine: half a minute, root, and the packages of
+# tools/packages-slurm.txt; skips without.
+.PHONY: test-slurm
+test-slurm: all
+	@BUILD=$(BUILD) tools/run_tests.sh tests/study.slurm.sh
+
 # Speed, beside the peers that bench-peers installs (in an environment of their own; needed by
 # nothing else). Minutes each; tables in docs/benchmarks.md.
 .PHONY: bench bench-peers
