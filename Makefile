@@ -1,7 +1,9 @@
 # make · make demo · make test · make bench · make lint · make install
 #   make BUILD=build/asan SANITIZE=address,undefined test    the suite under sanitizers
 #   make CC=clang BUILD=build/clang                           another compiler
-BUILD    ?= build
+#   make MPI=1                                                build/mpi/twinseg, for mpirun
+MPI      ?=
+BUILD    ?= build$(if $(MPI),/mpi)
 SANITIZE ?=
 CC       ?= cc
 OPTIMIZE ?= -O2
@@ -23,6 +25,15 @@ LIBS     := $(shell pkg-config --libs $(PACKAGES)) -lm -pthread
 ifneq ($(SANITIZE),)
 BASE_FLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS     += -fsanitize=$(SANITIZE)
+endif
+
+# Several processes for one run (docs/usage.md): Open MPI, asked for by MPI=1, in a build of its own.
+ifneq ($(MPI),)
+ifneq ($(shell mpicc --showme:version >/dev/null 2>&1 && echo yes),yes)
+$(error MPI=1 wants Open MPI: apt-get install $(shell sed 's/#.*//' tools/packages-mpi.txt))
+endif
+FLAGS_ranks := -DTWINSEG_MPI $(shell mpicc --showme:compile)
+LIBS        += $(shell mpicc --showme:link)
 endif
 
 # Loops that pay for vectorising beyond -O2: augmentation takes half the time.

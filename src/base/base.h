@@ -60,6 +60,24 @@ int processor_count(void);
 /* Seconds of a monotonic clock. */
 double clock_seconds(void);
 
+/* ---- ranks ----------------------------------------------------------------------------------
+ * Processes that train one run together, started by mpirun; only the main thread may call these.
+ * Alone, and in a program that was not built with MPI=1, there is one rank and nothing happens. */
+
+bool ranks_built(void); /* with MPI? */
+void ranks_begin(void);
+/* A status other than 0 ends the other ranks too: they would wait for this one for ever. */
+void ranks_end(int status);
+int ranks_self(void); /* 0..count-1; rank 0 writes the files and speaks */
+int ranks_count(void);
+
+/* Everyone's part of an array [ranks][own], of which this rank has filled its own. */
+void ranks_gather(float *all, int64_t own);
+/* Sums over ranks, added in rank order, the same bits on all. */
+ts_status ranks_sum(float *values, int64_t total, ts_error *error);
+void ranks_broadcast(void *bytes, size_t size); /* from rank 0 */
+bool ranks_any(bool mine);
+
 /* ---- random numbers -------------------------------------------------------------------- */
 
 /* Philox4x32-10 (Salmon et al. 2011): a draw is a function of (seed, purpose, a, b) and of its

@@ -52,6 +52,8 @@ static double progress_time = -1e9;
 void progress_show(const char *format, ...)
 {
     const bool terminal = isatty(STDERR_FILENO);
+    if (ranks_self() > 0)
+        return;
     pthread_mutex_lock(&show_lock);
     va_list list;
     va_start(list, format);
@@ -79,6 +81,8 @@ void progress_end(void)
 
 static void say(const char *kind, const char *format, va_list list)
 {
+    if (ranks_self() > 0)
+        return;
     pthread_mutex_lock(&show_lock);
     if (progress_stands && isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K");

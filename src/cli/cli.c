@@ -253,7 +253,7 @@ int cli_main(int argc, char **argv)
         return 2;
     }
     if (!strcmp(argv[1], "--version")) {
-        printf("%s %s\n", program, ts_version());
+        printf("%s %s%s\n", program, ts_version(), ranks_built() ? " with MPI" : "");
         return 0;
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {

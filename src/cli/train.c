@@ -58,7 +58,7 @@ static int read_settings(const cli_arguments *a, train_options *o, plan *p)
     return cli_plan_over(a, p);
 }
 
-static int run(const cli_arguments *a)
+static int train(const cli_arguments *a)
 {
     plan p;
     ts_error e;
@@ -83,6 +83,14 @@ static int run(const cli_arguments *a)
     if (train_run(&p, &o, &e) != TS_OK)
         return cli_fail(&e);
     return 0;
+}
+
+static int run(const cli_arguments *a)
+{
+    ranks_begin();
+    const int status = train(a);
+    ranks_end(status);
+    return status;
 }
 
 const cli_command train_command = {

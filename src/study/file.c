@@ -169,7 +169,7 @@ static ts_status read_head(study *s, const content *c, ts_error *error)
         } else if (!strcmp(e->key, "name")) {
             if (!good_name(e->value))
                 return bad(c, e, error, "'%s' is no name for a study", e->value);
-            snprintf(s->name, sizeof s->name, "%s", e->value);
+            snprintf(s->name, sizeof s->name, "%.*s", STUDY_NAME_MAX - 1, e->value);
         }
     }
     return status;

@@ -7,7 +7,8 @@
 
 enum { STAGES_MAX = 8 }; /* as many gradients as a net takes */
 
-/* One stage at which the twins are compared: features [N][C][voxels]. */
+/* One stage at which the twins are compared: features [N][C][voxels] of the whole batch; where
+ * ranks share it, each brings its samples and has all of them gathered. */
 typedef struct {
     char name[16];
     int64_t channels, voxels;
@@ -159,10 +160,27 @@ void barlow_destroy(barlow *b)
     free(b);
 }
 
+/* Floats of a rank's samples, and where they lie among those of the batch. */
+static int64_t own_floats(const barlow *b, const latent *l)
+{
+    return b->batch / ranks_count() * l->channels * l->voxels;
+}
+
+static int64_t own_place(const barlow *b, const latent *l)
+{
+    return ranks_self() * own_floats(b, l);
+}
+
+static void read_features(const barlow *b, const latent *l, net *n, float *features)
+{
+    net_feature_read(n, l->name, features + own_place(b, l));
+    ranks_gather(features, own_floats(b, l));
+}
+
 void barlow_keep_teacher(barlow *b, net *teacher)
 {
     for (int i = 0; i < b->count; i++)
-        net_feature_read(teacher, b->latents[i].name, b->latents[i].teacher);
+        read_features(b, &b->latents[i], teacher, b->latents[i].teacher);
 }
 
 /* The loss at one stage, gradients into the latent's arrays. */
@@ -187,12 +205,13 @@ ts_status barlow_apply(barlow *b, net *student, net *teacher, double weight, poo
     for (int i = 0; status == TS_OK && i < b->count; i++) {
         latent *l = &b->latents[i];
         double one = 0;
-        net_feature_read(student, l->name, l->student);
+        const int64_t own = own_place(b, l);
+        read_features(b, l, student, l->student);
         status = compare(b, l, weight / b->count, teacher != NULL, p, &one, error);
         if (status == TS_OK)
-            status = net_feature_gradient(student, l->name, l->student_gradient, error);
+            status = net_feature_gradient(student, l->name, l->student_gradient + own, error);
         if (status == TS_OK && teacher)
-            status = net_feature_gradient(teacher, l->name, l->teacher_gradient, error);
+            status = net_feature_gradient(teacher, l->name, l->teacher_gradient + own, error);
         *loss += one / b->count;
     }
     return status;

@@ -3,7 +3,12 @@
  * A network that only teaches (two-stage's, or the moving average) goes forward alone. Order
  * without a gradient into the teacher: teacher forward, backward, then the student's, so that both
  * networks share one workspace; of the teacher only the latents are kept. With it each has its own,
- * and the teacher's backward comes last. */
+ * and the teacher's backward comes last.
+ *
+ * Ranks share the samples of a batch. Each has its own samples' activations; logits and latents are
+ * gathered, so that every rank computes the losses over the whole batch (batch Dice and Barlow
+ * Twins do not fall into samples), with the same bits, and goes backward from the gradients of its
+ * own samples. The gradients of the weights are then added in rank order. */
 #include "train/iteration.h"
 #include "loss/loss.h"
 #include "model/model.h"
@@ -25,6 +30,8 @@ typedef struct {
 
 struct trainer {
     plan plan;
+    int64_t own, first; /* this rank's samples of the batch: how many, and the first */
+    float *gathered;    /* [N][classes][voxels] of a head, of all ranks; NULL where there is one */
     engine *engine;
     side sides[ROLES];
     net *average;               /* moving average of the teacher; NULL where there is none */
@@ -54,7 +61,7 @@ static ts_status create_side(trainer *t, int role, ts_error *error)
     s->channels = role_channels(&t->plan, role);
     const net_config config = model_config(&t->plan, s->channels);
     const ts_status status =
-        net_create(&config, t->plan.batch, t->plan.patch, NET_TRAIN, t->engine, &s->net, error);
+        net_create(&config, t->own, t->plan.patch, NET_TRAIN, t->engine, &s->net, error);
     if (status != TS_OK)
         return status;
     s->velocity =
@@ -72,7 +79,7 @@ static ts_status create_average(trainer *t, ts_error *error)
     net *teacher = t->sides[TEACHER].net;
     const net_config config = model_config(&t->plan, ALL_MODALITIES);
     const ts_status status =
-        net_create(&config, t->plan.batch, t->plan.patch, NET_TRAIN, t->engine, &t->average, error);
+        net_create(&config, t->own, t->plan.patch, NET_TRAIN, t->engine, &t->average, error);
     if (status == TS_OK)
         memcpy(net_weights(t->average), net_weights(teacher),
                (size_t)net_weight_count(teacher) * sizeof(float));
@@ -85,8 +92,7 @@ static ts_status bind_workspaces(trainer *t, ts_error *error)
     for (int role = 0; role < ROLES; role++) {
         const net_config config = model_config(&t->plan, t->sides[role].channels);
         if (t->sides[role].net)
-            bytes[role] =
-                net_workspace_bytes(&config, t->plan.batch, t->plan.patch, NET_TRAIN, t->engine);
+            bytes[role] = net_workspace_bytes(&config, t->own, t->plan.patch, NET_TRAIN, t->engine);
     }
     const bool apart = t->plan.teacher_gradient && bytes[STUDENT] && bytes[TEACHER];
     const size_t larger = bytes[STUDENT] > bytes[TEACHER] ? bytes[STUDENT] : bytes[TEACHER];
@@ -114,15 +120,21 @@ static ts_status create_buffers(trainer *t, ts_error *error)
 {
     const int64_t voxels = patch_voxels(&t->plan);
     const int channels = modality_count(plan_student_channels(&t->plan));
-    t->input = memory_allocate((size_t)(t->plan.batch * channels * voxels), sizeof(float),
+    const int classes = loss_classes((loss_kind)t->plan.loss);
+    t->input = memory_allocate((size_t)(t->own * channels * voxels), sizeof(float),
                                "the student's patches", error);
     if (!t->input)
         return TS_MEMORY;
     if (method_soft_weight(&t->plan) > 0) {
-        const int classes = loss_classes((loss_kind)t->plan.loss);
         t->soft = memory_allocate((size_t)(t->plan.batch * classes * voxels), sizeof(float),
                                   "the softened labels", error);
         if (!t->soft)
+            return TS_MEMORY;
+    }
+    if (ranks_count() > 1) {
+        t->gathered = memory_allocate((size_t)(t->plan.batch * classes * voxels), sizeof(float),
+                                      "the logits of all ranks", error);
+        if (!t->gathered)
             return TS_MEMORY;
     }
     for (int h = 1; h < trainer_heads(t); h++) {
@@ -141,13 +153,30 @@ static ts_status create_buffers(trainer *t, ts_error *error)
     return t->projector_velocity ? TS_OK : TS_MEMORY;
 }
 
+static ts_status check_ranks(const plan *p, ts_error *error)
+{
+    const int ranks = ranks_count();
+    if (p->batch % ranks)
+        return error_set(error, TS_BAD_INPUT,
+                         "%d ranks cannot share a batch of %lld: batch is to be a multiple", ranks,
+                         (long long)p->batch);
+    if (ranks > 1 && p->batch / ranks * 4 * patch_voxels(p) > INT32_MAX)
+        return error_set(error, TS_BAD_INPUT,
+                         "the patches of a rank are too large for a message: take more ranks");
+    return TS_OK;
+}
+
 ts_status trainer_create(const plan *p, trainer **out, ts_error *error)
 {
     *out = NULL;
+    if (check_ranks(p, error) != TS_OK)
+        return TS_BAD_INPUT;
     trainer *t = memory_allocate(1, sizeof *t, "the training state", error);
     if (!t)
         return TS_MEMORY;
     t->plan = *p;
+    t->own = p->batch / ranks_count();
+    t->first = t->own * ranks_self();
     ts_status status =
         engine_create(plan_threads(p), (compute_dtype)p->dtype, NULL, &t->engine, error);
     for (int role = 0; status == TS_OK && role < ROLES; role++)
@@ -179,6 +208,7 @@ void trainer_destroy(trainer *t)
     for (int h = 0; h < HEADS_MAX; h++)
         free(t->labels[h]);
     free(t->input);
+    free(t->gathered);
     free(t->soft);
     barlow_destroy(t->barlow);
     free(t->projector_velocity);
@@ -208,17 +238,18 @@ pool *trainer_pool(const trainer *t)
 
 /* ---- the step ----------------------------------------------------------------------------- */
 
-/* What a role sees of images [N][MODALITIES][voxels]: the teacher all of it, the student its
- * channels, or of any subset all channels with zeros in place of what the patch is to lack. */
+/* What a role sees of this rank's images [N][MODALITIES][voxels]: the teacher all of it, the
+ * student its channels, or of any subset all channels with zeros in place of what the patch is to
+ * lack. */
 static const float *role_input(trainer *t, int role, const batch *b, int64_t step)
 {
     const size_t voxels = (size_t)patch_voxels(&t->plan);
     const modality_set channels = t->sides[role].channels;
-    const float *images = b->images;
+    const float *images = b->images + t->first * MODALITIES * (int64_t)voxels;
     float *out = t->input;
     if (role == TEACHER)
         return images;
-    for (int64_t n = 0; n < t->plan.batch; n++) {
+    for (int64_t n = t->first; n < t->first + t->own; n++) {
         const modality_set seen = method_subset(&t->plan, step, n);
         for (int m = 0; m < MODALITIES; m++, images += voxels) {
             if (!(channels >> m & 1))
@@ -252,6 +283,32 @@ static void halve_labels(trainer *t, const uint8_t *labels)
     }
 }
 
+/* Floats of a head's logits of this rank. */
+static int64_t own_logits(const trainer *t, int head)
+{
+    return t->own * loss_classes((loss_kind)t->plan.loss) * (patch_voxels(&t->plan) >> 3 * head);
+}
+
+/* The logits of the whole batch: the network's own, or where ranks share it all of them gathered.
+ */
+static float *whole_logits(trainer *t, net *n, int head)
+{
+    const int64_t own = own_logits(t, head);
+    if (!t->gathered)
+        return net_logits(n, head);
+    memcpy(t->gathered + ranks_self() * own, net_logits(n, head), (size_t)own * sizeof(float));
+    ranks_gather(t->gathered, own);
+    return t->gathered;
+}
+
+/* Gradients in place of whole_logits go back to where net_backward takes them. */
+static void return_own(trainer *t, net *n, int head)
+{
+    const int64_t own = own_logits(t, head);
+    if (t->gathered)
+        memcpy(net_logits(n, head), t->gathered + ranks_self() * own, (size_t)own * sizeof(float));
+}
+
 /* Deep supervision: the weighted loss of all heads, gradients in place of their logits. */
 static double supervise(trainer *t, int role, const uint8_t *labels)
 {
@@ -259,11 +316,13 @@ static double supervise(trainer *t, int role, const uint8_t *labels)
     net *n = t->sides[role].net;
     const int heads = net_heads(n);
     loss_head_weights(heads, weights);
-    for (int h = 0; h < heads; h++)
-        sum += weights[h] * loss_segmentation((loss_kind)t->plan.loss, net_logits(n, h),
+    for (int h = 0; h < heads; h++) {
+        sum += weights[h] * loss_segmentation((loss_kind)t->plan.loss, whole_logits(t, n, h),
                                               h ? t->labels[h] : labels, t->plan.batch,
                                               patch_voxels(&t->plan) >> 3 * h, weights[h],
                                               trainer_pool(t));
+        return_own(t, n, h);
+    }
     return sum;
 }
 
@@ -289,7 +348,7 @@ static lesson lesson_at(const trainer *t, int64_t step)
 static void keep_lesson(trainer *t, net *teacher, const lesson *l)
 {
     if (l->soft > 0)
-        loss_soften((loss_kind)t->plan.loss, net_logits(teacher, 0), t->plan.batch,
+        loss_soften((loss_kind)t->plan.loss, whole_logits(t, teacher, 0), t->plan.batch,
                     patch_voxels(&t->plan), t->plan.soft_temperature, t->soft, trainer_pool(t));
     if (l->barlow > 0)
         barlow_keep_teacher(t->barlow, teacher);
@@ -303,7 +362,7 @@ static ts_status run_teacher(trainer *t, const batch *b, int64_t step, const les
     const bool teaches = l->barlow > 0 || l->soft > 0;
     ts_status status = TS_OK;
     if (learns || (teaches && !t->average))
-        status = forward(teacher, b->images, error);
+        status = forward(teacher, role_input(t, TEACHER, b, 0), error);
     if (status == TS_OK && teaches && !t->average)
         keep_lesson(t, teacher, l);
     if (status == TS_OK && learns) {
@@ -311,7 +370,7 @@ static ts_status run_teacher(trainer *t, const batch *b, int64_t step, const les
         status = l->gradient ? TS_OK : net_backward(teacher, error);
     }
     if (status == TS_OK && teaches && t->average) {
-        status = forward(t->average, b->images, error);
+        status = forward(t->average, role_input(t, TEACHER, b, 0), error);
         if (status == TS_OK)
             keep_lesson(t, t->average, l);
     }
@@ -321,11 +380,11 @@ static ts_status run_teacher(trainer *t, const batch *b, int64_t step, const les
 /* The gradient of the softened labels joins that of the truth in the head of full resolution. */
 static void add_soft_gradient(trainer *t)
 {
-    const int64_t count =
-        t->plan.batch * loss_classes((loss_kind)t->plan.loss) * patch_voxels(&t->plan);
+    const int64_t count = own_logits(t, 0);
+    const float *own = t->soft + ranks_self() * count;
     float *gradient = net_logits(t->sides[STUDENT].net, 0);
     for (int64_t i = 0; i < count; i++)
-        gradient[i] += t->soft[i];
+        gradient[i] += own[i];
 }
 
 static ts_status run_student(trainer *t, const batch *b, int64_t step, const lesson *l,
@@ -338,7 +397,7 @@ static ts_status run_student(trainer *t, const batch *b, int64_t step, const les
         return status;
     if (l->soft > 0)
         r->soft =
-            loss_soft((loss_kind)t->plan.loss, net_logits(student, 0), t->soft, t->plan.batch,
+            loss_soft((loss_kind)t->plan.loss, whole_logits(t, student, 0), t->soft, t->plan.batch,
                       patch_voxels(&t->plan), t->plan.soft_temperature, l->soft, trainer_pool(t));
     r->loss[STUDENT] = supervise(t, STUDENT, b->labels);
     if (l->soft > 0)
@@ -394,6 +453,17 @@ static void update_average(trainer *t)
         average[i] += rest * (weights[i] - average[i]);
 }
 
+/* The gradients of the whole batch: each rank's are those of its samples. */
+static ts_status add_gradients(trainer *t, int64_t step, ts_error *error)
+{
+    ts_status status = TS_OK;
+    for (int role = 0; status == TS_OK && role < ROLES; role++)
+        if (method_learns(&t->plan, role, step))
+            status = ranks_sum(net_gradients(t->sides[role].net),
+                               net_weight_count(t->sides[role].net), error);
+    return status;
+}
+
 /* Norms of the gradients of what learns; the projector's belongs to the student's. */
 static void measure_gradients(trainer *t, int64_t step, bool projects, step_result *r)
 {
@@ -427,6 +497,8 @@ ts_status trainer_step(trainer *t, const batch *b, int64_t step, step_result *r,
         status = run_student(t, b, step, &l, r, error);
     if (status == TS_OK && l.gradient)
         status = net_backward(t->sides[TEACHER].net, error);
+    if (status == TS_OK)
+        status = add_gradients(t, step, error);
     if (status != TS_OK)
         return status;
     measure_gradients(t, step, projects, r);
@@ -452,7 +524,7 @@ ts_status trainer_forward(trainer *t, int role, const batch *b, const float **lo
 {
     const ts_status status = forward(t->sides[role].net, role_input(t, role, b, b->step), error);
     if (status == TS_OK)
-        *logits = net_logits(t->sides[role].net, 0);
+        *logits = whole_logits(t, t->sides[role].net, 0);
     return status;
 }
 

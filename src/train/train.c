@@ -83,12 +83,24 @@ static char *provenance(const run *r, int role, bool best)
     return out;
 }
 
+/* Of several ranks the first writes; all have the same bits. */
+static bool writes(void)
+{
+    return ranks_self() == 0;
+}
+
+/* The run ends as soon as any of its ranks was asked to. */
+static bool is_stopping(void)
+{
+    return ranks_any(interrupt_requested());
+}
+
 static ts_status write_model(run *r, int role, bool best, ts_error *error)
 {
     static const char *const names[ROLES][2] = {
         {"model.safetensors", "model-best.safetensors"},
         {"teacher.safetensors", "teacher-best.safetensors"}};
-    if (!trainer_has(r->trainer, role))
+    if (!trainer_has(r->trainer, role) || !writes())
         return TS_OK;
     net *n = trainer_net(r->trainer, role);
     model m = {
@@ -118,6 +130,8 @@ static ts_status write_checkpoint(run *r, ts_error *error)
 {
     checkpoint_part parts[TRAINER_PARTS];
     const size_t count = trainer_state(r->trainer, parts);
+    if (!writes())
+        return TS_OK;
     char *path = run_path(r->options->out, "checkpoint.safetensors", error);
     const ts_status status =
         path ? checkpoint_write(path, &r->state, parts, count, error) : TS_MEMORY;
@@ -127,7 +141,7 @@ static ts_status write_checkpoint(run *r, ts_error *error)
 
 static ts_status save(run *r, ts_error *error)
 {
-    const ts_status status = run_folder_sync(&r->folder, error);
+    const ts_status status = writes() ? run_folder_sync(&r->folder, error) : TS_OK;
     return status == TS_OK ? write_checkpoint(r, error) : status;
 }
 
@@ -251,7 +265,7 @@ static ts_status one_step(run *r, ts_error *error)
     };
     if (validates_after(r, r->state.step))
         status = validate_run(r, &row, error);
-    if (status == TS_OK)
+    if (status == TS_OK && writes())
         status = run_folder_row(&r->folder, &row, error);
     show_progress(r, &row);
     if (status == TS_OK && r->state.step % r->plan->checkpoint_steps == 0)
@@ -269,8 +283,7 @@ static ts_status run_schedule(run *r, int64_t end, ts_error *error)
         loader_create(r->plan, r->cases.prepared, r->cases.split.train_count,
                       method_schedule_step(r->plan, r->state.step), loading_threads(threads),
                       loading_ahead(threads), &r->loader, error);
-    while (status == TS_OK && r->state.step < end && r->state.step < schedule_end &&
-           !interrupt_requested())
+    while (status == TS_OK && r->state.step < end && r->state.step < schedule_end && !is_stopping())
         status = one_step(r, error);
     loader_destroy(r->loader);
     r->loader = NULL;
@@ -282,7 +295,7 @@ static ts_status loop(run *r, ts_error *error)
     const int64_t first = r->state.step, stop = r->options->stop_after, all = train_steps(r->plan);
     const int64_t end = stop > 0 && first + stop < all ? first + stop : all;
     ts_status status = TS_OK;
-    while (status == TS_OK && r->state.step < end && !interrupt_requested())
+    while (status == TS_OK && r->state.step < end && !is_stopping())
         status = run_schedule(r, end, error);
     progress_end();
     if (status != TS_OK) {
@@ -304,9 +317,10 @@ static void log_beginning(run *r)
 {
     const run_split *s = &r->cases.split;
     char names[24];
-    run_folder_log(&r->folder, "twinseg %s, %d threads, %s from step %lld of %lld", ts_version(),
-                   pool_threads(trainer_pool(r->trainer)), r->state.step ? "resumed" : "begun",
-                   (long long)r->state.step, (long long)train_steps(r->plan));
+    run_folder_log(&r->folder, "twinseg %s, %d threads on %d ranks, %s from step %lld of %lld",
+                   ts_version(), pool_threads(trainer_pool(r->trainer)), ranks_count(),
+                   r->state.step ? "resumed" : "begun", (long long)r->state.step,
+                   (long long)train_steps(r->plan));
     run_folder_log(&r->folder, "'%s' (%s): %zu cases train, %zu are held out, %zu are skipped",
                    r->cases.data.path, r->cases.data.layout, s->train_count, s->held_out_count,
                    s->skipped_count);
@@ -367,14 +381,31 @@ static ts_status use_teacher(run *r, bool begun, ts_error *error)
     return status;
 }
 
+/* The first rank fills the cache that the others then read. */
+static ts_status prepare_cases(run *r, const char *cache, ts_error *error)
+{
+    pool *threads = trainer_pool(r->trainer);
+    ts_status status = TS_OK;
+    char ready = 1;
+    if (writes())
+        status = run_cases_prepare(&r->cases, r->plan, cache, threads, error);
+    if (status == TS_OK)
+        ranks_broadcast(&ready, 1);
+    if (!writes())
+        status = run_cases_prepare(&r->cases, r->plan, cache, threads, error);
+    return status;
+}
+
 /* Everything before the first step. */
 static ts_status begin(run *r, ts_error *error)
 {
     bool begun;
     const train_options *o = r->options;
     ts_status status = plan_check(r->plan, error);
-    if (status == TS_OK)
+    if (status == TS_OK && writes())
         status = run_folder_check(o->out, o->resume, &begun, error);
+    if (status == TS_OK)
+        ranks_broadcast(&begun, sizeof begun);
     if (status == TS_OK)
         status = run_cases_open(&r->cases, r->plan, o, error);
     if (status == TS_OK)
@@ -384,8 +415,7 @@ static ts_status begin(run *r, ts_error *error)
     char *own_cache = o->cache ? NULL : run_path(o->out, "cache", error);
     if (!o->cache && !own_cache)
         return TS_MEMORY;
-    status = run_cases_prepare(&r->cases, r->plan, o->cache ? o->cache : own_cache,
-                               trainer_pool(r->trainer), error);
+    status = prepare_cases(r, o->cache ? o->cache : own_cache, error);
     free(own_cache);
     if (status == TS_OK)
         status =
@@ -393,13 +423,13 @@ static ts_status begin(run *r, ts_error *error)
                               trainer_pool(r->trainer), &r->likeness, error);
     if (status == TS_OK && o->teacher && !begun)
         status = use_teacher(r, begun, error);
-    if (status == TS_OK)
+    if (status == TS_OK && writes())
         status = run_folder_open(&r->folder, o->out, begun, r->plan, &r->cases.split, error);
     if (status == TS_OK && begun)
         status = restore(r, error);
     if (status == TS_OK && o->teacher && begun)
         status = use_teacher(r, begun, error);
-    if (status == TS_OK)
+    if (status == TS_OK && writes())
         status = run_folder_metrics(&r->folder, r->state.step, error);
     return status;
 }
