@@ -254,7 +254,7 @@ static ts_status read_arms(study *s, const content *c, const plan *base, ts_erro
         ts_status status = TS_OK;
         if (!arm || arm < s->arms + methods) {
             status = add_arm(s, c, e, name, &start, error);
-            arm = &s->arms[s->arm_count - 1];
+            arm = status == TS_OK ? &s->arms[s->arm_count - 1] : NULL;
         }
         if (status == TS_OK && !strcmp(e->key, "preset"))
             status = bad(c, e, error, "preset stands in [settings]: it would undo them here");
