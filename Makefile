@@ -19,7 +19,7 @@ endif
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wcast-qual -Wvla -Werror
 CFLAGS   ?= -g $(OPTIMIZE)
-BASE_FLAGS := -std=c17 -D_GNU_SOURCE -pthread -fno-math-errno -fno-trapping-math \
+BASE_FLAGS := -std=c17 -D_GNU_SOURCE -pthread -fPIC -fvisibility=hidden -fno-math-errno -fno-trapping-math \
             -Iinclude -Isrc $(shell pkg-config --cflags $(PACKAGES)) $(WARNINGS)
 LIBS     := $(shell pkg-config --libs $(PACKAGES)) -lm -pthread
 ifneq ($(SANITIZE),)
@@ -77,7 +77,14 @@ $(BUILD)/twinseg-bench: $(BENCH_OBJECTS) $(BUILD)/libtwinseg.a
 	@echo "  LINK $@"
 	@$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/%.o: %.c
+# What is compiled with other flags than before is compiled again.
+FLAGS_NOW := $(CC) $(BASE_FLAGS) $(CFLAGS) $(KERNELS) $(AVX512)
+.PHONY: force
+$(BUILD)/flags: force
+	@mkdir -p $(@D)
+	@echo '$(FLAGS_NOW)' | cmp -s - $@ || echo '$(FLAGS_NOW)' >$@
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
 	@$(CC) $(BASE_FLAGS) $(CFLAGS) $(FLAGS_$(notdir $*)) -MMD -MP -c -o $@ $<
@@ -98,7 +105,7 @@ test: deps
 	@$(MAKE) --no-print-directory run-tests
 
 .PHONY: run-tests
-run-tests: all $(TESTS)
+run-tests: all library $(TESTS)
 	@BUILD=$(BUILD) tools/run_tests.sh $(TESTS) $(wildcard tests/*.test.sh)
 
 # The Slurm array of docs/studies.md on a Slurm of this machine: half a minute, root, and the packages of
@@ -116,6 +123,41 @@ bench: $(BUILD)/twinseg $(BUILD)/twinseg-bench
 bench-peers:
 	test -x build/peers/env/bin/python || python3 -m venv build/peers/env
 	build/peers/env/bin/python -m pip install --upgrade -r bench/peers/requirements.txt
+
+# The library for other programs: what include/twinseg.h names, and nothing else by name. The static
+# one is one object whose inner names are local, so that they cannot meet a program's own.
+VERSION := $(shell sed -n 's/^\#define TS_VERSION *"\(.*\)"/\1/p' include/twinseg.h)
+SONAME  := libtwinseg.so.$(firstword $(subst ., ,$(VERSION)))
+API_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/api/*.c))
+
+.PHONY: library
+library: $(BUILD)/$(SONAME) $(BUILD)/public/libtwinseg.a
+
+$(BUILD)/$(SONAME): $(API_OBJECTS) $(BUILD)/libtwinseg.a
+	@echo "  LINK $@"
+	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,--as-needed -o $@ $^ $(LIBS)
+
+$(BUILD)/public/libtwinseg.a: $(API_OBJECTS) $(BUILD)/libtwinseg.a
+	@mkdir -p $(@D)
+	@$(LD) -r -o $(@D)/twinseg.o $^
+	@objcopy --localize-hidden $(@D)/twinseg.o
+	@rm -f $@
+	@$(AR) rcs $@ $(@D)/twinseg.o
+
+# PREFIX and LIBDIR say where it will be used, DESTDIR where it is put for the time being.
+LIBDIR ?= $(PREFIX)/lib
+install: all library
+	install -D -m 755 $(BUILD)/twinseg $(DESTDIR)$(PREFIX)/bin/twinseg
+	install -D -m 644 include/twinseg.h $(DESTDIR)$(PREFIX)/include/twinseg.h
+	install -D -m 644 $(BUILD)/public/libtwinseg.a $(DESTDIR)$(LIBDIR)/libtwinseg.a
+	install -D -m 644 $(BUILD)/$(SONAME) $(DESTDIR)$(LIBDIR)/libtwinseg.so.$(VERSION)
+	ln -sf libtwinseg.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libtwinseg.so
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' \
+	    tools/twinseg.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/twinseg.pc
+	for model in $(wildcard models/*.safetensors); do \
+	    install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/twinseg/models $$model; done
 
 clean:
 	rm -rf build

@@ -1,19 +1,39 @@
 /* twinseg: brain tumour segmentation on MRI when not all four modalities were acquired.
- * The public API of libtwinseg. Research use only; not a medical device.
+ * The public API of libtwinseg: volumes in and out, prediction from memory, scores as BraTS gives
+ * them. Research use only; not a medical device.
  *
- * Every function that can fail returns a ts_status and, where it is not TS_OK, has filled the
- * caller's ts_error with one sentence that names the file and the cause. */
+ * Errors. A function that can fail returns a ts_status and, where it is not TS_OK, has filled the
+ * caller's ts_error (which may be NULL) with one sentence that names what was wrong. Outputs then
+ * hold nothing that must be freed.
+ *
+ * Arrays are the caller's, x fastest as in NIfTI files: voxel (x, y, z) of a grid of nx, ny, nz
+ * stands at x + nx * (y + ny * z), and where there are several volumes they stand one behind the
+ * other. In C's order of indices that is [volumes][nz][ny][nx]; for numpy it is order="F".
+ *
+ * Threads. Different models may be used by different threads at once, one model by one at a time.
+ * Results have the same bits with any number of threads.
+ *
+ * Versions. Within a major version, which the shared library's name carries, programs compiled
+ * against an older header go on working with a newer library. */
 #ifndef TWINSEG_H
 #define TWINSEG_H
+
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+#ifdef __GNUC__
+#define TS_API __attribute__((visibility("default")))
+#else
+#define TS_API
+#endif
+
 #define TS_VERSION_MAJOR 0
 #define TS_VERSION_MINOR 1
 #define TS_VERSION_PATCH 0
-#define TS_VERSION "0.1.0"
+#define TS_VERSION       "0.1.0"
 
 typedef enum {
     TS_OK = 0,
@@ -29,8 +49,105 @@ typedef struct {
     char text[1024];
 } ts_error;
 
-/* The version as "MAJOR.MINOR.PATCH", a string that lives as long as the program. */
-const char *ts_version(void);
+/* The version of the library as "MAJOR.MINOR.PATCH", a string that lives as long as the program.
+ * (TS_VERSION is that of the header.) */
+TS_API const char *ts_version(void);
+
+/* Frees what a function below handed out; NULL is allowed. */
+TS_API void ts_free(void *memory);
+
+/* ---- volumes ------------------------------------------------------------------------------ */
+
+/* Where the voxels of an array lie. */
+typedef struct {
+    int64_t shape[3];     /* voxels along x, y, z; each at least 1 */
+    double spacing_mm[3]; /* of voxels; where all are 0, the affine's columns give them */
+    double affine[4][4];  /* voxel index (x, y, z, 1) to mm, in NIfTI's world (RAS+) */
+} ts_grid;
+
+/* Reads a NIfTI file (.nii, .nii.gz, .hdr/.img; 1 or 2; either byte order; integers and floats;
+ * scl_slope and scl_inter applied). 4-D files hold several volumes. *data is to be freed by
+ * ts_free. NaN and infinite voxels are kept. TS_IO, TS_BAD_INPUT, TS_MEMORY. */
+TS_API ts_status ts_volume_read(const char *path, ts_grid *grid, int64_t *volumes, float **data,
+                                ts_error *error);
+
+/* Reads a 3-D file of labels: whole numbers from 0 to 255, as they stand. *labels is to be freed by
+ * ts_free. A voxel that is no such number (by more than 0.001) is an error that names it. */
+TS_API ts_status ts_labels_read(const char *path, ts_grid *grid, uint8_t **labels, ts_error *error);
+
+/* Write .nii, or packed .nii.gz, by the name: float32 and uint8. The file appears whole or not at
+ * all. */
+TS_API ts_status ts_volume_write(const char *path, const ts_grid *grid, int64_t volumes,
+                                 const float *data, ts_error *error);
+TS_API ts_status ts_labels_write(const char *path, const ts_grid *grid, const uint8_t *labels,
+                                 ts_error *error);
+
+/* ---- scores ------------------------------------------------------------------------------- */
+
+/* The challenge's rules: of 2017 to 2021, or lesion by lesion as in 2023. */
+typedef enum { TS_LEGACY, TS_LESION } ts_convention;
+
+/* What label values mean. TS_LABELS_AUTO: 1 NCR, 2 ED, and 3 or 4 ET, whichever stands in the
+ * array; both at once are an error. */
+typedef enum {
+    TS_LABELS_AUTO,
+    TS_LABELS_BRATS2021, /* 1 NCR, 2 ED, 4 ET */
+    TS_LABELS_BRATS2023, /* 1 NCR, 2 ED, 3 ET */
+    TS_LABELS_BRATS2024, /* the same, and 4 the resection cavity: background */
+    TS_LABELS_MSD,       /* 1 ED, 2 NCR, 3 ET */
+} ts_labels;
+
+/* WT = NCR + ED + ET, TC = NCR + ET, ET. */
+typedef enum { TS_WT, TS_TC, TS_ET, TS_REGIONS } ts_region;
+
+/* Of one region. Never NaN: empty masks have the challenge's numbers. */
+typedef struct {
+    double dice, hd95, sensitivity, specificity; /* hd95 in mm */
+    double lesion_dice, lesion_hd95;             /* of TS_LESION, else 0 */
+    int64_t tp, fp, fn;                          /* lesions, of TS_LESION, else 0 */
+} ts_scores;
+
+/* Scores a prediction against the truth of one case, on the same grid. spacing_mm: of the voxels.
+ * Values that the reading of labels does not know count as background. threads 0: all processors.
+ */
+TS_API ts_status ts_evaluate(const uint8_t *prediction, ts_labels prediction_labels,
+                             const uint8_t *truth, ts_labels truth_labels, const int64_t shape[3],
+                             const double spacing_mm[3], ts_convention convention, int threads,
+                             ts_scores scores[TS_REGIONS], ts_error *error);
+
+/* ---- prediction --------------------------------------------------------------------------- */
+
+typedef enum { TS_T1, TS_T1CE, TS_T2, TS_FLAIR, TS_MODALITIES } ts_modality;
+
+/* One trained network, or several that are averaged, ready to predict. */
+typedef struct ts_model ts_model;
+
+/* names: a model.safetensors, a run folder that holds one, or several of these joined by ','.
+ * settings: "key=value" strings, the last NULL, of the keys that `twinseg predict --help` lists
+ * ("mirror=on", "threads=2", "labels=brats2021"); NULL for the defaults. *model is to be closed. */
+TS_API ts_status ts_model_open(const char *names, const char *const *settings, ts_model **model,
+                               ts_error *error);
+TS_API void ts_model_close(ts_model *model);
+
+/* Bit m is set where the model takes modality m. Unless ts_model_any_subset is not 0, it needs all
+ * of them; then it takes what there is, at least one. */
+TS_API unsigned ts_model_modalities(const ts_model *model);
+TS_API int ts_model_any_subset(const ts_model *model);
+
+/* Segments one case. images[m]: the image of modality m on the grid, NULL where there is none; more
+ * than the model takes are not looked at. They must be co-registered and skull-stripped (exactly 0
+ * outside the brain); orientation, spacing and intensities are free. An image that is 0 everywhere
+ * or holds NaN or infinite voxels is an error, and so is a missing modality.
+ * labels: one byte a voxel, 0 background, 1 NCR, 2 ED, 3 ET unless the setting `labels` says
+ * otherwise. probabilities: NULL, or four floats a voxel: background, NCR, ED, ET, one volume each.
+ */
+TS_API ts_status ts_predict(ts_model *model, const ts_grid *grid,
+                            const float *const images[TS_MODALITIES], uint8_t *labels,
+                            float *probabilities, ts_error *error);
+
+/* What the last ts_predict had to remark (an image that does not look skull-stripped, ...), one
+ * sentence a line; "" where nothing. Valid until the model is used again or closed. */
+TS_API const char *ts_model_warnings(const ts_model *model);
 
 #ifdef __cplusplus
 }

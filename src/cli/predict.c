@@ -22,12 +22,6 @@ static const cli_option options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-/* What a prediction may be told; the rest belongs to the model. */
-static const char *const settings_of_predict[] = {
-    "window_step",         "mirror", "threads", "dtype", "labels", "et_threshold",
-    "component_threshold", NULL,
-};
-
 static const char *model_names(const cli_arguments *a)
 {
     const char *given = cli_value(a, "model");
@@ -56,38 +50,6 @@ static int check_arguments(const cli_arguments *a)
                                "--probabilities and --uncertainty go with one patient's files "
                                "alone");
     return 0;
-}
-
-/* ---- models ----------------------------------------------------------------------------- */
-
-/* "A,B,C", or one name that may itself hold a comma. */
-static ts_status read_models(const char *names, model **out, size_t *count, ts_error *error)
-{
-    const bool single = file_exists(names);
-    size_t room = 1;
-    for (const char *at = names; !single && *at; at++)
-        room += *at == ',';
-    model *models = memory_allocate(room, sizeof *models, "the models", error);
-    ts_status status = models ? TS_OK : TS_MEMORY;
-    *count = 0;
-    for (const char *at = names; status == TS_OK && *count < room;) {
-        const size_t length = single ? strlen(at) : strcspn(at, ",");
-        char *name = string_format("%.*s", (int)length, at);
-        status = name ? model_open(name, &models[*count], error)
-                      : error_set(error, TS_MEMORY, "out of memory");
-        free(name);
-        *count += status == TS_OK;
-        at += length + (at[length] == ',');
-    }
-    *out = models;
-    return status;
-}
-
-static void free_models(model *models, size_t count)
-{
-    for (size_t i = 0; models && i < count; i++)
-        model_free(&models[i]);
-    free(models);
 }
 
 /* ---- one patient ------------------------------------------------------------------------ */
@@ -208,11 +170,9 @@ static int run(const cli_arguments *a)
     if (code)
         return code;
     interrupt_install();
-    ts_status status = read_models(model_names(a), &models, &count, &error);
+    ts_status status = models_open(model_names(a), &models, &count, &error);
     if (status == TS_OK) {
-        plan settings = models[0].plan;
-        settings.threads = 0;          /* those of this machine, not of the one that trained */
-        settings.labels = LABELS_AUTO; /* the model's are of its training data */
+        plan settings = predict_defaults(&models[0]);
         code = cli_plan_over(a, &settings);
         settings.mirror = settings.mirror || cli_flag(a, "mirror");
         if (!code)
@@ -220,7 +180,7 @@ static int run(const cli_arguments *a)
         if (status == TS_OK && !code)
             predictor_drop_rules(p, is_set(a, "et_threshold"), is_set(a, "component_threshold"));
     }
-    free_models(models, count);
+    models_free(models, count);
     if (status == TS_OK && !code) {
         predictor_show(p, true, cli_flag(a, "verbose"));
         status =
@@ -253,6 +213,6 @@ const cli_command predict_command = {
     .positional_min = 0,
     .positional_max = 1,
     .settings = true,
-    .settings_only = settings_of_predict,
+    .settings_only = predict_settings,
     .run = run,
 };

@@ -72,6 +72,12 @@ typedef struct {
 ts_status prepare_case(const dataset_case *c, modality_set use, double spacing_mm, bool with_truth,
                        pool *p, prepared *out, ts_error *error);
 
+/* The same from images in memory on one grid, NULL where there is none; they stay the caller's. What
+ * would be warned of is added to warnings instead. */
+ts_status prepare_images(const volume_header *grid, const float *const images[MODALITIES],
+                         double spacing_mm, pool *p, prepared *out, string_list *warnings,
+                         ts_error *error);
+
 /* The same through a cache file in `directory`, keyed by inputs (path, size, time), settings and
  * format version; stale or damaged files are rebuilt (damaged ones with a note). */
 ts_status prepare_cached(const dataset_case *c, modality_set use, double spacing_mm,

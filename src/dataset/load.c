@@ -272,6 +272,18 @@ static void judge_truth(judge *j, const dataset_case *c, case_data *d, const cha
         found(j, FINDING_PROBLEM, status, "%s", error.text);
 }
 
+/* Content of every image; paths[m] stands in the sentences. */
+static void judge_images(judge *j, const char *const paths[MODALITIES], case_data *d, pool *p)
+{
+    ts_error error;
+    const ts_status status = scan_images(d, p, &error);
+    if (status != TS_OK)
+        found(j, FINDING_PROBLEM, status, "%s", error.text);
+    for (int m = 0; status == TS_OK && m < MODALITIES; m++)
+        if (d->image[m])
+            judge_image(j, paths[m], &d->facts[m], &d->header);
+}
+
 /* ---- reading ---------------------------------------------------------------------------- */
 
 /* One job per file (a 4-D file serves several modalities); job_of[m]: the place of m's. */
@@ -357,15 +369,23 @@ ts_status case_load(const dataset_case *c, modality_set use, bool with_truth, po
                   modality_print(use, wanted));
         return j.status;
     }
-    ts_error error;
-    const ts_status status = scan_images(out, p, &error);
-    if (status != TS_OK)
-        found(&j, FINDING_PROBLEM, status, "%s", error.text);
-    for (int m = 0; status == TS_OK && m < MODALITIES; m++)
-        if (out->image[m])
-            judge_image(&j, c->image[m], &out->facts[m], &out->header);
+    judge_images(&j, (const char *const *)c->image, out, p);
     if (out->truth)
         judge_truth(&j, c, out, c->image[first]);
+    return j.status;
+}
+
+ts_status case_take(const volume_header *grid, const float *const images[MODALITIES], pool *p,
+                    case_data *out, finding_report report, void *context)
+{
+    *out = (case_data){.header = *grid};
+    judge j = {.report = report, .context = context};
+    for (int m = 0; m < MODALITIES; m++) {
+        out->image[m] = images[m];
+        out->use |= images[m] ? 1u << m : 0;
+    }
+    if (judge_geometry(&j, "the grid", grid))
+        judge_images(&j, modality_names, out, p);
     return j.status;
 }
 

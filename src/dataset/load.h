@@ -32,6 +32,10 @@ typedef struct {
  * first one's status; call case_data_free in either case. */
 ts_status case_load(const dataset_case *c, modality_set use, bool with_truth, pool *p,
                     case_data *out, finding_report report, void *context);
+/* The same of images in memory on one grid, which stay the caller's; names of modalities stand for
+ * those of files. */
+ts_status case_take(const volume_header *grid, const float *const images[MODALITIES], pool *p,
+                    case_data *out, finding_report report, void *context);
 void case_data_free(case_data *d);
 
 #endif

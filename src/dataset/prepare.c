@@ -266,9 +266,11 @@ static ts_status prepare_labels(const prepared_geometry *g, const uint8_t *file,
 
 /* ---- the whole -------------------------------------------------------------------------- */
 
-/* What prepare_case does with findings: the first problem becomes the error, the rest is said. */
+/* What is done with findings: the first problem becomes the error, the rest is said, or where
+ * warnings is not NULL, kept. */
 typedef struct {
     const char *id;
+    string_list *warnings;
     ts_error *error;
     bool failed;
 } preparation;
@@ -279,6 +281,8 @@ static void take_finding(void *context, finding kind, ts_status status, const ch
     if (kind == FINDING_PROBLEM && !at->failed) {
         at->failed = true;
         error_set(at->error, status, "%s", sentence);
+    } else if (at->warnings) {
+        string_list_add(at->warnings, sentence, NULL);
     } else if (kind == FINDING_WARNING) {
         warn("case %s: %s", at->id, sentence);
     } else if (kind == FINDING_NOTE) {
@@ -312,27 +316,43 @@ static ts_status prepare_loaded(const case_data *d, const char *id, pool *p, uin
     return status;
 }
 
+/* From the loaded case on, whether its status is good or not; frees what was loaded. */
+static ts_status prepare_data(ts_status status, case_data *d, const char *id, double spacing_mm,
+                              pool *p, prepared *out, ts_error *error)
+{
+    uint8_t *labels = NULL;
+    *out = (prepared){.present = d->use};
+    if (status == TS_OK)
+        status = plan_geometry(d, spacing_mm, id, &out->geometry, error);
+    if (status == TS_OK && d->truth)
+        status = prepare_labels(&out->geometry, d->truth, p, &labels, error);
+    if (status == TS_OK)
+        status = prepare_loaded(d, id, p, labels, out, error);
+    free(labels);
+    case_data_free(d);
+    if (status != TS_OK)
+        prepared_free(out);
+    return status;
+}
+
 ts_status prepare_case(const dataset_case *c, modality_set use, double spacing_mm, bool with_truth,
                        pool *p, prepared *out, ts_error *error)
 {
     case_data d;
     preparation at = {.id = c->id, .error = error};
-    uint8_t *labels = NULL;
-    *out = (prepared){0};
-    ts_status status = case_load(c, use, with_truth, p, &d, take_finding, &at);
-    if (status == TS_OK) {
-        out->present = d.use;
-        status = plan_geometry(&d, spacing_mm, c->id, &out->geometry, error);
-    }
-    if (status == TS_OK && d.truth)
-        status = prepare_labels(&out->geometry, d.truth, p, &labels, error);
-    if (status == TS_OK)
-        status = prepare_loaded(&d, c->id, p, labels, out, error);
-    free(labels);
-    case_data_free(&d);
-    if (status != TS_OK)
-        prepared_free(out);
-    return status;
+    const ts_status status = case_load(c, use, with_truth, p, &d, take_finding, &at);
+    return prepare_data(status, &d, c->id, spacing_mm, p, out, error);
+}
+
+ts_status prepare_images(const volume_header *grid, const float *const images[MODALITIES],
+                         double spacing_mm, pool *p, prepared *out, string_list *warnings,
+                         ts_error *error)
+{
+    static const char id[] = "the case";
+    case_data d;
+    preparation at = {.id = id, .warnings = warnings, .error = error};
+    const ts_status status = case_take(grid, images, p, &d, take_finding, &at);
+    return prepare_data(status, &d, id, spacing_mm, p, out, error);
 }
 
 void prepared_free(prepared *c)

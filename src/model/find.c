@@ -81,3 +81,32 @@ ts_status model_find(const char *name, char **path, ts_error *error)
                      "('twinseg train --resume' goes on with a run)",
                      name);
 }
+
+ts_status models_open(const char *names, model **out, size_t *count, ts_error *error)
+{
+    const bool single = file_exists(names);
+    size_t room = 1;
+    for (const char *at = names; !single && *at; at++)
+        room += *at == ',';
+    model *models = memory_allocate(room, sizeof *models, "the models", error);
+    ts_status status = models ? TS_OK : TS_MEMORY;
+    *count = 0;
+    for (const char *at = names; status == TS_OK && *count < room;) {
+        const size_t length = single ? strlen(at) : strcspn(at, ",");
+        char *name = string_format("%.*s", (int)length, at);
+        status = name ? model_open(name, &models[*count], error)
+                      : error_set(error, TS_MEMORY, "out of memory");
+        free(name);
+        *count += status == TS_OK;
+        at += length + (at[length] == ',');
+    }
+    *out = models;
+    return status;
+}
+
+void models_free(model *models, size_t count)
+{
+    for (size_t i = 0; models && i < count; i++)
+        model_free(&models[i]);
+    free(models);
+}

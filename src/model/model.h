@@ -100,4 +100,9 @@ ts_status model_decode(const safetensors *s, const char *name, model *out, ts_er
 ts_status model_open(const char *name, model *out, ts_error *error);
 void model_free(model *m);
 
+/* "A,B,C", or one name that may itself hold a comma: each opened as model_open does. free with
+ * models_free, also after an error. */
+ts_status models_open(const char *names, model **out, size_t *count, ts_error *error);
+void models_free(model *models, size_t count);
+
 #endif

@@ -17,18 +17,17 @@ static ts_status try_output(const char *path, ts_error *error)
 }
 
 /* What is read of the case: the model's modalities, or of any subset those that are there. */
-static ts_status choose_modalities(const predictor *p, const dataset_case *c, modality_set *use,
-                                   ts_error *error)
+static ts_status choose_modalities(const predictor *p, const char *id, modality_set has,
+                                   modality_set *use, ts_error *error)
 {
     char wanted[24], given[24], missing[24];
-    const modality_set has = dataset_case_modalities(c);
     *use = p->any_subset ? p->channels & has : p->channels;
     if (!*use)
-        return error_set(error, TS_BAD_INPUT, "case %s: the model needs at least one of %s", c->id,
+        return error_set(error, TS_BAD_INPUT, "case %s: the model needs at least one of %s", id,
                          modality_print(p->channels, wanted));
     if (*use & ~has)
         return error_set(error, TS_BAD_INPUT, "case %s: the model needs %s; given: %s; missing: %s",
-                         c->id, modality_print(p->channels, wanted),
+                         id, modality_print(p->channels, wanted),
                          has ? modality_print(has, given) : "none",
                          modality_print(p->channels & ~has, missing));
     return TS_OK;
@@ -70,12 +69,13 @@ static ts_status write_maps(const result *r, const volume_header *h, size_t voxe
     return status;
 }
 
-static ts_status restore_and_write(const predictor *p, const prepared_geometry *g, result *r,
-                                   const predict_outputs *out, ts_error *error)
+/* Back to the image's own grid, the rules after the argmax, and the values that were asked for.
+ * whole [LABELS][voxels] may be NULL. */
+static ts_status restore(const predictor *p, const prepared_geometry *g, const float *probabilities,
+                         uint8_t *labels, float *whole, ts_error *error)
 {
     const plan *s = &p->settings;
     const int64_t *n = g->header.shape;
-    const size_t voxels = (size_t)(n[0] * n[1] * n[2]);
     const double voxel_mm3 = g->header.zooms[0] * g->header.zooms[1] * g->header.zooms[2];
     const int64_t et = s->et_threshold_voxels
                            ? s->et_threshold_voxels
@@ -83,19 +83,29 @@ static ts_status restore_and_write(const predictor *p, const prepared_geometry *
     const int64_t component = s->component_voxels
                                   ? s->component_voxels
                                   : predict_threshold_voxels(p->rules.component_mm3, voxel_mm3);
+    ts_status status =
+        prepared_restore(g, LABELS, probabilities, engine_pool(p->engine), labels, whole, error);
+    if (status == TS_OK)
+        status = predict_postprocess(labels, n, et, component, error);
+    if (status == TS_OK)
+        map_labels(labels, (size_t)(n[0] * n[1] * n[2]), (label_map)s->labels);
+    return status;
+}
+
+static ts_status restore_and_write(const predictor *p, const prepared_geometry *g, result *r,
+                                   const predict_outputs *out, ts_error *error)
+{
+    const int64_t *n = g->header.shape;
+    const size_t voxels = (size_t)(n[0] * n[1] * n[2]);
     const bool maps = out->probabilities || out->uncertainty;
     r->labels = memory_allocate(voxels, 1, "the labels", error);
     if (!r->labels)
         return TS_MEMORY;
     if (maps && !(r->whole = memory_allocate(voxels, LABELS * sizeof(float), "the maps", error)))
         return TS_MEMORY;
-    ts_status status = prepared_restore(g, LABELS, r->probabilities, engine_pool(p->engine),
-                                        r->labels, r->whole, error);
-    if (status == TS_OK)
-        status = predict_postprocess(r->labels, n, et, component, error);
+    ts_status status = restore(p, g, r->probabilities, r->labels, r->whole, error);
     if (status == TS_OK && maps)
         status = write_maps(r, &g->header, voxels, out, error);
-    map_labels(r->labels, voxels, (label_map)s->labels);
     if (status == TS_OK)
         status = volume_write_labels(out->labels, &g->header, r->labels, error);
     return status;
@@ -113,10 +123,7 @@ static ts_status check_likeness(const predictor *p, const prepared *c, string_li
     if (status != TS_OK)
         return status;
     likeness_judge(&p->likeness, &features, &verdict);
-    status = likeness_sentences(&p->likeness, &features, &verdict, c->id, warnings, error);
-    for (size_t i = 0; i < warnings->count; i++)
-        warn("%s", warnings->items[i]);
-    return status;
+    return likeness_sentences(&p->likeness, &features, &verdict, c->id, warnings, error);
 }
 
 static ts_status try_outputs(const predict_outputs *out, ts_error *error)
@@ -135,13 +142,32 @@ void predict_report_free(predict_report *r)
     *r = (predict_report){0};
 }
 
+/* From the prepared case, which is freed before the way back asks for memory of its own, to
+ * probabilities [LABELS] on its grid: free(), also after an error. */
+static ts_status predict_prepared(predictor *p, prepared *ready, float **probabilities,
+                                  predict_report *report, ts_error *error)
+{
+    const int64_t *n = ready->geometry.shape;
+    const size_t voxels = (size_t)(n[0] * n[1] * n[2]);
+    ts_status status = check_likeness(p, ready, &report->warnings, error);
+    *probabilities = memory_allocate(voxels, LABELS * sizeof(float), "the probabilities", error);
+    if (status == TS_OK)
+        status =
+            *probabilities ? predict_probabilities(p, ready, *probabilities, error) : TS_MEMORY;
+    prepared_free(ready);
+    if (status == TS_OK)
+        predict_measure_confidence(*probabilities, voxels, &report->confidence);
+    return status;
+}
+
 ts_status predict_case(predictor *p, const dataset_case *c, const predict_outputs *out,
                        predict_report *report, ts_error *error)
 {
     prepared ready;
     result r = {0};
     *report = (predict_report){0};
-    ts_status status = choose_modalities(p, c, &report->used, error);
+    ts_status status =
+        choose_modalities(p, c->id, dataset_case_modalities(c), &report->used, error);
     if (status == TS_OK)
         status = try_outputs(out, error);
     if (status == TS_OK)
@@ -150,19 +176,41 @@ ts_status predict_case(predictor *p, const dataset_case *c, const predict_output
     if (status != TS_OK)
         return status;
     const prepared_geometry g = ready.geometry;
-    const size_t voxels = (size_t)(g.shape[0] * g.shape[1] * g.shape[2]);
-    status = check_likeness(p, &ready, &report->warnings, error);
-    r.probabilities = memory_allocate(voxels, LABELS * sizeof(float), "the probabilities", error);
+    status = predict_prepared(p, &ready, &r.probabilities, report, error);
+    for (size_t i = 0; i < report->warnings.count; i++)
+        warn("%s", report->warnings.items[i]);
     if (status == TS_OK)
-        status =
-            r.probabilities ? predict_probabilities(p, &ready, r.probabilities, error) : TS_MEMORY;
-    prepared_free(&ready); /* before the way back asks for memory of its own */
-    if (status == TS_OK) {
-        predict_measure_confidence(r.probabilities, voxels, &report->confidence);
         status = restore_and_write(p, &g, &r, out, error);
-    }
     free(r.probabilities);
     free(r.whole);
     free(r.labels);
+    return status;
+}
+
+ts_status predict_images(predictor *p, const volume_header *grid,
+                         const float *const images[MODALITIES], uint8_t *labels,
+                         float *probabilities, predict_report *report, ts_error *error)
+{
+    prepared ready;
+    modality_set has = 0;
+    const float *used[MODALITIES] = {NULL};
+    float *prepared_probabilities;
+    *report = (predict_report){0};
+    for (int m = 0; m < MODALITIES; m++)
+        has |= images[m] ? 1u << m : 0;
+    ts_status status = choose_modalities(p, "in memory", has, &report->used, error);
+    for (int m = 0; m < MODALITIES; m++)
+        if (report->used >> m & 1)
+            used[m] = images[m];
+    if (status == TS_OK)
+        status = prepare_images(grid, used, p->spacing_mm, engine_pool(p->engine), &ready,
+                                &report->warnings, error);
+    if (status != TS_OK)
+        return status;
+    const prepared_geometry g = ready.geometry;
+    status = predict_prepared(p, &ready, &prepared_probabilities, report, error);
+    if (status == TS_OK)
+        status = restore(p, &g, prepared_probabilities, labels, probabilities, error);
+    free(prepared_probabilities);
     return status;
 }

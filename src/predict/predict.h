@@ -8,6 +8,13 @@
 
 typedef struct predictor predictor;
 
+/* The keys of plan.h that a prediction may be told, the last NULL; the rest belongs to the model. */
+extern const char *const predict_settings[];
+
+/* What holds where nothing is told: the model's plan, but threads of this machine, not of the one
+ * that trained, and labels by their values, not as in its training data. */
+plan predict_defaults(const model *m);
+
 /* One or several models (their probabilities are averaged; they must want the same modalities,
  * spacing, patch and classes). Of settings count window_step, mirror, threads, dtype, and for
  * predict_case labels, et_threshold and component_threshold. The models may be freed after. */
@@ -80,6 +87,12 @@ void predict_report_free(predict_report *r);
  * does not use are left unread. The report's warnings have been said by warn(). */
 ts_status predict_case(predictor *p, const dataset_case *c, const predict_outputs *out,
                        predict_report *report, ts_error *error);
+
+/* The same from memory: images [z][y][x] on one grid, NULL where there is none, to labels on it and,
+ * where probabilities is not NULL, [4][z][y][x] of them. Nothing is said but in the report. */
+ts_status predict_images(predictor *p, const volume_header *grid,
+                         const float *const images[MODALITIES], uint8_t *labels,
+                         float *probabilities, predict_report *report, ts_error *error);
 
 typedef struct {
     size_t written, kept, failed;

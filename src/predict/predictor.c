@@ -79,6 +79,19 @@ static ts_status create_parts(predictor *p, const model *models, ts_error *error
     return TS_OK;
 }
 
+const char *const predict_settings[] = {
+    "window_step",         "mirror", "threads", "dtype", "labels", "et_threshold",
+    "component_threshold", NULL,
+};
+
+plan predict_defaults(const model *m)
+{
+    plan settings = m->plan;
+    settings.threads = 0;
+    settings.labels = LABELS_AUTO;
+    return settings;
+}
+
 ts_status predictor_create(const model *models, size_t count, const plan *settings, predictor **out,
                            ts_error *error)
 {

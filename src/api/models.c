@@ -1,0 +1,118 @@
+/* Models and prediction of twinseg.h. */
+#include "api/api.h"
+#include "predict/predict.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert((int)TS_T1 == (int)T1 && (int)TS_T1CE == (int)T1CE && (int)TS_T2 == (int)T2 &&
+                   (int)TS_FLAIR == (int)FLAIR && (int)TS_MODALITIES == (int)MODALITIES,
+               "the public modalities are the rooms' own, number by number");
+
+struct ts_model {
+    predictor *predictor;
+    text warnings;
+};
+
+static bool is_prediction_setting(const char *key)
+{
+    for (size_t i = 0; predict_settings[i]; i++)
+        if (!strcmp(predict_settings[i], key))
+            return true;
+    return false;
+}
+
+static bool is_told(const char *const *settings, const char *key)
+{
+    const size_t length = strlen(key);
+    for (size_t i = 0; settings && settings[i]; i++)
+        if (!strncmp(settings[i], key, length) && settings[i][length] == '=')
+            return true;
+    return false;
+}
+
+static ts_status apply_settings(const char *const *settings, plan *p, ts_error *error)
+{
+    for (size_t i = 0; settings && settings[i]; i++) {
+        char key[64];
+        const char *equals = strchr(settings[i], '=');
+        snprintf(key, sizeof key, "%.*s", equals ? (int)(equals - settings[i]) : 0, settings[i]);
+        if (!equals || !is_prediction_setting(key))
+            return error_set(error, TS_BAD_INPUT,
+                             "'%s' is no key=value of a prediction: 'twinseg predict --help' lists "
+                             "them",
+                             settings[i]);
+        const ts_status status = plan_set(p, key, equals + 1, "settings", error);
+        if (status != TS_OK)
+            return status;
+    }
+    return plan_check(p, error);
+}
+
+ts_status ts_model_open(const char *names, const char *const *settings, ts_model **out,
+                        ts_error *error)
+{
+    model *models;
+    size_t count;
+    ts_model *m = NULL;
+    *out = NULL;
+    ts_status status = models_open(names, &models, &count, error);
+    if (status == TS_OK) {
+        plan p = predict_defaults(&models[0]);
+        status = apply_settings(settings, &p, error);
+        if (status == TS_OK && !(m = memory_allocate(1, sizeof *m, "a model", error)))
+            status = TS_MEMORY;
+        if (status == TS_OK)
+            status = predictor_create(models, count, &p, &m->predictor, error);
+        if (status == TS_OK)
+            predictor_drop_rules(m->predictor, is_told(settings, "et_threshold"),
+                                 is_told(settings, "component_threshold"));
+    }
+    models_free(models, count);
+    if (status == TS_OK)
+        *out = m;
+    else
+        free(m);
+    return status;
+}
+
+void ts_model_close(ts_model *m)
+{
+    if (!m)
+        return;
+    predictor_destroy(m->predictor);
+    text_free(&m->warnings);
+    free(m);
+}
+
+unsigned ts_model_modalities(const ts_model *m)
+{
+    return predictor_channels(m->predictor);
+}
+
+int ts_model_any_subset(const ts_model *m)
+{
+    return predictor_any_subset(m->predictor);
+}
+
+const char *ts_model_warnings(const ts_model *m)
+{
+    return m->warnings.length ? m->warnings.data : "";
+}
+
+ts_status ts_predict(ts_model *m, const ts_grid *grid, const float *const images[TS_MODALITIES],
+                     uint8_t *labels, float *probabilities, ts_error *error)
+{
+    volume_header header;
+    size_t voxels;
+    predict_report report = {0};
+    text_free(&m->warnings);
+    ts_status status = api_header(grid, &header, &voxels, error);
+    if (status == TS_OK)
+        status =
+            predict_images(m->predictor, &header, images, labels, probabilities, &report, error);
+    for (size_t i = 0; i < report.warnings.count; i++)
+        text_append(&m->warnings, "%s%s", i ? "\n" : "", report.warnings.items[i]);
+    predict_report_free(&report);
+    return status;
+}

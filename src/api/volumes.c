@@ -1,0 +1,101 @@
+/* Volumes and labels of twinseg.h. */
+#include "api/api.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void ts_free(void *memory)
+{
+    free(memory);
+}
+
+static ts_grid grid_of(const volume_header *h)
+{
+    ts_grid g;
+    for (int i = 0; i < 3; i++) {
+        g.shape[i] = h->shape[i];
+        g.spacing_mm[i] = h->zooms[i];
+    }
+    memcpy(g.affine, h->affine, sizeof g.affine);
+    return g;
+}
+
+ts_status api_header(const ts_grid *grid, volume_header *header, size_t *voxels, ts_error *error)
+{
+    double spacing[3];
+    const bool given =
+        grid->spacing_mm[0] != 0 || grid->spacing_mm[1] != 0 || grid->spacing_mm[2] != 0;
+    *voxels = 1;
+    for (int i = 0; i < 3; i++) {
+        const double(*a)[4] = grid->affine;
+        if (grid->shape[i] < 1 || !size_multiply(*voxels, (size_t)grid->shape[i], voxels) ||
+            *voxels > INT64_MAX / 64)
+            return error_set(error, TS_BAD_INPUT, "a grid of %lldx%lldx%lld voxels is none",
+                             (long long)grid->shape[0], (long long)grid->shape[1],
+                             (long long)grid->shape[2]);
+        spacing[i] = given ? grid->spacing_mm[i]
+                           : sqrt(a[0][i] * a[0][i] + a[1][i] * a[1][i] + a[2][i] * a[2][i]);
+        if (!(spacing[i] > 0 && spacing[i] < 1e6))
+            return error_set(error, TS_BAD_INPUT,
+                             "the grid says that its voxels measure %g mm along axis %d",
+                             spacing[i], i + 1);
+    }
+    *header = volume_header_make(grid->shape, spacing, grid->affine);
+    return TS_OK;
+}
+
+ts_status ts_volume_read(const char *path, ts_grid *grid, int64_t *volumes, float **data,
+                         ts_error *error)
+{
+    volume v;
+    const ts_status status = volume_read(path, &v, NULL, error);
+    *data = NULL;
+    if (status != TS_OK)
+        return status;
+    *grid = grid_of(&v.header);
+    *volumes = v.channels;
+    *data = v.data; /* allocated by itself: ts_free may have it */
+    return TS_OK;
+}
+
+ts_status ts_labels_read(const char *path, ts_grid *grid, uint8_t **labels, ts_error *error)
+{
+    volume_header h;
+    const ts_status status = volume_read_labels(path, &h, labels, error);
+    if (status == TS_OK)
+        *grid = grid_of(&h);
+    return status;
+}
+
+static ts_status check_name(const char *path, ts_error *error)
+{
+    if (string_ends_nocase(path, ".nii") || string_ends_nocase(path, ".nii.gz"))
+        return TS_OK;
+    return error_set(error, TS_BAD_INPUT, "'%s' must end in .nii or .nii.gz", path);
+}
+
+ts_status ts_volume_write(const char *path, const ts_grid *grid, int64_t volumes, const float *data,
+                          ts_error *error)
+{
+    volume_header h;
+    size_t voxels;
+    ts_status status = check_name(path, error);
+    if (status == TS_OK)
+        status = api_header(grid, &h, &voxels, error);
+    if (status == TS_OK && volumes < 1)
+        status = error_set(error, TS_BAD_INPUT, "'%s' is to hold %lld volumes", path,
+                           (long long)volumes);
+    return status == TS_OK ? volume_write_float(path, &h, volumes, data, error) : status;
+}
+
+ts_status ts_labels_write(const char *path, const ts_grid *grid, const uint8_t *labels,
+                          ts_error *error)
+{
+    volume_header h;
+    size_t voxels;
+    ts_status status = check_name(path, error);
+    if (status == TS_OK)
+        status = api_header(grid, &h, &voxels, error);
+    return status == TS_OK ? volume_write_labels(path, &h, labels, error) : status;
+}
