@@ -113,8 +113,10 @@ int bench_case(const bench_options *o)
     model_free(&m);
     for (int64_t i = 0; status == TS_OK && i < o->repeats; i++) {
         const double start = clock_seconds();
-        status = predict_case(p, &d.cases[0], out, NULL, &error);
+        predict_report report = {0};
+        status = predict_case(p, &d.cases[0], &(predict_outputs){.labels = out}, &report, &error);
         seconds[i] = clock_seconds() - start;
+        predict_report_free(&report);
     }
     if (status == TS_OK)
         status = size_case(&d.cases[0], p, figures, &error);
@@ -159,19 +161,20 @@ int bench_score(const bench_options *o)
     static const char *const names[3] = {NULL};
     double seconds[64];
     evaluate_list list = {0};
-    region_scores scores[REGIONS];
+    double scores[PANOPTIC_REGIONS * EVALUATE_FIGURES_MAX];
     pool *p = NULL;
     ts_error error;
-    const bool lesion = strcmp(o->words[0], "lesion") == 0;
+    convention c = CONVENTION_LEGACY;
     ts_status status = evaluate_list_open(o->words[1], o->words[2], &list, &error);
-    if (status == TS_OK && !lesion && strcmp(o->words[0], "legacy") != 0)
-        status = error_set(&error, TS_BAD_INPUT, "no convention '%s': legacy, lesion", o->words[0]);
+    if (status == TS_OK && !evaluate_convention(o->words[0], &c))
+        status = error_set(&error, TS_BAD_INPUT, "no convention '%s': legacy, lesion, panoptic",
+                           o->words[0]);
     if (status == TS_OK)
         status = pool_create((int)o->threads, &p, &error);
     for (int64_t i = -1; status == TS_OK && i < o->repeats; i++) {
         const double start = clock_seconds();
-        status = evaluate_pair_score(&list.pairs[0], lesion ? CONVENTION_LESION : CONVENTION_LEGACY,
-                                     LABELS_AUTO, LABELS_AUTO, p, scores, &error);
+        status =
+            evaluate_pair_figures(&list.pairs[0], c, LABELS_AUTO, LABELS_AUTO, p, scores, &error);
         if (i >= 0)
             seconds[i] = clock_seconds() - start;
     }

@@ -38,4 +38,16 @@ check "a file and a folder are refused" test $? -eq 1
 check "unknown labels are a usage error" test $? -eq 2
 "$twinseg" evaluate "$work/flat" "$work/nowhere" >"$work/log" 2>&1
 check "a folder that is not there is named" grep -q nowhere "$work/log"
+"$twinseg" evaluate "$work/flat/$one" "$work/flat/$one" --convention panoptic --json >"$work/p.json"
+check "instances: a truth is found whole in itself" test "$(grep -c '"pq": 1.0' "$work/p.json")" -ge 6
+check "RC is left out" test -z "$(grep '"RC"' "$work/p.json")"
+"$twinseg" evaluate "$work/flat/$one" "$work/flat/$one" --convention panoptic --labels brats2024 \
+    --json >"$work/p.json"
+check "but with labels of 2024, where 4 is RC" \
+    grep -q "\"RC\": {" "$work/p.json"
+"$twinseg" evaluate "$work/predictions" "$work/flat" --convention panoptic -o "$work/d.csv" \
+    >"$work/log" 2>&1
+check "a missing prediction has nothing in common" \
+    grep -q "${one%_seg.nii.gz},WT,0,0,inf,0,0,nan,0,0,nan,0,nan,inf,nan,0,0,1" "$work/d.csv"
+check "and enters the mean with 373" grep -q "^WT .* 124.3333 " "$work/log"
 exit $((failures > 0))

@@ -196,21 +196,23 @@ static void random_mask(uint8_t *mask, double share, uint32_t seed)
         mask[i] = random_chance(&r, share);
 }
 
+/* Both ways to a distance: the search around a voxel, and after it has had enough the map. */
 static void test_distances(void **state)
 {
     (void)state;
     ts_error e;
     uint8_t set[VOXELS];
-    double out[VOXELS];
     const int64_t shape[3] = {NX, NY, NZ};
     const double s[3] = {0.7, 1.3, 2.9};
     static const double shares[] = {0.002, 0.05, 0.6};
-    for (uint32_t k = 0; k < 3; k++) {
-        random_mask(set, shares[k], k + 1);
+    for (uint32_t k = 0; k < 6; k++) {
+        distance_map map;
+        random_mask(set, shares[k / 2], k + 1);
         set[VOXELS / 3] = 1;
-        assert_int_equal(distance_squared(set, shape, s, out, &e), TS_OK);
+        assert_int_equal(distance_open(set, shape, s, &map, &e), TS_OK);
+        map.searches = k % 2 ? INT64_MAX : 0;
         for (int i = 0; i < VOXELS; i++) {
-            double least = 1e30;
+            double least = 1e30, got;
             for (int j = 0; j < VOXELS; j++) {
                 const double dx = (i % NX - j % NX) * s[0];
                 const double dy = (i / NX % NY - j / NX % NY) * s[1];
@@ -218,8 +220,11 @@ static void test_distances(void **state)
                 const double d = dx * dx + dy * dy + dz * dz;
                 least = set[j] && d < least ? d : least;
             }
-            assert_true(fabs(out[i] - least) < 1e-9);
+            assert_int_equal(distance_squared(&map, i, &got, &e), TS_OK);
+            assert_true(fabs(got - least) < 1e-9);
         }
+        assert_int_equal(map.in_planes == NULL, k % 2);
+        distance_close(&map);
     }
 }
 

@@ -31,6 +31,9 @@ bool size_multiply(size_t a, size_t b, size_t *product);
  * what: a noun for the sentence, such as "the image". */
 void *memory_allocate(size_t count, size_t size, const char *what, ts_error *error);
 
+/* Are all of these 0? (Label volumes mostly are, and this is as fast as memory.) */
+bool bytes_are_zero(const void *bytes, size_t count);
+
 /* Bytes that this process may still take: free memory of the machine, bounded by its cgroup. */
 size_t memory_available_bytes(void);
 

@@ -59,6 +59,12 @@ static bool read_number(const char *path, size_t *value)
     return ok;
 }
 
+bool bytes_are_zero(const void *bytes, size_t count)
+{
+    const uint8_t *b = bytes;
+    return count == 0 || (b[0] == 0 && memcmp(b, b + 1, count - 1) == 0);
+}
+
 size_t memory_available_bytes(void)
 {
     size_t free_bytes = read_kib("/proc/meminfo", "MemAvailable"), limit, used;

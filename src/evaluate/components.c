@@ -25,11 +25,13 @@ static int32_t join(int32_t *parents, int32_t i, int32_t j)
     return parents[i] = j;
 }
 
-/* The 13 neighbours that a scan has passed, as steps in x, y, z. */
+/* The 13 neighbours that a scan has passed, as steps in x, y, z. The last four do not touch the one
+ * to the left: where that is set, it has joined all the others. */
 static const int8_t passed[13][3] = {
-    {-1, 0, 0},  {-1, -1, 0}, {0, -1, 0}, {1, -1, 0},  {-1, -1, -1}, {0, -1, -1}, {1, -1, -1},
-    {-1, 0, -1}, {0, 0, -1},  {1, 0, -1}, {-1, 1, -1}, {0, 1, -1},   {1, 1, -1},
+    {-1, 0, 0},  {-1, -1, 0}, {0, -1, 0}, {-1, -1, -1}, {0, -1, -1}, {-1, 0, -1}, {0, 0, -1},
+    {-1, 1, -1}, {0, 1, -1},  {1, -1, 0}, {1, -1, -1},  {1, 0, -1},  {1, 1, -1},
 };
+enum { BESIDE_LEFT = 9 };
 
 static bool inside(const int64_t shape[3], int64_t x, int64_t y, int64_t z)
 {
@@ -45,10 +47,13 @@ static int32_t scan(const uint8_t *mask, const int64_t shape[3], int32_t *labels
     for (int64_t z = 0; z < shape[2]; z++)
         for (int64_t y = 0; y < shape[1]; y++)
             for (int64_t x = 0; x < shape[0]; x++, at++) {
+                const bool left = x > 0 && mask[at - 1];
                 labels[at] = 0;
                 if (!mask[at])
                     continue;
-                for (int k = 0; k < 13; k++) {
+                if (left)
+                    labels[at] = labels[at - 1];
+                for (int k = left ? BESIDE_LEFT : 0; k < 13; k++) {
                     const int8_t *s = passed[k];
                     if (!inside(shape, x + s[0], y + s[1], z + s[2]))
                         continue;

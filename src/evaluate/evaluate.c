@@ -12,56 +12,59 @@ enum { DILATION = 3, EMPTY_LESION_MM = 374 };
 /* One empty mask, to 2021: the diagonal of a BraTS volume, sqrt(240^2 + 240^2 + 155^2) mm. */
 static const double empty_legacy_mm = 373.1286641361127;
 
-static uint8_t in_region(uint8_t label, region r)
+/* Labels of a region; 4 counts as ET. */
+static const unsigned region_labels[REGIONS] = {1u << 1 | 1u << 2 | 1u << 3 | 1u << 4,
+                                                1u << 1 | 1u << 3 | 1u << 4, 1u << 3 | 1u << 4};
+
+static uint8_t in_region(uint8_t label, unsigned labels)
 {
-    switch (label) {
-    case 1:
-        return r != REGION_ET;
-    case 2:
-        return r == REGION_WT;
-    case 3:
-    case 4:
-        return 1;
-    default:
-        return 0;
-    }
+    return label < 8 && labels >> label & 1;
 }
 
 typedef struct {
-    const uint8_t *prediction, *truth;
-    const int64_t *shape;
-    const double *spacing_mm;
+    label_pair labels;
     convention convention;
     region_scores *scores;
     ts_status status[REGIONS];
     ts_error error[REGIONS];
 } case_job;
 
-/* What one look at all voxels gives: counts, and the box around both masks. */
-typedef struct {
-    int64_t both, predicted, truth;
-    int64_t low[3], high[3];
-} region_extent;
+/* Counts and box of one row of voxels. */
+static void find_in_row(const uint8_t *p, const uint8_t *t, const int64_t at[3], int64_t count,
+                        unsigned labels, region_extent *e)
+{
+    int64_t first = -1, last = -1;
+    for (int64_t x = 0; x < count; x++) {
+        const int64_t a = in_region(p[x], labels), b = in_region(t[x], labels);
+        if (!(a | b))
+            continue;
+        e->both += a & b;
+        e->predicted += a;
+        e->truth += b;
+        first = first < 0 ? x : first;
+        last = x;
+    }
+    const int64_t low[3] = {first, at[1], at[2]}, high[3] = {last, at[1], at[2]};
+    for (int k = 0; first >= 0 && k < 3; k++) {
+        e->low[k] = low[k] < e->low[k] ? low[k] : e->low[k];
+        e->high[k] = high[k] > e->high[k] ? high[k] : e->high[k];
+    }
+}
 
-static region_extent find_extent(const case_job *j, region r)
+region_extent region_find(const label_pair *l, unsigned labels)
 {
     region_extent e = {.low = {INT64_MAX, INT64_MAX, INT64_MAX}, .high = {-1, -1, -1}};
-    int64_t i = 0;
-    for (int64_t z = 0; z < j->shape[2]; z++)
-        for (int64_t y = 0; y < j->shape[1]; y++)
-            for (int64_t x = 0; x < j->shape[0]; x++, i++) {
-                if (!(j->prediction[i] | j->truth[i]))
-                    continue;
-                const int64_t p = in_region(j->prediction[i], r), t = in_region(j->truth[i], r);
-                const int64_t at[3] = {x, y, z};
-                e.both += p & t;
-                e.predicted += p;
-                e.truth += t;
-                for (int k = 0; (p | t) && k < 3; k++) {
-                    e.low[k] = at[k] < e.low[k] ? at[k] : e.low[k];
-                    e.high[k] = at[k] > e.high[k] ? at[k] : e.high[k];
-                }
-            }
+    const int64_t nx = l->shape[0];
+    for (int64_t z = 0, i = 0; z < l->shape[2]; z++)
+        for (int64_t y = 0; y < l->shape[1]; y++, i += nx) {
+            const uint8_t *p = l->prediction + i, *t = l->truth + i;
+            /* most rows hold nothing: a row that begins with 0 and equals itself one further is 0
+             */
+            if (!p[0] && !t[0] && !memcmp(p, p + 1, (size_t)nx - 1) &&
+                !memcmp(t, t + 1, (size_t)nx - 1))
+                continue;
+            find_in_row(p, t, (int64_t[3]){0, y, z}, nx, labels, &e);
+        }
     return e;
 }
 
@@ -76,16 +79,15 @@ static void score_counts(const region_extent *e, int64_t voxels, region_scores *
     s->specificity = tn + fp ? (double)tn / (double)(tn + fp) : 0;
 }
 
-/* The box with room for the dilation, as far as the volume goes. */
-static ts_status cut_box(const case_job *j, region r, const region_extent *e, mask_pair *m,
-                         ts_error *error)
+ts_status region_cut(const label_pair *l, unsigned labels, const region_extent *e, mask_pair *m,
+                     ts_error *error)
 {
     int64_t begin[3];
     for (int k = 0; k < 3; k++) {
         begin[k] = e->low[k] > DILATION ? e->low[k] - DILATION : 0;
         const int64_t end = e->high[k] + DILATION + 1;
-        m->shape[k] = (end < j->shape[k] ? end : j->shape[k]) - begin[k];
-        m->spacing_mm[k] = j->spacing_mm[k];
+        m->shape[k] = (end < l->shape[k] ? end : l->shape[k]) - begin[k];
+        m->spacing_mm[k] = l->spacing_mm[k];
     }
     m->a = memory_allocate((size_t)voxels_of(m->shape), 1, "a region's box", error);
     m->b = memory_allocate((size_t)voxels_of(m->shape), 1, "a region's box", error);
@@ -94,10 +96,10 @@ static ts_status cut_box(const case_job *j, region r, const region_extent *e, ma
     for (int64_t z = 0, at = 0; z < m->shape[2]; z++)
         for (int64_t y = 0; y < m->shape[1]; y++) {
             const int64_t row =
-                begin[0] + j->shape[0] * (begin[1] + y + j->shape[1] * (begin[2] + z));
+                begin[0] + l->shape[0] * (begin[1] + y + l->shape[1] * (begin[2] + z));
             for (int64_t x = 0; x < m->shape[0]; x++, at++) {
-                m->a[at] = in_region(j->prediction[row + x], r);
-                m->b[at] = in_region(j->truth[row + x], r);
+                m->a[at] = in_region(l->prediction[row + x], labels);
+                m->b[at] = in_region(l->truth[row + x], labels);
             }
         }
     return TS_OK;
@@ -108,15 +110,15 @@ static ts_status score_region(case_job *j, region r, ts_error *error)
     region_scores *s = &j->scores[r];
     mask_pair m = {0};
     ts_status status = TS_OK;
-    const region_extent e = find_extent(j, r);
+    const region_extent e = region_find(&j->labels, region_labels[r]);
     const bool lesion = j->convention == CONVENTION_LESION;
     *s = (region_scores){0};
-    score_counts(&e, voxels_of(j->shape), s);
+    score_counts(&e, voxels_of(j->labels.shape), s);
     if (e.predicted + e.truth == 0) {
         s->lesion_dice = lesion ? 1 : 0;
         return TS_OK;
     }
-    status = cut_box(j, r, &e, &m, error);
+    status = region_cut(&j->labels, region_labels[r], &e, &m, error);
     if (e.predicted == 0 || e.truth == 0)
         s->hd95 = lesion ? EMPTY_LESION_MM : empty_legacy_mm;
     else if (status == TS_OK)
@@ -139,7 +141,8 @@ ts_status evaluate_case(const uint8_t *prediction, const uint8_t *truth, const i
                         const double spacing_mm[3], convention c, pool *p,
                         region_scores scores[REGIONS], ts_error *error)
 {
-    case_job j = {prediction, truth, shape, spacing_mm, c, scores, {TS_OK}, {{TS_OK, ""}}};
+    case_job j = {
+        .labels = {prediction, truth, shape, spacing_mm}, .convention = c, .scores = scores};
     pool_run(p, score_task, &j, REGIONS);
     for (int r = 0; r < REGIONS; r++)
         if (j.status[r] != TS_OK) {

@@ -7,16 +7,19 @@
 typedef enum { REGION_WT, REGION_TC, REGION_ET, REGIONS } region;
 extern const char *const region_names[REGIONS]; /* "WT", "TC", "ET" */
 
-typedef enum { CONVENTION_LEGACY, CONVENTION_LESION } convention;
+/* BraTS 2017-2021; 2023, lesion by lesion; since 2025, instance by instance. */
+typedef enum { CONVENTION_LEGACY, CONVENTION_LESION, CONVENTION_PANOPTIC } convention;
 
 /* Which value is which in a file: brats2023 and brats2021 both belong (1 NCR, 2 ED, 3 or 4 ET);
- * LABELS_POST: BraTS 2024, 4 is the resection cavity, background; LABELS_MSD: 1 ED, 2 NCR, 3 ET. */
+ * LABELS_BRATS2024: 4 is the resection cavity, background; LABELS_MSD: 1 ED, 2 NCR, 3 ET;
+ * LABELS_CAVITY: as BRATS2024, but the cavity stays 4 (no setting names it). */
 typedef enum {
     LABELS_AUTO,
     LABELS_BRATS2021,
     LABELS_BRATS2023,
     LABELS_BRATS2024,
-    LABELS_MSD
+    LABELS_MSD,
+    LABELS_CAVITY
 } label_map;
 
 typedef struct {
@@ -36,6 +39,26 @@ ts_status labels_map(uint8_t *labels, size_t count, label_map map, bool strict, 
 ts_status evaluate_case(const uint8_t *prediction, const uint8_t *truth, const int64_t shape[3],
                         const double spacing_mm[3], convention c, pool *p,
                         region_scores scores[REGIONS], ts_error *error);
+
+/* Regions of the panoptic convention: WT, TC, ET, then the other labels by themselves; RC, the
+ * resection cavity, is in files of BraTS 2024 alone. */
+enum { PANOPTIC_NCR = REGIONS, PANOPTIC_ED, PANOPTIC_RC, PANOPTIC_REGIONS };
+extern const char *const panoptic_region_names[PANOPTIC_REGIONS];
+
+/* NaN: undefined, as with nothing to find and nothing found; infinite HD95: nothing in common. */
+typedef struct {
+    double dice, nsd, hd95;   /* of the whole region; HD95 in voxels */
+    double rq, pq;            /* recognition quality (F1), and that times instance_dice */
+    double precision, recall; /* of instances */
+    double instance_dice, instance_nsd, instance_hd95; /* means over matched pairs; mm */
+    double instance_dice_std, instance_nsd_std, instance_hd95_std;
+    int64_t tp, fp, fn; /* matched pairs, unmatched predictions, unmatched truths */
+} panoptic_scores;
+
+/* As evaluate_case, but 4 is RC. */
+ts_status evaluate_case_panoptic(const uint8_t *prediction, const uint8_t *truth,
+                                 const int64_t shape[3], const double spacing_mm[3], pool *p,
+                                 panoptic_scores scores[PANOPTIC_REGIONS], ts_error *error);
 
 /* ---- files and folders ---------------------------------------------------------------------- */
 
@@ -58,19 +81,42 @@ ts_status evaluate_list_open(const char *prediction, const char *truth, evaluate
                              ts_error *error);
 void evaluate_list_free(evaluate_list *l);
 
-/* Reads and scores one pair; grids of different shape are an error. */
+/* Reads and scores one pair by one of the first two conventions; grids of different shape are an
+ * error. */
 ts_status evaluate_pair_score(const evaluate_pair *pair, convention c, label_map prediction_labels,
                               label_map truth_labels, pool *p, region_scores scores[REGIONS],
                               ts_error *error);
 
-/* The nine figures of a region by name, for tables: dice, hd95, sensitivity, specificity, and those
- * of the lesion convention alone from EVALUATE_LESION_FIGURES on. */
+/* The figures of region_scores by name: dice, hd95, sensitivity, specificity, and those of the
+ * lesion convention alone from EVALUATE_LESION_FIGURES on. */
 enum { EVALUATE_LESION_FIGURES = 4, EVALUATE_FIGURES = 9 };
 extern const char *const evaluate_figure_names[EVALUATE_FIGURES];
 double evaluate_figure(const region_scores *s, int figure);
 
-/* Mean and median of a figure over cases; all[case][region]. */
-void evaluate_summary(const region_scores *all, size_t cases, region r, int figure, double *mean,
-                      double *median);
+/* What a convention says of a case, for tables: the same figures of every region. */
+enum { EVALUATE_FIGURES_MAX = 16 };
+typedef struct {
+    const char *name;
+    int regions, figures, counts; /* the last `counts` figures are whole numbers */
+    const char *const *region_names, *const *figure_names;
+    int shown[8], shown_count; /* the figures that a terminal has room for */
+    int bounded;               /* the figure that, infinite, enters means as bound_mm; or -1 */
+    double bound_mm;
+} evaluate_columns;
+/* cavity: with RC, in the panoptic convention. */
+evaluate_columns evaluate_columns_of(convention c, bool cavity);
+
+/* The convention of that name; false where there is none. */
+bool evaluate_convention(const char *name, convention *out);
+
+/* Reads and scores one pair: figures[region][figure] of evaluate_columns_of. */
+ts_status evaluate_pair_figures(const evaluate_pair *pair, convention c,
+                                label_map prediction_labels, label_map truth_labels, pool *p,
+                                double *figures, ts_error *error);
+
+/* Mean and median of a figure over the cases where it is not NaN; NaN where that is none.
+ * all[case][region][figure]. */
+void evaluate_summary(const double *all, size_t cases, const evaluate_columns *columns, int region,
+                      int figure, double *mean, double *median);
 
 #endif

@@ -18,13 +18,12 @@ static int compare_points(const void *a, const void *b)
     return (p->area > q->area) - (p->area < q->area);
 }
 
-/* Two surfaces on one grid (0: none there; else an index of `areas`), and their points once both
- * distance maps are known. */
+/* Two surfaces on one grid (0: none there; else an index of `areas`), and their points once the
+ * distances are known. */
 typedef struct {
     int64_t shape[3];
     const double *spacing_mm, *areas;
     uint8_t *surface[2];
-    double *map;
     surface_point *points;
     size_t count[2]; /* of the first, then of the second surface */
 } surfaces;
@@ -36,15 +35,13 @@ static ts_status surfaces_create(surfaces *s, const int64_t shape[3], const doub
     const size_t voxels = (size_t)voxels_of(shape);
     for (int i = 0; i < 2; i++)
         s->surface[i] = memory_allocate(voxels, 1, "a surface", error);
-    s->map = memory_allocate(voxels, sizeof(double), "a distance map", error);
-    return s->surface[0] && s->surface[1] && s->map ? TS_OK : TS_MEMORY;
+    return s->surface[0] && s->surface[1] ? TS_OK : TS_MEMORY;
 }
 
 static void surfaces_free(surfaces *s)
 {
     free(s->surface[0]);
     free(s->surface[1]);
-    free(s->map);
     free(s->points);
 }
 
@@ -60,12 +57,17 @@ static ts_status measure(surfaces *s, ts_error *error)
     surface_point *next = s->points;
     for (int side = 0; status == TS_OK && side < 2; side++) {
         const uint8_t *own = s->surface[side];
-        status = distance_squared(s->surface[!side], s->shape, s->spacing_mm, s->map, error);
-        for (int64_t i = 0; status == TS_OK && i < voxels; i++)
-            if (own[i]) {
-                *next++ = (surface_point){sqrt(s->map[i]), s->areas ? s->areas[own[i]] : 1};
-                s->count[side]++;
-            }
+        distance_map map;
+        status = distance_open(s->surface[!side], s->shape, s->spacing_mm, &map, error);
+        for (int64_t i = 0; status == TS_OK && i < voxels; i++) {
+            double square = 0;
+            if (!own[i])
+                continue;
+            status = distance_squared(&map, i, &square, error);
+            *next++ = (surface_point){sqrt(square), s->areas ? s->areas[own[i]] : 1};
+            s->count[side]++;
+        }
+        distance_close(&map);
     }
     return status;
 }
@@ -86,7 +88,55 @@ static void mark_surface(const uint8_t *mask, const int64_t shape[3], uint8_t *s
                                 !mask[i - nx * ny] || z == nz - 1 || !mask[i + nx * ny]);
 }
 
-ts_status hd95_voxels(const mask_pair *m, double *hd95, ts_error *error)
+/* Shares of the first and of the second surface that lie within the tolerance of the other. */
+static double share_within(const surfaces *s, double tolerance_mm)
+{
+    const size_t n[2] = {s->count[0], s->count[1]};
+    size_t within[2] = {0, 0};
+    for (size_t i = 0; i < n[0] + n[1]; i++)
+        within[i >= n[0]] += s->points[i].distance_mm <= tolerance_mm;
+    return ((double)within[0] / (double)n[0] + (double)within[1] / (double)n[1]) / 2;
+}
+
+/* Puts the point of rank k by distance in its place, lower ones before it (Hoare's selection). */
+static void select_rank(surface_point *points, int64_t count, int64_t k)
+{
+    for (int64_t low = 0, high = count - 1; low < high;) {
+        const double pivot = points[k].distance_mm;
+        int64_t i = low, j = high;
+        while (i <= j) {
+            while (points[i].distance_mm < pivot)
+                i++;
+            while (points[j].distance_mm > pivot)
+                j--;
+            if (i <= j) {
+                const surface_point swapped = points[i];
+                points[i++] = points[j];
+                points[j--] = swapped;
+            }
+        }
+        if (j < k)
+            low = i;
+        if (k < i)
+            high = j;
+    }
+}
+
+/* Linear between the two nearest ranks, as numpy's. */
+static double percentile_95(surface_point *points, int64_t count)
+{
+    const double rank = 0.95 * (double)(count - 1);
+    const int64_t k = (int64_t)rank;
+    select_rank(points, count, k);
+    const double at = points[k].distance_mm;
+    double next = k + 1 < count ? HUGE_VAL : at;
+    for (int64_t i = k + 1; i < count; i++)
+        next = points[i].distance_mm < next ? points[i].distance_mm : next;
+    return at + (rank - (double)k) * (next - at);
+}
+
+ts_status surface_scores(const mask_pair *m, double tolerance_mm, double *hd95, double *nsd,
+                         ts_error *error)
 {
     surfaces s;
     ts_status status = surfaces_create(&s, m->shape, m->spacing_mm, error);
@@ -96,15 +146,17 @@ ts_status hd95_voxels(const mask_pair *m, double *hd95, ts_error *error)
         status = measure(&s, error);
     }
     if (status == TS_OK) {
-        const size_t n = s.count[0] + s.count[1];
-        qsort(s.points, n, sizeof *s.points, compare_points);
-        const double rank = 0.95 * (double)(n - 1);
-        const size_t k = (size_t)rank, next = k + 1 < n ? k + 1 : n - 1;
-        const double low = s.points[k].distance_mm;
-        *hd95 = low + (rank - (double)k) * (s.points[next].distance_mm - low);
+        *nsd = share_within(&s, tolerance_mm);
+        *hd95 = percentile_95(s.points, (int64_t)(s.count[0] + s.count[1]));
     }
     surfaces_free(&s);
     return status;
+}
+
+ts_status hd95_voxels(const mask_pair *m, double *hd95, ts_error *error)
+{
+    double nsd;
+    return surface_scores(m, 0, hd95, &nsd, error);
 }
 
 /* ---- surfels (2023) ------------------------------------------------------------------------- */

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-enum { BACKGROUND, NCR, ED, ET, OUTSIDE = 255 };
+enum { BACKGROUND, NCR, ED, ET, RC, OUTSIDE = 255 };
+enum { BLOCK = 4096 }; /* voxels looked at together */
 
 /* The table of a map whose readings are settled: what values 0 to 4 become. BraTS to 2016 had 3 for
  * the non-enhancing core, which 2017 joined with 1. */
@@ -16,6 +17,7 @@ static void fill_table(label_map map, uint8_t table[256])
         [LABELS_BRATS2023] = {BACKGROUND, NCR, ED, ET, OUTSIDE},
         [LABELS_BRATS2024] = {BACKGROUND, NCR, ED, ET, BACKGROUND},
         [LABELS_MSD] = {BACKGROUND, ED, NCR, ET, OUTSIDE},
+        [LABELS_CAVITY] = {BACKGROUND, NCR, ED, ET, RC},
     };
     memset(table, OUTSIDE, 256);
     memcpy(table, tables[map], sizeof tables[map]);
@@ -26,8 +28,12 @@ ts_status labels_map(uint8_t *labels, size_t count, label_map map, bool strict, 
 {
     uint8_t table[256];
     bool present[256] = {false};
-    for (size_t i = 0; i < count; i++)
-        present[labels[i]] = true;
+    for (size_t at = 0; at < count; at += BLOCK) {
+        const size_t block = count - at < BLOCK ? count - at : BLOCK;
+        if (!present[0] || !bytes_are_zero(labels + at, block))
+            for (size_t i = at; i < at + block; i++)
+                present[labels[i]] = true;
+    }
     if (map == LABELS_AUTO && present[3] && present[4])
         return error_set(
             error, TS_BAD_INPUT,
@@ -43,7 +49,13 @@ ts_status labels_map(uint8_t *labels, size_t count, label_map map, bool strict, 
                 "'%s' holds the label %d, which the reading of its labels does not know "
                 "(set labels= to brats2021, brats2023, brats2024 or msd)",
                 name, value);
-    for (size_t i = 0; i < count; i++)
-        labels[i] = table[labels[i]] == OUTSIDE ? BACKGROUND : table[labels[i]];
+    for (int value = 0; value < 256; value++)
+        table[value] = table[value] == OUTSIDE ? BACKGROUND : table[value];
+    for (size_t at = 0; at < count; at += BLOCK) {
+        const size_t block = count - at < BLOCK ? count - at : BLOCK;
+        if (!bytes_are_zero(labels + at, block)) /* 0 is background in every map */
+            for (size_t i = at; i < at + block; i++)
+                labels[i] = table[labels[i]];
+    }
     return TS_OK;
 }

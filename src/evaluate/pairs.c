@@ -1,5 +1,5 @@
 /* Pairing predictions with truths by case, and scoring a pair of files. */
-#include "evaluate/evaluate.h"
+#include "evaluate/scoring.h"
 #include "volume/volume.h"
 
 #include <stdlib.h>
@@ -203,87 +203,117 @@ void evaluate_list_free(evaluate_list *l)
 
 /* ---- a pair --------------------------------------------------------------------------------- */
 
-static ts_status read_mapped(const char *path, label_map map, volume_header *h, uint8_t **labels,
-                             ts_error *error)
+/* The two volumes of a pair: 0 the prediction, 1 the truth. */
+typedef struct {
+    const char *paths[2];
+    label_map maps[2];
+    volume_header headers[2];
+    uint8_t *labels[2];
+    ts_status status[2];
+    ts_error error[2];
+} pair_reading;
+
+static void read_task(void *context, int64_t i, int thread)
 {
-    const ts_status status = volume_read_labels(path, h, labels, error);
-    if (status != TS_OK)
-        return status;
-    const size_t voxels = (size_t)(h->shape[0] * h->shape[1] * h->shape[2]);
-    return labels_map(*labels, voxels, map, false, path, error);
+    pair_reading *r = context;
+    volume_header *h = &r->headers[i];
+    (void)thread;
+    if (!r->paths[i])
+        return;
+    r->status[i] = volume_read_labels(r->paths[i], h, &r->labels[i], &r->error[i]);
+    if (r->status[i] == TS_OK)
+        r->status[i] = labels_map(r->labels[i], (size_t)voxels_of(h->shape), r->maps[i], false,
+                                  r->paths[i], &r->error[i]);
+}
+
+static ts_status check_zooms(const evaluate_pair *pair, const double zooms[3], ts_error *error)
+{
+    for (int k = 0; k < 3; k++)
+        if (!(zooms[k] > 0 && zooms[k] < 1e6))
+            return error_set(error, TS_BAD_INPUT,
+                             "'%s' says that its voxels measure %g mm along axis %d: distances "
+                             "cannot be told, mend its header",
+                             pair->prediction ? pair->prediction : pair->truth, zooms[k], k + 1);
+    return TS_OK;
+}
+
+/* Both volumes, on one grid with sizes in mm, an absent prediction as an empty one; labels are to
+ * be freed also after an error. */
+static ts_status read_pair(const evaluate_pair *pair, pair_reading *r, pool *p, ts_error *error)
+{
+    r->paths[0] = pair->prediction;
+    r->paths[1] = pair->truth;
+    pool_run(p, read_task, r, 2);
+    for (int i = 1; i >= 0; i--)
+        if (r->status[i] != TS_OK) {
+            if (error)
+                *error = r->error[i];
+            return r->status[i];
+        }
+    if (!pair->prediction) {
+        r->headers[0] = r->headers[1];
+        r->labels[0] = memory_allocate((size_t)voxels_of(r->headers[0].shape), 1,
+                                       "an empty prediction", error);
+        if (!r->labels[0])
+            return TS_MEMORY;
+    }
+    const int64_t *a = r->headers[0].shape, *b = r->headers[1].shape;
+    if (memcmp(a, b, 3 * sizeof *a))
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s' has %lldx%lldx%lld voxels and its truth '%s' %lldx%lldx%lld: "
+                         "they must be on one grid",
+                         pair->prediction, (long long)a[0], (long long)a[1], (long long)a[2],
+                         pair->truth, (long long)b[0], (long long)b[1], (long long)b[2]);
+    return check_zooms(pair, r->headers[0].zooms, error);
 }
 
 ts_status evaluate_pair_score(const evaluate_pair *pair, convention c, label_map prediction_labels,
                               label_map truth_labels, pool *p, region_scores scores[REGIONS],
                               ts_error *error)
 {
-    volume_header truth_header, header;
-    uint8_t *truth = NULL, *prediction = NULL;
-    ts_status status = read_mapped(pair->truth, truth_labels, &truth_header, &truth, error);
-    if (status == TS_OK && pair->prediction)
-        status = read_mapped(pair->prediction, prediction_labels, &header, &prediction, error);
-    if (status == TS_OK && !pair->prediction) {
-        const int64_t *s = truth_header.shape;
-        header = truth_header;
-        prediction = memory_allocate((size_t)(s[0] * s[1] * s[2]), 1, "an empty prediction", error);
-        status = prediction ? TS_OK : TS_MEMORY;
-    }
-    for (int k = 0; status == TS_OK && k < 3; k++)
-        if (header.shape[k] != truth_header.shape[k])
-            status =
-                error_set(error, TS_BAD_INPUT,
-                          "'%s' has %lldx%lldx%lld voxels and its truth '%s' %lldx%lldx%lld: "
-                          "they must be on one grid",
-                          pair->prediction, (long long)header.shape[0], (long long)header.shape[1],
-                          (long long)header.shape[2], pair->truth, (long long)truth_header.shape[0],
-                          (long long)truth_header.shape[1], (long long)truth_header.shape[2]);
-    for (int k = 0; status == TS_OK && k < 3; k++)
-        if (!(header.zooms[k] > 0 && header.zooms[k] < 1e6))
-            status = error_set(error, TS_BAD_INPUT,
-                               "'%s' says that its voxels measure %g mm along axis %d: distances "
-                               "cannot be told, mend its header",
-                               pair->prediction ? pair->prediction : pair->truth, header.zooms[k],
-                               k + 1);
+    pair_reading r = {.maps = {prediction_labels, truth_labels}};
+    ts_status status = read_pair(pair, &r, p, error);
     if (status == TS_OK)
-        status = evaluate_case(prediction, truth, header.shape, header.zooms, c, p, scores, error);
-    free(truth);
-    free(prediction);
+        status = evaluate_case(r.labels[0], r.labels[1], r.headers[0].shape, r.headers[0].zooms, c,
+                               p, scores, error);
+    free(r.labels[0]);
+    free(r.labels[1]);
     return status;
 }
 
-/* ---- figures -------------------------------------------------------------------------------- */
-
-const char *const evaluate_figure_names[EVALUATE_FIGURES] = {
-    "dice", "hd95", "sensitivity", "specificity", "lesion_dice", "lesion_hd95", "tp", "fp", "fn"};
-
-double evaluate_figure(const region_scores *s, int figure)
+static ts_status score_panoptic(const evaluate_pair *pair, label_map prediction_labels,
+                                label_map truth_labels, pool *p,
+                                panoptic_scores scores[PANOPTIC_REGIONS], ts_error *error)
 {
-    const double figures[EVALUATE_FIGURES] = {s->dice,        s->hd95,        s->sensitivity,
-                                              s->specificity, s->lesion_dice, s->lesion_hd95,
-                                              (double)s->tp,  (double)s->fp,  (double)s->fn};
-    return figures[figure];
+    pair_reading r = {.maps = {prediction_labels, truth_labels}};
+    for (int i = 0; i < 2; i++)
+        r.maps[i] = r.maps[i] == LABELS_BRATS2024 ? LABELS_CAVITY : r.maps[i];
+    ts_status status = read_pair(pair, &r, p, error);
+    if (status == TS_OK)
+        status = evaluate_case_panoptic(r.labels[0], r.labels[1], r.headers[0].shape,
+                                        r.headers[0].zooms, p, scores, error);
+    free(r.labels[0]);
+    free(r.labels[1]);
+    return status;
 }
 
-static int compare_doubles(const void *a, const void *b)
+ts_status evaluate_pair_figures(const evaluate_pair *pair, convention c,
+                                label_map prediction_labels, label_map truth_labels, pool *p,
+                                double *figures, ts_error *error)
 {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-void evaluate_summary(const region_scores *all, size_t cases, region r, int figure, double *mean,
-                      double *median)
-{
-    double *values = malloc((cases + 1) * sizeof *values);
-    *mean = *median = 0;
-    for (size_t i = 0; i < cases; i++) {
-        const double v = evaluate_figure(&all[i * REGIONS + r], figure);
-        *mean += v / (double)cases;
-        if (values)
-            values[i] = v;
+    const bool cavity = prediction_labels == LABELS_BRATS2024 || truth_labels == LABELS_BRATS2024;
+    const evaluate_columns columns = evaluate_columns_of(c, cavity);
+    region_scores scores[REGIONS];
+    panoptic_scores panoptic[PANOPTIC_REGIONS];
+    const ts_status status =
+        c == CONVENTION_PANOPTIC
+            ? score_panoptic(pair, prediction_labels, truth_labels, p, panoptic, error)
+            : evaluate_pair_score(pair, c, prediction_labels, truth_labels, p, scores, error);
+    for (int g = 0; status == TS_OK && g < columns.regions; g++, figures += columns.figures) {
+        if (c == CONVENTION_PANOPTIC)
+            list_panoptic(&panoptic[g], figures);
+        for (int f = 0; c != CONVENTION_PANOPTIC && f < columns.figures; f++)
+            figures[f] = evaluate_figure(&scores[g], f);
     }
-    if (values && cases) {
-        qsort(values, cases, sizeof *values, compare_doubles);
-        *median = (values[(cases - 1) / 2] + values[cases / 2]) / 2;
-    }
-    free(values);
+    return status;
 }

@@ -11,15 +11,46 @@ typedef struct {
     uint8_t *a, *b;
 } mask_pair;
 
+/* One case as evaluate_case takes it. */
+typedef struct {
+    const uint8_t *prediction, *truth;
+    const int64_t *shape;
+    const double *spacing_mm;
+} label_pair;
+
+/* What one look at all voxels of a region gives: counts, and the box around both masks. */
+typedef struct {
+    int64_t both, predicted, truth;
+    int64_t low[3], high[3];
+} region_extent;
+
+/* A region is a set of labels: bit v of `labels` says that label v belongs to it. */
+region_extent region_find(const label_pair *l, unsigned labels);
+/* The region's box with room for the dilation, as far as the volume goes: a the prediction, b the
+ * truth, to be freed also after an error. */
+ts_status region_cut(const label_pair *l, unsigned labels, const region_extent *e, mask_pair *m,
+                     ts_error *error);
+
 static inline int64_t voxels_of(const int64_t shape[3])
 {
     return shape[0] * shape[1] * shape[2];
 }
 
-/* out: squared distance in mm^2 of every voxel to the nearest one of the set, which is not empty.
- */
-ts_status distance_squared(const uint8_t *set, const int64_t shape[3], const double spacing_mm[3],
-                           double *out, ts_error *error);
+/* Distances to a set of voxels. */
+typedef struct {
+    int64_t shape[3];
+    double spacing_mm[3];
+    int32_t *steps;    /* of every voxel to the set's nearest in its row along x */
+    double *in_planes; /* squared, to the nearest in its plane; NULL until searches has run out */
+    int64_t searches;  /* looks at rows that may still be taken before in_planes pays */
+} distance_map;
+
+/* To be closed also after an error. set: [nz][ny][nx], not empty when distances are asked for. */
+ts_status distance_open(const uint8_t *set, const int64_t shape[3], const double spacing_mm[3],
+                        distance_map *map, ts_error *error);
+void distance_close(distance_map *map);
+/* Squared distance in mm^2 of a voxel, given by its index, to the nearest one of the set. */
+ts_status distance_squared(distance_map *map, int64_t voxel, double *square, ts_error *error);
 
 /* Labels the 26-connected components of a mask 1..*count, in the order of their first voxels. */
 ts_status components_label(const uint8_t *mask, const int64_t shape[3], int32_t *labels,
@@ -32,6 +63,16 @@ ts_status mask_dilate(uint8_t *mask, const int64_t shape[3], ts_error *error);
 ts_status hd95_voxels(const mask_pair *m, double *hd95, ts_error *error);
 ts_status hd95_surfels(const mask_pair *m, double *hd95, ts_error *error);
 
+/* Of the same surface voxels: HD95, and the normalised surface distance, which is the mean over
+ * both surfaces of their share within the tolerance of the other one. */
+ts_status surface_scores(const mask_pair *m, double tolerance_mm, double *hd95, double *nsd,
+                         ts_error *error);
+
+/* The assignment of least cost: a column of its own to every row of cost[rows][columns], rows <=
+ * columns. Among equal ones that of scipy's linear_sum_assignment. */
+ts_status assign_rows(const double *cost, int64_t rows, int64_t columns, int64_t *column_of_row,
+                      ts_error *error);
+
 /* Area in mm^2 of the surface through a cell of each of the 256 codes. */
 void surfel_areas(const double spacing_mm[3], double areas[256]);
 
@@ -40,5 +81,8 @@ void surfel_areas(const double spacing_mm[3], double areas[256]);
  * b, taken over where one lesion meets the whole prediction. */
 ts_status score_lesions(const mask_pair *m, double whole_hd95, region_scores *scores,
                         ts_error *error);
+
+/* The figures in the order of evaluate_columns. */
+void list_panoptic(const panoptic_scores *s, double values[EVALUATE_FIGURES_MAX]);
 
 #endif

@@ -216,9 +216,18 @@ ts_status volume_read_labels(const char *path, volume_header *header, uint8_t **
     }
     for (int64_t at = 0; status == TS_OK && at < f.d.voxels; at += BLOCK) {
         const int64_t count = f.d.voxels - at < BLOCK ? f.d.voxels - at : BLOCK;
+        if (bytes_are_zero(f.voxels + (size_t)at * f.d.value_bytes,
+                           (size_t)count * f.d.value_bytes) &&
+            f.d.header.intercept == 0)
+            continue;
         nifti_decode(&f, at, count, values);
-        for (int64_t i = 0; status == TS_OK && i < count; i++)
-            status = round_label(values[i], at + i, &f.d.header, path, *labels + at + i, error);
+        for (int64_t i = 0; status == TS_OK && i < count; i++) {
+            const double v = values[i];
+            if (v >= 0 && v <= UINT8_MAX && v == (uint8_t)v)
+                (*labels)[at + i] = (uint8_t)v;
+            else
+                status = round_label(v, at + i, &f.d.header, path, *labels + at + i, error);
+        }
     }
     if (status == TS_OK)
         *header = f.d.header;

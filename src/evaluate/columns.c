@@ -1,0 +1,133 @@
+/* The scores of a case as rows of figures, and their summary over cases. */
+#include "evaluate/scoring.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const evaluate_figure_names[EVALUATE_FIGURES] = {
+    "dice", "hd95", "sensitivity", "specificity", "lesion_dice", "lesion_hd95", "tp", "fp", "fn"};
+
+static const char *const panoptic_names[EVALUATE_FIGURES_MAX] = {"dice",
+                                                                 "nsd",
+                                                                 "hd95",
+                                                                 "rq",
+                                                                 "pq",
+                                                                 "precision",
+                                                                 "recall",
+                                                                 "instance_dice",
+                                                                 "instance_dice_std",
+                                                                 "instance_nsd",
+                                                                 "instance_nsd_std",
+                                                                 "instance_hd95",
+                                                                 "instance_hd95_std",
+                                                                 "tp",
+                                                                 "fp",
+                                                                 "fn"};
+
+static const evaluate_columns all_columns[] = {
+    [CONVENTION_LEGACY] = {.name = "legacy",
+                           .regions = REGIONS,
+                           .figures = EVALUATE_LESION_FIGURES,
+                           .region_names = region_names,
+                           .figure_names = evaluate_figure_names,
+                           .shown = {0, 1, 2, 3},
+                           .shown_count = 4,
+                           .bounded = -1},
+    [CONVENTION_LESION] = {.name = "lesion",
+                           .regions = REGIONS,
+                           .figures = EVALUATE_FIGURES,
+                           .counts = 3,
+                           .region_names = region_names,
+                           .figure_names = evaluate_figure_names,
+                           .shown = {0, 1, 2, 3, 4, 5},
+                           .shown_count = 6,
+                           .bounded = -1},
+    [CONVENTION_PANOPTIC] = {.name = "panoptic",
+                             .regions = PANOPTIC_REGIONS,
+                             .figures = EVALUATE_FIGURES_MAX,
+                             .counts = 3,
+                             .region_names = panoptic_region_names,
+                             .figure_names = panoptic_names,
+                             .shown = {0, 1, 2, 7, 9, 11, 3, 4},
+                             .shown_count = 8,
+                             .bounded = 2,
+                             .bound_mm = 373},
+};
+
+evaluate_columns evaluate_columns_of(convention c, bool cavity)
+{
+    evaluate_columns columns = all_columns[c];
+    if (c == CONVENTION_PANOPTIC && !cavity)
+        columns.regions = PANOPTIC_RC;
+    return columns;
+}
+
+bool evaluate_convention(const char *name, convention *out)
+{
+    for (int c = CONVENTION_LEGACY; c <= CONVENTION_PANOPTIC; c++)
+        if (!strcmp(name, all_columns[c].name)) {
+            *out = (convention)c;
+            return true;
+        }
+    return false;
+}
+
+double evaluate_figure(const region_scores *s, int figure)
+{
+    const double figures[EVALUATE_FIGURES] = {s->dice,        s->hd95,        s->sensitivity,
+                                              s->specificity, s->lesion_dice, s->lesion_hd95,
+                                              (double)s->tp,  (double)s->fp,  (double)s->fn};
+    return figures[figure];
+}
+
+void list_panoptic(const panoptic_scores *s, double values[EVALUATE_FIGURES_MAX])
+{
+    const double all[EVALUATE_FIGURES_MAX] = {s->dice,
+                                              s->nsd,
+                                              s->hd95,
+                                              s->rq,
+                                              s->pq,
+                                              s->precision,
+                                              s->recall,
+                                              s->instance_dice,
+                                              s->instance_dice_std,
+                                              s->instance_nsd,
+                                              s->instance_nsd_std,
+                                              s->instance_hd95,
+                                              s->instance_hd95_std,
+                                              (double)s->tp,
+                                              (double)s->fp,
+                                              (double)s->fn};
+    memcpy(values, all, sizeof all);
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+void evaluate_summary(const double *all, size_t cases, const evaluate_columns *columns, int g,
+                      int figure, double *mean, double *median)
+{
+    double *values = malloc((cases + 1) * sizeof *values), sum = 0;
+    size_t count = 0;
+    *mean = *median = NAN;
+    for (size_t i = 0; values && i < cases; i++) {
+        double v = all[(i * (size_t)columns->regions + (size_t)g) * (size_t)columns->figures +
+                       (size_t)figure];
+        if (isinf(v) && figure == columns->bounded)
+            v = columns->bound_mm;
+        if (!isnan(v)) {
+            values[count++] = v;
+            sum += v;
+        }
+    }
+    if (count) {
+        qsort(values, count, sizeof *values, compare_doubles);
+        *mean = sum / (double)count;
+        *median = (values[(count - 1) / 2] + values[count / 2]) / 2;
+    }
+    free(values);
+}

@@ -1,0 +1,325 @@
+/* A case scored instance by instance, as the BraTS challenges do since 2025 by the package
+ * brats-evaluation (0.0.10, adult glioma) over Panoptica (2.1.7). Rules: docs/metrics.md. */
+#include "evaluate/scoring.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const panoptic_region_names[PANOPTIC_REGIONS] = {"WT", "TC", "ET", "NCR", "ED", "RC"};
+
+/* Labels of a region, bit by bit: 1 NCR, 2 ED, 3 ET, 4 RC. */
+static const unsigned region_labels[PANOPTIC_REGIONS] = {
+    1u << 1 | 1u << 2 | 1u << 3, 1u << 1 | 1u << 3, 1u << 3, 1u << 1, 1u << 2, 1u << 4};
+
+static const double whole_tolerance = 0.5; /* in voxels: a surface voxel must be met exactly */
+static const double least_dice = 1e-6;     /* of a match */
+
+/* ---- instances ------------------------------------------------------------------------------ */
+
+/* A connected component of a mask: its size, and the box around it. */
+typedef struct {
+    int64_t voxels, low[3], high[3];
+} instance;
+
+/* The components of one mask; their numbers begin at 1. */
+typedef struct {
+    int32_t *labels, count;
+    instance *all; /* by number */
+} instances;
+
+static void instances_free(instances *s)
+{
+    free(s->labels);
+    free(s->all);
+}
+
+static ts_status find_instances(const uint8_t *mask, const int64_t shape[3], instances *s,
+                                ts_error *error)
+{
+    s->labels = memory_allocate((size_t)voxels_of(shape), sizeof(int32_t), "the instances", error);
+    if (!s->labels || components_label(mask, shape, s->labels, &s->count, error) != TS_OK)
+        return TS_MEMORY;
+    s->all = memory_allocate((size_t)s->count + 1, sizeof(instance), "the instances", error);
+    if (!s->all)
+        return TS_MEMORY;
+    for (int32_t k = 1; k <= s->count; k++)
+        s->all[k] = (instance){0, {INT64_MAX, INT64_MAX, INT64_MAX}, {-1, -1, -1}};
+    int64_t i = 0;
+    for (int64_t z = 0; z < shape[2]; z++)
+        for (int64_t y = 0; y < shape[1]; y++)
+            for (int64_t x = 0; x < shape[0]; x++, i++) {
+                const int64_t at[3] = {x, y, z};
+                instance *one = &s->all[s->labels[i]];
+                one->voxels++;
+                for (int k = 0; s->labels[i] && k < 3; k++) {
+                    one->low[k] = at[k] < one->low[k] ? at[k] : one->low[k];
+                    one->high[k] = at[k] > one->high[k] ? at[k] : one->high[k];
+                }
+            }
+    return TS_OK;
+}
+
+/* ---- matching ------------------------------------------------------------------------------- */
+
+/* Cost of a pair: 1 - Dice, and a little over 1 where they do not overlap (enough). rows: the side
+ * with fewer instances, for assign_rows; of equal ones the truth, as scipy's transposition leaves
+ * it. */
+static void fill_costs(const instances *rows, const instances *columns, int64_t voxels,
+                       double *cost)
+{
+    const int64_t width = columns->count;
+    for (int64_t i = 0; i < voxels; i++)
+        if (rows->labels[i] && columns->labels[i])
+            cost[(rows->labels[i] - 1) * width + columns->labels[i] - 1]++;
+    for (int64_t r = 0; r < rows->count; r++)
+        for (int64_t c = 0; c < width; c++) {
+            const int64_t sum = rows->all[r + 1].voxels + columns->all[c + 1].voxels;
+            const double dice = 2 * cost[r * width + c] / (double)sum;
+            cost[r * width + c] = dice >= least_dice ? 1 - dice : 1 + 1e-6;
+        }
+}
+
+/* truth_of[p]: the truth's instance that prediction's instance p is matched to, or 0; one to one,
+ * with the greatest sum of Dice. */
+static ts_status match_instances(const instances *predicted, const instances *truth, int64_t voxels,
+                                 int32_t *truth_of, ts_error *error)
+{
+    const bool truth_first = truth->count <= predicted->count;
+    const instances *rows = truth_first ? truth : predicted;
+    const instances *columns = truth_first ? predicted : truth;
+    size_t pairs;
+    if (!size_multiply((size_t)rows->count, (size_t)columns->count, &pairs))
+        return error_set(error, TS_MEMORY, "too many instances to match");
+    double *cost = memory_allocate(pairs, sizeof *cost, "the pairs of instances", error);
+    int64_t *column = memory_allocate((size_t)rows->count, sizeof *column, "a matching", error);
+    ts_status status = cost && column ? TS_OK : TS_MEMORY;
+    if (status == TS_OK) {
+        fill_costs(rows, columns, voxels, cost);
+        status = assign_rows(cost, rows->count, columns->count, column, error);
+    }
+    for (int64_t r = 0; status == TS_OK && r < rows->count; r++)
+        if (cost[r * columns->count + column[r]] < 1)
+            truth_of[truth_first ? column[r] + 1 : r + 1] =
+                (int32_t)(truth_first ? r + 1 : column[r] + 1);
+    free(cost);
+    free(column);
+    return status;
+}
+
+/* ---- scores --------------------------------------------------------------------------------- */
+
+/* Mean and (population) deviation of some values, added one by one in two passes. */
+static void mean_and_deviation(const double *values, size_t count, double *mean, double *deviation)
+{
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += values[i];
+    *mean = sum / (double)count;
+    for (size_t i = 0; i < count; i++)
+        squares += (values[i] - *mean) * (values[i] - *mean);
+    *deviation = sqrt(squares / (double)count);
+}
+
+/* Dice, NSD and HD95 of a matched pair, in mm. The package hands its arrays over as z, y, x and
+ * their spacing as x, y, z, so that x and z change places where they differ; so here. */
+static ts_status score_match(const mask_pair *m, const instances *predicted, const instances *truth,
+                             int32_t p, int32_t t, double scores[3], ts_error *error)
+{
+    const instance *a = &predicted->all[p], *b = &truth->all[t];
+    mask_pair box = {.spacing_mm = {m->spacing_mm[2], m->spacing_mm[1], m->spacing_mm[0]}};
+    int64_t low[3], both = 0;
+    double tolerance_mm = HUGE_VAL;
+    for (int k = 0; k < 3; k++) {
+        low[k] = a->low[k] < b->low[k] ? a->low[k] : b->low[k];
+        box.shape[k] = (a->high[k] > b->high[k] ? a->high[k] : b->high[k]) - low[k] + 1;
+        tolerance_mm = fmin(tolerance_mm, box.spacing_mm[k]);
+    }
+    box.a = memory_allocate((size_t)voxels_of(box.shape), 1, "an instance", error);
+    box.b = memory_allocate((size_t)voxels_of(box.shape), 1, "an instance", error);
+    ts_status status = box.a && box.b ? TS_OK : TS_MEMORY;
+    for (int64_t z = 0, at = 0; status == TS_OK && z < box.shape[2]; z++)
+        for (int64_t y = 0; y < box.shape[1]; y++)
+            for (int64_t x = 0; x < box.shape[0]; x++, at++) {
+                const int64_t i =
+                    low[0] + x + m->shape[0] * (low[1] + y + m->shape[1] * (low[2] + z));
+                box.a[at] = predicted->labels[i] == p;
+                box.b[at] = truth->labels[i] == t;
+                both += box.a[at] & box.b[at];
+            }
+    scores[0] = 2 * (double)both / (double)(a->voxels + b->voxels);
+    if (status == TS_OK)
+        status = surface_scores(&box, tolerance_mm, &scores[2], &scores[1], error);
+    free(box.a);
+    free(box.b);
+    return status;
+}
+
+/* The figures of all matches; s->tp of them, at least one. */
+static ts_status score_matches(const mask_pair *m, const instances *predicted,
+                               const instances *truth, const int32_t *truth_of, panoptic_scores *s,
+                               ts_error *error)
+{
+    const size_t tp = (size_t)s->tp;
+    double *values = memory_allocate(3 * tp, sizeof *values, "the instances", error);
+    ts_status status = values ? TS_OK : TS_MEMORY;
+    size_t found = 0;
+    for (int32_t p = 1; status == TS_OK && p <= predicted->count; p++) {
+        double one[3];
+        if (!truth_of[p])
+            continue;
+        status = score_match(m, predicted, truth, p, truth_of[p], one, error);
+        for (size_t k = 0; status == TS_OK && k < 3; k++)
+            values[k * tp + found] = one[k];
+        found++;
+    }
+    if (status == TS_OK) {
+        mean_and_deviation(values, tp, &s->instance_dice, &s->instance_dice_std);
+        mean_and_deviation(values + tp, tp, &s->instance_nsd, &s->instance_nsd_std);
+        mean_and_deviation(values + 2 * tp, tp, &s->instance_hd95, &s->instance_hd95_std);
+    }
+    free(values);
+    return status;
+}
+
+static double ratio_or_nan(int64_t part, int64_t whole)
+{
+    return whole ? (double)part / (double)whole : NAN;
+}
+
+/* What holds with no match: nothing at all to match is undefined, else the worst there is. */
+static panoptic_scores without_match(bool nothing)
+{
+    const double least = nothing ? NAN : 0, furthest = nothing ? NAN : HUGE_VAL;
+    return (panoptic_scores){.dice = least,
+                             .nsd = least,
+                             .hd95 = furthest,
+                             .rq = least,
+                             .pq = least,
+                             .precision = NAN,
+                             .recall = NAN,
+                             .instance_dice = least,
+                             .instance_dice_std = NAN,
+                             .instance_nsd = least,
+                             .instance_nsd_std = NAN,
+                             .instance_hd95 = furthest,
+                             .instance_hd95_std = NAN};
+}
+
+/* The whole region, in voxels whatever the spacing: the package passes none here. */
+static ts_status score_whole(const mask_pair *m, const region_extent *e, panoptic_scores *s,
+                             ts_error *error)
+{
+    mask_pair in_voxels = *m;
+    for (int k = 0; k < 3; k++)
+        in_voxels.spacing_mm[k] = 1;
+    s->dice = 2 * (double)e->both / (double)(e->predicted + e->truth);
+    return surface_scores(&in_voxels, whole_tolerance, &s->hd95, &s->nsd, error);
+}
+
+static ts_status score_instances(const mask_pair *m, panoptic_scores *s, ts_error *error)
+{
+    instances predicted = {0}, truth = {0};
+    int32_t *truth_of = NULL;
+    ts_status status = find_instances(m->a, m->shape, &predicted, error);
+    if (status == TS_OK)
+        status = find_instances(m->b, m->shape, &truth, error);
+    if (status == TS_OK) {
+        truth_of =
+            memory_allocate((size_t)predicted.count + 1, sizeof *truth_of, "a matching", error);
+        status = truth_of ? TS_OK : TS_MEMORY;
+    }
+    if (status == TS_OK && predicted.count && truth.count)
+        status = match_instances(&predicted, &truth, voxels_of(m->shape), truth_of, error);
+    for (int32_t p = 1; status == TS_OK && p <= predicted.count; p++)
+        s->tp += truth_of[p] > 0;
+    s->fp = predicted.count - s->tp;
+    s->fn = truth.count - s->tp;
+    s->precision = ratio_or_nan(s->tp, predicted.count);
+    s->recall = ratio_or_nan(s->tp, truth.count);
+    if (status == TS_OK && s->tp) {
+        status = score_matches(m, &predicted, &truth, truth_of, s, error);
+        s->rq = (double)s->tp / ((double)s->tp + 0.5 * (double)s->fp + 0.5 * (double)s->fn);
+        s->pq = s->instance_dice * s->rq;
+    }
+    free(truth_of);
+    instances_free(&predicted);
+    instances_free(&truth);
+    return status;
+}
+
+/* ---- a case --------------------------------------------------------------------------------- */
+
+typedef struct {
+    label_pair labels; /* the box around everything that is labelled: nothing beyond it matters */
+    panoptic_scores *scores;
+    ts_status status[PANOPTIC_REGIONS];
+    ts_error error[PANOPTIC_REGIONS];
+} case_job;
+
+static ts_status score_region(const case_job *j, int64_t r, ts_error *error)
+{
+    panoptic_scores *s = &j->scores[r];
+    mask_pair m = {0};
+    const region_extent e = region_find(&j->labels, region_labels[r]);
+    *s = without_match(e.predicted + e.truth == 0);
+    if (e.predicted + e.truth == 0)
+        return TS_OK;
+    ts_status status = region_cut(&j->labels, region_labels[r], &e, &m, error);
+    if (status == TS_OK && e.both)
+        status = score_whole(&m, &e, s, error);
+    if (status == TS_OK)
+        status = score_instances(&m, s, error);
+    free(m.a);
+    free(m.b);
+    return status;
+}
+
+static void score_task(void *context, int64_t r, int thread)
+{
+    case_job *j = context;
+    (void)thread;
+    j->status[r] = score_region(j, r, &j->error[r]);
+}
+
+/* The labels themselves, not a region's mask, within the box of an extent. */
+static ts_status copy_box(const uint8_t *labels, const int64_t shape[3], const region_extent *e,
+                          const int64_t box[3], uint8_t **out, ts_error *error)
+{
+    *out = memory_allocate((size_t)voxels_of(box), 1, "a case's labels", error);
+    for (int64_t row = 0; *out && row < box[1] * box[2]; row++) {
+        const int64_t y = e->low[1] + row % box[1], z = e->low[2] + row / box[1];
+        memcpy(*out + row * box[0], labels + e->low[0] + shape[0] * (y + shape[1] * z),
+               (size_t)box[0]);
+    }
+    return *out ? TS_OK : TS_MEMORY;
+}
+
+ts_status evaluate_case_panoptic(const uint8_t *prediction, const uint8_t *truth,
+                                 const int64_t shape[3], const double spacing_mm[3], pool *p,
+                                 panoptic_scores scores[PANOPTIC_REGIONS], ts_error *error)
+{
+    const label_pair whole = {prediction, truth, shape, spacing_mm};
+    const region_extent e = region_find(&whole, 1u << 1 | 1u << 2 | 1u << 3 | 1u << 4);
+    int64_t box[3] = {0};
+    uint8_t *labels[2] = {NULL, NULL};
+    case_job j = {.scores = scores};
+    for (int k = 0; k < 3; k++)
+        box[k] = e.high[k] < 0 ? 0 : e.high[k] - e.low[k] + 1;
+    ts_status status = copy_box(prediction, shape, &e, box, &labels[0], error);
+    if (status == TS_OK)
+        status = copy_box(truth, shape, &e, box, &labels[1], error);
+    if (status == TS_OK) {
+        j.labels = (label_pair){labels[0], labels[1], box, spacing_mm};
+        pool_run(p, score_task, &j, PANOPTIC_REGIONS);
+    }
+    for (int r = 0; status == TS_OK && r < PANOPTIC_REGIONS; r++)
+        if (j.status[r] != TS_OK) {
+            if (error)
+                *error = j.error[r];
+            status = j.status[r];
+        }
+    free(labels[0]);
+    free(labels[1]);
+    return status;
+}
