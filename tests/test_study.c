@@ -43,8 +43,7 @@ static int remove_folder(void **state)
     return system(command);
 }
 
-/* ---- study files ------------------------------------------------------------------------------
- */
+/* ---- study files ----------------------------------------------------------------------------- */
 
 static const char head[] = "methods = single-stage, student-only\nsubsets = flair+t1ce, t1\n"
                            "seeds = 1, 7\nfolds = 3\n";
@@ -127,8 +126,7 @@ static void test_bad_files(void **state)
     }
 }
 
-/* ---- claims -----------------------------------------------------------------------------------
- */
+/* ---- claims ---------------------------------------------------------------------------------- */
 
 /* The lock of a process that is gone: of a child that we have waited for. */
 static void leave_dead_lock(const char *path)
@@ -278,8 +276,7 @@ static void test_race(void **state)
     assert_true(winners > 1);
 }
 
-/* ---- statistics -------------------------------------------------------------------------------
- */
+/* ---- statistics ------------------------------------------------------------------------------ */
 
 static void test_statistics(void **state)
 {
@@ -321,8 +318,7 @@ static void test_statistics(void **state)
     assert_true(study_wilcoxon((double[]){0, 0}, 2) == 1);
 }
 
-/* ---- score files and the table ----------------------------------------------------------------
- */
+/* ---- score files and the table --------------------------------------------------------------- */
 
 enum { PATIENTS = 7 };
 

@@ -35,8 +35,7 @@ static bool run_holds(const work *w, const char *name)
     return there;
 }
 
-/* ---- training ---------------------------------------------------------------------------------
- */
+/* ---- training -------------------------------------------------------------------------------- */
 
 /* A run that stands finished in the run folder, wherever it was trained, is taken as it is if its
  * settings and fold are the cell's. */
@@ -101,8 +100,7 @@ static ts_status read_cost(work *w, ts_error *error)
     return TS_OK;
 }
 
-/* ---- predicting and scoring -------------------------------------------------------------------
- */
+/* ---- predicting and scoring ------------------------------------------------------------------ */
 
 static const dataset_case *find_case(const dataset *d, const char *id)
 {

@@ -29,6 +29,12 @@ typedef struct {
 
 void cell_scores_free(cell_scores *s);
 
+/* study_open and scores_read from memory; path stands in messages. */
+ts_status study_parse(const char *bytes, size_t count, const char *path, study *out,
+                      ts_error *error);
+ts_status scores_parse(const uint8_t *bytes, size_t count, const char *path, const study *s,
+                       const study_cell *c, cell_scores *scores, ts_error *error);
+
 /* FOLDER/NAME.json, by rename. */
 ts_status scores_write(const char *folder, const study *s, const study_cell *c,
                        const cell_scores *scores, ts_error *error);
@@ -41,7 +47,7 @@ ts_status scores_read(const char *folder, const study *s, const study_cell *c, b
  * them. Where it ends well, the score file stands. */
 ts_status cell_run(const study *s, const study_cell *c, const study_options *o, ts_error *error);
 
-/* FOLDER/NAME.SUFFIX or FOLDER/NAME; free(). */
+/* FOLDER/SUBFOLDER/NAME and the suffix; subfolder may be NULL; free(). */
 char *cell_path(const char *folder, const char *subfolder, const study_cell *c, const char *suffix,
                 ts_error *error);
 

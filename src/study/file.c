@@ -1,6 +1,6 @@
 /* The study file: what is compared (methods, subsets, seeds, folds), the settings of all runs, and
  * arms, which are methods with settings of their own. */
-#include "study/study.h"
+#include "study/cell.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -94,8 +94,7 @@ static ts_status add_arm(study *s, const content *c, const entry *e, const char 
     return TS_OK;
 }
 
-/* ---- the head: what is compared ---------------------------------------------------------------
- */
+/* ---- the head: what is compared -------------------------------------------------------------- */
 
 static ts_status read_subsets(study *s, const content *c, const entry *e, ts_error *error)
 {
@@ -175,8 +174,7 @@ static ts_status read_head(study *s, const content *c, ts_error *error)
     return status;
 }
 
-/* ---- settings and arms ------------------------------------------------------------------------
- */
+/* ---- settings and arms ----------------------------------------------------------------------- */
 
 static ts_status set_entry(plan *p, const content *c, const entry *e, ts_error *error)
 {
@@ -282,8 +280,7 @@ static ts_status read_reference(study *s, const content *c, ts_error *error)
     return TS_OK;
 }
 
-/* ---- the grid ---------------------------------------------------------------------------------
- */
+/* ---- the grid -------------------------------------------------------------------------------- */
 
 static void add_cell(study *s, size_t arm, const char *subset, modality_set input, int64_t seed,
                      int fold)
@@ -348,7 +345,8 @@ static void default_name(study *s, const char *path)
     snprintf(s->name, sizeof s->name, "%.*s", (int)strcspn(name, "."), name);
 }
 
-ts_status study_open(const char *path, study *out, ts_error *error)
+ts_status study_parse(const char *bytes, size_t count, const char *path, study *out,
+                      ts_error *error)
 {
     content c = {.path = path};
     plan base;
@@ -356,7 +354,7 @@ ts_status study_open(const char *path, study *out, ts_error *error)
     ts_status status = out->path ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
     default_name(out, path);
     if (status == TS_OK)
-        status = ini_read(path, keep_entry, &c, error);
+        status = ini_parse(bytes, count, path, keep_entry, &c, error);
     if (status == TS_OK)
         status = read_head(out, &c, error);
     if (status == TS_OK)
@@ -374,6 +372,18 @@ ts_status study_open(const char *path, study *out, ts_error *error)
     free(c.entries);
     if (status != TS_OK)
         study_close(out);
+    return status;
+}
+
+ts_status study_open(const char *path, study *out, ts_error *error)
+{
+    uint8_t *bytes;
+    size_t count;
+    ts_status status = file_get(path, 1 << 20, &bytes, &count, error);
+    if (status != TS_OK)
+        return status;
+    status = study_parse((const char *)bytes, count, path, out, error);
+    free(bytes);
     return status;
 }
 

@@ -16,8 +16,7 @@ static ts_status put(text *t, const char *path, ts_error *error)
     return status;
 }
 
-/* ---- Markdown ---------------------------------------------------------------------------------
- */
+/* ---- Markdown -------------------------------------------------------------------------------- */
 
 static void append_figure(text *t, const figure *f, int digits)
 {
@@ -94,8 +93,7 @@ ts_status table_write_markdown(const table *whole, const char *path, ts_error *e
     return put(&t, path, error);
 }
 
-/* ---- CSV and JSON -----------------------------------------------------------------------------
- */
+/* ---- CSV and JSON ---------------------------------------------------------------------------- */
 
 static void append_number(text *t, double value)
 {
@@ -178,8 +176,7 @@ ts_status table_write_json(const table *whole, const char *path, ts_error *error
     return put(&t, path, error);
 }
 
-/* ---- the picture ------------------------------------------------------------------------------
- */
+/* ---- the picture ----------------------------------------------------------------------------- */
 
 ts_status table_draw(const table *whole, const char *path, ts_error *error)
 {

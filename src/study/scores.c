@@ -3,6 +3,7 @@
 #include "train/train.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,8 +20,7 @@ void cell_scores_free(cell_scores *s)
     *s = (cell_scores){0};
 }
 
-/* ---- writing ----------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void append_settings(text *t, const plan *p)
 {
@@ -106,8 +106,7 @@ ts_status scores_write(const char *folder, const study *s, const study_cell *c,
     return status;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* A setting that the file does not know was not there when it was made: the run had what is now the
  * default. */
@@ -140,9 +139,10 @@ static bool read_regions(const json_t *regions, region_scores *scores, int figur
         if ((int)json_array_size(list) != figures)
             return false;
         for (int f = 0; f < figures; f++) {
-            if (!json_is_number(json_array_get(list, (size_t)f)))
+            const json_t *number = json_array_get(list, (size_t)f);
+            v[f] = json_number_value(number);
+            if (!json_is_number(number) || fabs(v[f]) > 1e15) /* beyond any count of voxels */
                 return false;
-            v[f] = json_number_value(json_array_get(list, (size_t)f));
         }
         scores[r] = (region_scores){v[0], v[1],          v[2],          v[3],         v[4],
                                     v[5], (int64_t)v[6], (int64_t)v[7], (int64_t)v[8]};
@@ -209,33 +209,38 @@ static ts_status decode(const json_t *root, const char *path, const study *s, co
     return status;
 }
 
+ts_status scores_parse(const uint8_t *bytes, size_t count, const char *path, const study *s,
+                       const study_cell *c, cell_scores *scores, ts_error *error)
+{
+    json_error_t cause;
+    *scores = (cell_scores){0};
+    json_t *root = json_loadb((const char *)bytes, count, JSON_REJECT_DUPLICATES, &cause);
+    const ts_status status =
+        root ? decode(root, path, s, c, scores, error)
+             : error_set(error, TS_BAD_INPUT, "'%s' is damaged (%s): remove it", path, cause.text);
+    json_decref(root);
+    if (status != TS_OK)
+        cell_scores_free(scores);
+    return status;
+}
+
 ts_status scores_read(const char *folder, const study *s, const study_cell *c, bool *found,
                       cell_scores *scores, ts_error *error)
 {
     uint8_t *bytes = NULL;
     size_t count;
-    json_error_t cause;
+    ts_status status = TS_OK;
     *scores = (cell_scores){0};
     *found = false;
     char *path = cell_path(folder, NULL, c, ".json", error);
     if (!path)
         return TS_MEMORY;
-    ts_status status = TS_OK;
     if (file_exists(path)) {
         status = file_get(path, SCORES_LIMIT_BYTES, &bytes, &count, error);
-        json_t *root = status == TS_OK
-                           ? json_loadb((const char *)bytes, count, JSON_REJECT_DUPLICATES, &cause)
-                           : NULL;
-        if (status == TS_OK && !root)
-            status =
-                error_set(error, TS_BAD_INPUT, "'%s' is damaged (%s): remove it", path, cause.text);
         if (status == TS_OK)
-            status = decode(root, path, s, c, scores, error);
-        json_decref(root);
+            status = scores_parse(bytes, count, path, s, c, scores, error);
         *found = status == TS_OK;
     }
-    if (status != TS_OK)
-        cell_scores_free(scores);
     free(bytes);
     free(path);
     return status;

@@ -52,8 +52,7 @@ bool study_spans_subsets(const study_arm *arm);
 ts_status study_open(const char *path, study *out, ts_error *error);
 void study_close(study *s);
 
-/* ---- working through the grid ------------------------------------------------------------------
- */
+/* ---- working through the grid ---------------------------------------------------------------- */
 
 typedef struct {
     const char *data;
@@ -80,8 +79,7 @@ typedef enum { CELL_WAITING, CELL_BEGUN, CELL_RUNNING, CELL_FAILED, CELL_DONE } 
 /* note: who runs it, why it failed, or "". */
 study_state study_cell_state(const study *s, size_t cell, const study_options *o, char note[1024]);
 
-/* ---- statistics --------------------------------------------------------------------------------
- */
+/* ---- statistics ------------------------------------------------------------------------------ */
 
 /* Two-sided p of Wilcoxon's signed-rank test on paired differences. Zeros are left out, ties share
  * their mean rank; exact up to 50 differences, beyond by the normal distribution with the variance
@@ -94,8 +92,7 @@ double study_wilcoxon(const double *differences, size_t count);
 ts_status study_bootstrap(const double *differences, size_t count, double *low, double *high,
                           ts_error *error);
 
-/* ---- the table ---------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 /* Writes table.md, table.csv, table.json and differences.png into the folder of the score files
  * from those that are there; *done counts them. */

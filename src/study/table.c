@@ -30,8 +30,7 @@ typedef struct {
     cell_scores *scores; /* [cell]; count 0 where there are none */
 } source;
 
-/* ---- collecting -------------------------------------------------------------------------------
- */
+/* ---- collecting ------------------------------------------------------------------------------ */
 
 static observation observe(const case_scores *c, int64_t seed)
 {
@@ -131,8 +130,7 @@ static size_t by_patient(const series *s, const series *minus, int metric, int g
     return patients;
 }
 
-/* ---- figures ----------------------------------------------------------------------------------
- */
+/* ---- figures --------------------------------------------------------------------------------- */
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -233,8 +231,7 @@ static ts_status share_lead(const series *s, const series *reference, const seri
     return status;
 }
 
-/* ---- rows -------------------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 /* What a row is about: an arm's student or its teacher. */
 typedef struct {
@@ -377,8 +374,7 @@ void table_free(table *t)
     *t = (table){0};
 }
 
-/* ---- files ------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 ts_status study_table(const study *s, const char *scores, size_t *done, ts_error *error)
 {

@@ -44,8 +44,7 @@ static ts_status prepare_folders(const study_options *o, ts_error *error)
     return status;
 }
 
-/* ---- failures, kept for `study --list` --------------------------------------------------------
- */
+/* ---- failures, kept for `study --list` ------------------------------------------------------- */
 
 static void forget_failure(const study_options *o, const study_cell *c)
 {
@@ -65,8 +64,7 @@ static void fail_cell(grid *g, const study_cell *c, const char *sentence)
     free(path);
 }
 
-/* ---- the process of a cell --------------------------------------------------------------------
- */
+/* ---- the process of a cell ------------------------------------------------------------------- */
 
 /* What the cell prints goes to logs/NAME.txt, behind what earlier calls left there. */
 static void redirect_output(const study_options *o, const study_cell *c)
@@ -145,42 +143,43 @@ static void finish_child(grid *g, worker *w, int ended)
     w->pid = 0;
 }
 
-/* ---- choosing cells ---------------------------------------------------------------------------
- */
+/* ---- choosing cells -------------------------------------------------------------------------- */
 
-/* Is the cell to be run by us? Then it is claimed. */
+static ts_status has_scores(const grid *g, const study_cell *c, bool *found, ts_error *error)
+{
+    cell_scores scores;
+    const ts_status status = scores_read(g->options->scores, g->study, c, found, &scores, error);
+    if (status == TS_OK && *found)
+        cell_scores_free(&scores);
+    return status;
+}
+
+/* Is the cell to be run by us? Then it is claimed; else it is counted as what it is. */
 static bool take_cell(grid *g, worker *w, size_t index)
 {
     const study_cell *c = &g->study->cells[index];
-    const char *scores = g->options->scores;
     ts_error error = {0};
-    cell_scores found_scores;
-    bool found;
-    char holder[128];
+    bool found = false;
+    char holder[128] = "";
     char *lock = cell_path(g->options->out, "locks", c, ".lock", &error);
-    ts_status status =
-        lock ? scores_read(scores, g->study, c, &found, &found_scores, &error) : TS_MEMORY;
-    if (status == TS_OK && !found) {
-        status = lock_claim(lock, &w->lock, holder, &error);
-        if (status == TS_OK && !w->lock.path) {
-            note("cell %s is taken by %s", c->name, holder);
-            g->counts->taken++;
-        }
-        /* It may have been finished between our look and our claim. */
-        if (status == TS_OK && w->lock.path)
-            status = scores_read(scores, g->study, c, &found, &found_scores, &error);
-    }
-    free(lock);
-    if (status == TS_OK && found) {
-        cell_scores_free(&found_scores);
-        g->counts->done++;
-    }
-    if (status != TS_OK)
-        fail_cell(g, c, error.text);
+    ts_status status = lock ? has_scores(g, c, &found, &error) : TS_MEMORY;
     w->cell = index;
-    if (status == TS_OK && !found && w->lock.path)
+    if (status == TS_OK && !found)
+        status = lock_claim(lock, &w->lock, holder, &error);
+    free(lock);
+    if (status == TS_OK && w->lock.path) /* it may have been finished between look and claim */
+        status = has_scores(g, c, &found, &error);
+    if (status == TS_OK && w->lock.path && !found)
         return true;
     lock_release(&w->lock);
+    if (status != TS_OK)
+        fail_cell(g, c, error.text);
+    else if (found)
+        g->counts->done++;
+    else {
+        note("cell %s is taken by %s", c->name, holder);
+        g->counts->taken++;
+    }
     return false;
 }
 
@@ -199,8 +198,7 @@ static bool employ(grid *g, worker *w)
     return false;
 }
 
-/* ---- the loop ---------------------------------------------------------------------------------
- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 static void show_progress(const grid *g)
 {
@@ -297,8 +295,7 @@ ts_status study_run(const study *s, const study_options *o, study_counts *counts
     return TS_OK;
 }
 
-/* ---- what stands ------------------------------------------------------------------------------
- */
+/* ---- what stands ----------------------------------------------------------------------------- */
 
 study_state study_cell_state(const study *s, size_t cell, const study_options *o,
                              char note_text[1024])
