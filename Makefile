@@ -11,7 +11,7 @@ PREFIX   ?= /usr/local
 
 PACKAGES := libdeflate libpng jansson
 ifneq ($(shell pkg-config --exists $(PACKAGES) && echo yes),yes)
-ifeq ($(filter deps demo test format clean,$(MAKECMDGOALS)),)
+ifeq ($(filter deps demo test lint format clean,$(MAKECMDGOALS)),)
 $(error a library is missing ($(PACKAGES)): run 'make deps', or: apt-get install $(shell sed 's/#.*//' tools/packages.txt 2>/dev/null))
 endif
 endif
@@ -62,12 +62,12 @@ CLI_OBJECTS  := $(CLI_SOURCES:%.c=$(BUILD)/%.o)
 BENCH_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard bench/*.c))
 TESTS        := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
 
-.PHONY: all deps demo test lint format fuzz install clean
+.PHONY: all deps demo test lint format install clean
 all: $(BUILD)/twinseg
 
 $(BUILD)/libtwinseg.a: $(ROOM_OBJECTS)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	@$(AR) rcs $@ $^
 
 $(BUILD)/twinseg: $(CLI_OBJECTS) $(BUILD)/libtwinseg.a
 	@echo "  LINK $@"
@@ -158,6 +158,8 @@ install: all library
 	    tools/twinseg.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/twinseg.pc
 	for model in $(wildcard models/*.safetensors); do \
 	    install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/twinseg/models $$model; done
+
+include tools/lint.mk
 
 clean:
 	rm -rf build

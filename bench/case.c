@@ -3,6 +3,7 @@
 #include "bench.h"
 
 #include "dataset/dataset.h"
+#include "evaluate/evaluate.h"
 #include "predict/predict.h"
 
 #include <jansson.h>

@@ -8,7 +8,8 @@
 
 #include <cmocka.h>
 
-/* Random123's kat_vectors, philox4x32-10, counter and key zero: 6627e8d5 e169c58d bc57ac4c 9b00dbd8. */
+/* Random123's kat_vectors, philox4x32-10, counter and key zero: 6627e8d5 e169c58d bc57ac4c
+ * 9b00dbd8. */
 static void test_philox_known_answer(void **state)
 {
     (void)state;
@@ -54,7 +55,8 @@ static void test_file_by_rename(void **state)
     (void)state;
     char folder[] = "/tmp/twinseg-test-XXXXXX";
     assert_non_null(mkdtemp(folder));
-    char *path = string_format("%s/deep/er/file", folder), *parent = string_format("%s/deep/er", folder);
+    char *path = string_format("%s/deep/er/file", folder),
+         *parent = string_format("%s/deep/er", folder);
     ts_error e;
     file_writer w;
     assert_int_equal(file_begin(&w, path, &e), TS_IO); /* no such folder yet */
@@ -155,10 +157,14 @@ static void test_pool(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_philox_known_answer), cmocka_unit_test(test_random_moments),
-        cmocka_unit_test(test_size_overflow),       cmocka_unit_test(test_file_by_rename),
-        cmocka_unit_test(test_full_disk),           cmocka_unit_test(test_ini),
-        cmocka_unit_test(test_numbers),             cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_philox_known_answer),
+        cmocka_unit_test(test_random_moments),
+        cmocka_unit_test(test_size_overflow),
+        cmocka_unit_test(test_file_by_rename),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_ini),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -260,42 +260,6 @@ static void test_components_and_dilation(void **state)
     }
 }
 
-static void test_labels(void **state)
-{
-    (void)state;
-    static const struct {
-        label_map map;
-        bool strict;
-        uint8_t in[6], out[6];
-        const char *word; /* of the refusal */
-    } cases[] = {
-        {LABELS_AUTO, true, {0, 1, 2, 4, 0, 0}, {0, 1, 2, 3, 0, 0}, NULL},
-        {LABELS_AUTO, true, {0, 1, 2, 3, 0, 0}, {0, 1, 2, 3, 0, 0}, NULL},
-        {LABELS_AUTO, true, {0, 1, 2, 3, 4, 0}, {0}, "labels=brats2024"},
-        {LABELS_AUTO, true, {0, 1, 2, 5, 0, 0}, {0}, "label 5"},
-        {LABELS_AUTO, false, {0, 1, 2, 5, 7, 4}, {0, 1, 2, 0, 0, 3}, NULL},
-        {LABELS_BRATS2021, true, {0, 1, 2, 3, 4, 0}, {0, 1, 2, 1, 3, 0}, NULL},
-        {LABELS_BRATS2023, true, {0, 1, 2, 3, 4, 0}, {0}, "label 4"},
-        {LABELS_BRATS2024, true, {0, 1, 2, 3, 4, 0}, {0, 1, 2, 3, 0, 0}, NULL},
-        {LABELS_MSD, true, {0, 1, 2, 3, 0, 0}, {0, 2, 1, 3, 0, 0}, NULL},
-    };
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        ts_error e;
-        uint8_t labels[6];
-        memcpy(labels, cases[i].in, sizeof labels);
-        const ts_status status =
-            labels_map(labels, sizeof labels, cases[i].map, cases[i].strict, "a.nii", &e);
-        if (cases[i].word) {
-            assert_int_equal(status, TS_BAD_INPUT);
-            assert_non_null(strstr(e.text, cases[i].word));
-            assert_non_null(strstr(e.text, "a.nii"));
-        } else {
-            assert_int_equal(status, TS_OK);
-            assert_memory_equal(labels, cases[i].out, sizeof labels);
-        }
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,7 +268,6 @@ int main(void)
         cmocka_unit_test(test_surfel_table),
         cmocka_unit_test(test_distances),
         cmocka_unit_test(test_components_and_dilation),
-        cmocka_unit_test(test_labels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* plan: every key round-trips through ini text; wrong values and unknown keys are named. */
+/* plan: every key round-trips through ini text; wrong values and unknown keys are named; label
+ * values get their meaning. */
 #include "plan/plan.h"
 
 #include <setjmp.h>
@@ -47,12 +48,18 @@ static void test_bad_values(void **state)
     static const struct {
         const char *key, *value, *word;
     } bad[] = {
-        {"learning_rates", "1", "'learning_rate'"}, {"batch", "0", "from 1 to 64"},
-        {"batch", "2.5", "whole number"},           {"loss", "dice", "ce|ce+dice|regions"},
-        {"augment", "yes", "on or off"},            {"student", "flair,flair", "each once"},
-        {"student", "flair,", "no modality"},               {"student", "", "names no modality"},
-        {"patch", "64,64", "d,h,w"},                {"patch", "4", "8 to 512"},
-        {"momentum", "nan", "a number"},            {"preset", "a-name-that-is-too-long", "word"},
+        {"learning_rates", "1", "'learning_rate'"},
+        {"batch", "0", "from 1 to 64"},
+        {"batch", "2.5", "whole number"},
+        {"loss", "dice", "ce|ce+dice|regions"},
+        {"augment", "yes", "on or off"},
+        {"student", "flair,flair", "each once"},
+        {"student", "flair,", "no modality"},
+        {"student", "", "names no modality"},
+        {"patch", "64,64", "d,h,w"},
+        {"patch", "4", "8 to 512"},
+        {"momentum", "nan", "a number"},
+        {"preset", "a-name-that-is-too-long", "word"},
     };
     plan p, before;
     ts_error e;
@@ -84,12 +91,49 @@ static void test_check(void **state)
     assert_non_null(strstr(e.text, "'decoder3'"));
 }
 
+static void test_labels(void **state)
+{
+    (void)state;
+    static const struct {
+        label_map map;
+        bool strict;
+        uint8_t in[6], out[6];
+        const char *word; /* of the refusal */
+    } cases[] = {
+        {LABELS_AUTO, true, {0, 1, 2, 4, 0, 0}, {0, 1, 2, 3, 0, 0}, NULL},
+        {LABELS_AUTO, true, {0, 1, 2, 3, 0, 0}, {0, 1, 2, 3, 0, 0}, NULL},
+        {LABELS_AUTO, true, {0, 1, 2, 3, 4, 0}, {0}, "labels=brats2024"},
+        {LABELS_AUTO, true, {0, 1, 2, 5, 0, 0}, {0}, "label 5"},
+        {LABELS_AUTO, false, {0, 1, 2, 5, 7, 4}, {0, 1, 2, 0, 0, 3}, NULL},
+        {LABELS_BRATS2021, true, {0, 1, 2, 3, 4, 0}, {0, 1, 2, 1, 3, 0}, NULL},
+        {LABELS_BRATS2023, true, {0, 1, 2, 3, 4, 0}, {0}, "label 4"},
+        {LABELS_BRATS2024, true, {0, 1, 2, 3, 4, 0}, {0, 1, 2, 3, 0, 0}, NULL},
+        {LABELS_MSD, true, {0, 1, 2, 3, 0, 0}, {0, 2, 1, 3, 0, 0}, NULL},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        ts_error e;
+        uint8_t labels[6];
+        memcpy(labels, cases[i].in, sizeof labels);
+        const ts_status status =
+            labels_map(labels, sizeof labels, cases[i].map, cases[i].strict, "a.nii", &e);
+        if (cases[i].word) {
+            assert_int_equal(status, TS_BAD_INPUT);
+            assert_non_null(strstr(e.text, cases[i].word));
+            assert_non_null(strstr(e.text, "a.nii"));
+        } else {
+            assert_int_equal(status, TS_OK);
+            assert_memory_equal(labels, cases[i].out, sizeof labels);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_bad_values),
         cmocka_unit_test(test_check),
+        cmocka_unit_test(test_labels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,7 +65,7 @@ static predictor *create(const model *m, const plan *settings)
 static uint8_t *predict_written(predictor *p, bool flipped, const char *out, volume_header *header)
 {
     dataset_case c = {.id = "case"};
-    uint8_t *labels;
+    uint8_t *labels = NULL;
     ts_error e = {0};
     c.image[FLAIR] = in_folder("flair.nii.gz");
     c.image[T1CE] = in_folder("t1ce.nii");

@@ -224,10 +224,8 @@ static void test_labels_resample(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_written_reads_back),
-        cmocka_unit_test(test_bad_labels),
-        cmocka_unit_test(test_orientation),
-        cmocka_unit_test(test_resampling_is_scipys),
+        cmocka_unit_test(test_written_reads_back), cmocka_unit_test(test_bad_labels),
+        cmocka_unit_test(test_orientation),        cmocka_unit_test(test_resampling_is_scipys),
         cmocka_unit_test(test_labels_resample),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -6,7 +6,7 @@ const char *ts_version(void)
     return TS_VERSION;
 }
 
-ts_status error_set(ts_error *error, ts_status status, const char *format, ...)
+ts_status(error_set)(ts_error *error, ts_status status, const char *format, ...)
 {
     if (error) {
         va_list list;

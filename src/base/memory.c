@@ -20,15 +20,17 @@ void *memory_allocate(size_t count, size_t size, const char *what, ts_error *err
     size_t bytes;
     void *memory = NULL;
     if (!size_multiply(count, size, &bytes) || bytes > SIZE_MAX - 64) {
-        error_set(error, TS_MEMORY, "the size of %s (%zu x %zu bytes) overflows", what, count, size);
+        error_set(error, TS_MEMORY, "the size of %s (%zu x %zu bytes) overflows", what, count,
+                  size);
         return NULL;
     }
     bytes = (bytes + 63) / 64 * 64 + (bytes == 0) * 64;
-    /* Linux hands out more than it has; refuse here, with a sentence, what would be killed later. */
+    /* Linux hands out more than it has: refuse with a sentence what would be killed later. */
     const size_t available = bytes >> 28 ? memory_available_bytes() : SIZE_MAX;
     if (bytes > available || posix_memalign(&memory, 64, bytes) != 0) {
-        error_set(error, TS_MEMORY, "%s needs %.1f MiB of memory, which this machine does not have free",
-                  what, (double)bytes / 1048576);
+        error_set(error, TS_MEMORY,
+                  "%s needs %.1f MiB of memory, which this machine does not have free", what,
+                  (double)bytes / 1048576);
         return NULL;
     }
     return memset(memory, 0, bytes);

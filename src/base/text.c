@@ -130,8 +130,8 @@ ts_status ini_parse(const char *content, size_t count, const char *name, ini_ent
         const size_t length = newline ? (size_t)(newline - content) - at : count - at;
         number++;
         if (length >= sizeof line)
-            return error_set(error, TS_BAD_INPUT, "'%s' line %d is longer than %zu characters", name,
-                             number, sizeof line - 1);
+            return error_set(error, TS_BAD_INPUT, "'%s' line %d is longer than %zu characters",
+                             name, number, sizeof line - 1);
         memcpy(line, content + at, length);
         line[length] = '\0';
         at += length + 1;
@@ -157,7 +157,8 @@ ts_status ini_parse(const char *content, size_t count, const char *name, ini_ent
         *equals = '\0';
         char *key = trim(s);
         if (!*key)
-            return error_set(error, TS_BAD_INPUT, "'%s' line %d has no key before '='", name, number);
+            return error_set(error, TS_BAD_INPUT, "'%s' line %d has no key before '='", name,
+                             number);
         const ts_status status = entry(context, section, key, trim(equals + 1), number, error);
         if (status != TS_OK)
             return status;

@@ -15,6 +15,7 @@ extern const cli_command convert_command;
 extern const cli_command export_command;
 extern const cli_command info_command;
 
+/* clang-format off */
 const cli_command *const cli_commands[] = {
     &phantom_command,
     &check_command,
@@ -31,6 +32,7 @@ const cli_command *const cli_commands[] = {
     &info_command,
     NULL,
 };
+/* clang-format on */
 
 int main(int argc, char **argv)
 {

@@ -5,7 +5,6 @@
 #ifndef TWINSEG_DATASET_H
 #define TWINSEG_DATASET_H
 
-#include "evaluate/evaluate.h" /* label_map */
 #include "plan/plan.h"
 #include "volume/volume.h"
 
@@ -72,8 +71,8 @@ typedef struct {
 ts_status prepare_case(const dataset_case *c, modality_set use, double spacing_mm, bool with_truth,
                        pool *p, prepared *out, ts_error *error);
 
-/* The same from images in memory on one grid, NULL where there is none; they stay the caller's. What
- * would be warned of is added to warnings instead. */
+/* The same from images in memory on one grid, NULL where there is none; they stay the caller's.
+ * What would be warned of is added to warnings instead. */
 ts_status prepare_images(const volume_header *grid, const float *const images[MODALITIES],
                          double spacing_mm, pool *p, prepared *out, string_list *warnings,
                          ts_error *error);

@@ -2,7 +2,7 @@
 #ifndef TWINSEG_EVALUATE_H
 #define TWINSEG_EVALUATE_H
 
-#include "base/base.h"
+#include "plan/plan.h"
 
 typedef enum { REGION_WT, REGION_TC, REGION_ET, REGIONS } region;
 extern const char *const region_names[REGIONS]; /* "WT", "TC", "ET" */
@@ -10,29 +10,11 @@ extern const char *const region_names[REGIONS]; /* "WT", "TC", "ET" */
 /* BraTS 2017-2021; 2023, lesion by lesion; since 2025, instance by instance. */
 typedef enum { CONVENTION_LEGACY, CONVENTION_LESION, CONVENTION_PANOPTIC } convention;
 
-/* Which value is which in a file: brats2023 and brats2021 both belong (1 NCR, 2 ED, 3 or 4 ET);
- * LABELS_BRATS2024: 4 is the resection cavity, background; LABELS_MSD: 1 ED, 2 NCR, 3 ET;
- * LABELS_CAVITY: as BRATS2024, but the cavity stays 4 (no setting names it). */
-typedef enum {
-    LABELS_AUTO,
-    LABELS_BRATS2021,
-    LABELS_BRATS2023,
-    LABELS_BRATS2024,
-    LABELS_MSD,
-    LABELS_CAVITY
-} label_map;
-
 typedef struct {
     double dice, hd95, sensitivity, specificity;
     double lesion_dice, lesion_hd95; /* lesion convention only, else 0 */
     int64_t tp, fp, fn; /* kept lesions matched, unmatched predictions, missed lesions */
 } region_scores;
-
-/* Maps a file's values to 0 background, 1 NCR, 2 ED, 3 ET in place. LABELS_AUTO: as METHOD says,
- * case by case; a volume with both 3 and 4 is an error that names the readings and the setting.
- * name stands in messages. With strict, values outside the map are an error; else background. */
-ts_status labels_map(uint8_t *labels, size_t count, label_map map, bool strict, const char *name,
-                     ts_error *error);
 
 /* Scores of one case. prediction, truth: [nz][ny][nx], values 0 background, 1 NCR, 2 ED, 3 ET (4
  * counts as ET). shape x, y, z; spacing_mm of the prediction. p may be NULL. */

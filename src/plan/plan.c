@@ -19,7 +19,7 @@ typedef struct {
 
 #define AT(field) offsetof(plan, field)
 static const char loss_names[] = "ce|ce+dice|regions";
-static const char method_names[] = 
+static const char method_names[] =
     "single-stage|student-only|teacher|channel-dropout|two-stage|any-subset";
 static const char label_names[] = "auto|brats2021|brats2023|brats2024|msd";
 
@@ -28,7 +28,7 @@ static const key keys[] = {
     {"method", KEY_CHOICE, AT(method), 0, 0, method_names,
      "single-stage (student beside teacher), student-only, teacher, channel-dropout, two-stage or "
      "any-subset"},
-    {"student", KEY_SET, AT(student), 0, 0, NULL, 
+    {"student", KEY_SET, AT(student), 0, 0, NULL,
      "modalities that the student sees (channel-dropout and any-subset: always all four)"},
     {"seed", KEY_INTEGER, AT(seed), 0, 4294967295.0, NULL, "of every random draw"},
     {"threads", KEY_INTEGER, AT(threads), 0, 1024, NULL, "threads; 0: all processors"},
@@ -44,7 +44,8 @@ static const key keys[] = {
     {"steps", KEY_INTEGER, AT(steps), 1, 1e8, NULL, "length of the schedule"},
     {"epoch_steps", KEY_INTEGER, AT(epoch_steps), 1, 1e6, NULL, "steps that count as an epoch"},
     {"loss", KEY_CHOICE, AT(loss), 0, 0, loss_names, "ce, ce+dice or regions"},
-    {"deep_supervision", KEY_FLAG, AT(deep_supervision), 0, 0, NULL, "a loss at every decoder stage"},
+    {"deep_supervision", KEY_FLAG, AT(deep_supervision), 0, 0, NULL,
+     "a loss at every decoder stage"},
     {"barlow_weight", KEY_REAL, AT(barlow_weight), 0, 1e6, NULL, "weight of the Barlow Twins loss"},
     {"barlow_lambda", KEY_REAL, AT(barlow_lambda), 0, 1e3, NULL, "weight of its off-diagonal part"},
     {"barlow_stage", KEY_WORD, AT(barlow_stage), 0, 0, NULL,
@@ -63,10 +64,12 @@ static const key keys[] = {
      "both networks' logits are divided by it before they are compared"},
     {"ema_decay", KEY_REAL, AT(ema_decay), 0, 0.999999, NULL,
      "single-stage, any-subset: the student learns from a moving average of the teacher; 0: off"},
-    {"learning_rate", KEY_REAL, AT(learning_rate), 0, 100, NULL, "at the first step (poly 0.9 decay)"},
+    {"learning_rate", KEY_REAL, AT(learning_rate), 0, 100, NULL,
+     "at the first step (poly 0.9 decay)"},
     {"momentum", KEY_REAL, AT(momentum), 0, 0.99999, NULL, "Nesterov momentum"},
     {"weight_decay", KEY_REAL, AT(weight_decay), 0, 1, NULL, "L2 on the weights"},
-    {"weight_decay_norm", KEY_FLAG, AT(weight_decay_norm), 0, 0, NULL, "L2 on norms and biases too"},
+    {"weight_decay_norm", KEY_FLAG, AT(weight_decay_norm), 0, 0, NULL,
+     "L2 on norms and biases too"},
     {"gradient_clip", KEY_REAL, AT(gradient_clip), 0, 1e9, NULL, "norm, per network; 0: off"},
     {"checkpoint_steps", KEY_INTEGER, AT(checkpoint_steps), 1, 1e8, NULL, "between checkpoints"},
     {"validate_steps", KEY_INTEGER, AT(validate_steps), 0, 1e8, NULL,
@@ -75,12 +78,14 @@ static const key keys[] = {
      "share of a batch centred on a tumour voxel (at least one patch)"},
     {"augment", KEY_FLAG, AT(augment), 0, 0, NULL, "draw any augmentation at all"},
     {"p_rotation", KEY_REAL, AT(p_rotation), 0, 1, NULL, "probability of a rotation"},
-    {"rotation_degrees", KEY_REAL, AT(rotation_degrees), 0, 180, NULL, "about each axis, either way"},
+    {"rotation_degrees", KEY_REAL, AT(rotation_degrees), 0, 180, NULL,
+     "about each axis, either way"},
     {"p_scaling", KEY_REAL, AT(p_scaling), 0, 1, NULL, "probability of scaling"},
     {"scaling_low", KEY_REAL, AT(scaling_low), 0.1, 10, NULL, "least scale"},
     {"scaling_high", KEY_REAL, AT(scaling_high), 0.1, 10, NULL, "greatest scale"},
     {"p_noise", KEY_REAL, AT(p_noise), 0, 1, NULL, "probability of Gaussian noise"},
-    {"noise_variance", KEY_REAL, AT(noise_variance), 0, 100, NULL, "greatest variance of the noise"},
+    {"noise_variance", KEY_REAL, AT(noise_variance), 0, 100, NULL,
+     "greatest variance of the noise"},
     {"p_blur", KEY_REAL, AT(p_blur), 0, 1, NULL, "probability of a blur (then half the channels)"},
     {"blur_low", KEY_REAL, AT(blur_low), 0.01, 10, NULL, "least sigma, voxels"},
     {"blur_high", KEY_REAL, AT(blur_high), 0.01, 10, NULL, "greatest sigma, voxels"},
@@ -91,12 +96,14 @@ static const key keys[] = {
     {"p_low_resolution", KEY_REAL, AT(p_low_resolution), 0, 1, NULL,
      "probability of simulated low resolution (then half the channels)"},
     {"low_resolution_zoom", KEY_REAL, AT(low_resolution_zoom), 0.1, 1, NULL, "least zoom"},
-    {"p_gamma_inverted", KEY_REAL, AT(p_gamma_inverted), 0, 1, NULL, "gamma on inverted intensities"},
+    {"p_gamma_inverted", KEY_REAL, AT(p_gamma_inverted), 0, 1, NULL,
+     "gamma on inverted intensities"},
     {"p_gamma", KEY_REAL, AT(p_gamma), 0, 1, NULL, "gamma on plain intensities"},
     {"gamma_low", KEY_REAL, AT(gamma_low), 0.01, 100, NULL, "least exponent"},
     {"gamma_high", KEY_REAL, AT(gamma_high), 0.01, 100, NULL, "greatest exponent"},
     {"mirror_augment", KEY_FLAG, AT(mirror_augment), 0, 0, NULL, "mirror each axis at random"},
-    {"window_step", KEY_REAL, AT(window_step), 0.1, 1, NULL, "prediction: window step, of the patch"},
+    {"window_step", KEY_REAL, AT(window_step), 0.1, 1, NULL,
+     "prediction: window step, of the patch"},
     {"mirror", KEY_FLAG, AT(mirror), 0, 0, NULL, "prediction: mean over the 8 mirrorings"},
     {"et_threshold", KEY_INTEGER, AT(et_threshold_voxels), 0, 1e9, NULL,
      "prediction: fewer ET voxels than this become NCR; 0: off"},
@@ -119,7 +126,8 @@ ts_status modality_parse(const char *names, modality_set *set, ts_error *error)
         const size_t length = strcspn(at, ",+");
         modality_set one = 0;
         for (int m = 0; m < MODALITIES; m++)
-            if ((strlen(modality_names[m]) == length && !strncasecmp(at, modality_names[m], length)) ||
+            if ((strlen(modality_names[m]) == length &&
+                 !strncasecmp(at, modality_names[m], length)) ||
                 (strlen(other_names[m]) == length && !strncasecmp(at, other_names[m], length)))
                 one = 1u << m;
         if (!one || (found & one))
@@ -133,7 +141,8 @@ ts_status modality_parse(const char *names, modality_set *set, ts_error *error)
             found = 0; /* a separator with nothing behind it */
     }
     if (!found)
-        return error_set(error, TS_BAD_INPUT, "'%s' names no modality (t1, t1ce, t2, flair)", names);
+        return error_set(error, TS_BAD_INPUT, "'%s' names no modality (t1, t1ce, t2, flair)",
+                         names);
     *set = found;
     return TS_OK;
 }
@@ -229,7 +238,8 @@ ts_status plan_preset(plan *p, const char *name, ts_error *error)
             p->steps = presets[i].steps;
             return TS_OK;
         }
-    return error_set(error, TS_BAD_INPUT, "there is no preset '%s': tiny, small, nnunet, demo", name);
+    return error_set(error, TS_BAD_INPUT, "there is no preset '%s': tiny, small, nnunet, demo",
+                     name);
 }
 
 /* Levenshtein distance of two short words, for "did you mean". */
@@ -265,8 +275,8 @@ static ts_status unknown_key(const char *name, const char *source, ts_error *err
             nearest = keys[i].name;
         }
     }
-    return error_set(error, TS_BAD_INPUT, "%s: there is no setting '%s'; the nearest is '%s'", source,
-                     name, nearest);
+    return error_set(error, TS_BAD_INPUT, "%s: there is no setting '%s'; the nearest is '%s'",
+                     source, name, nearest);
 }
 
 static ts_status set_number(const key *k, void *field, const char *value, const char *source,
@@ -274,13 +284,14 @@ static ts_status set_number(const key *k, void *field, const char *value, const 
 {
     double number;
     int64_t integer = 0;
-    bool good = k->type == KEY_INTEGER ? parse_integer(value, &integer) : parse_double(value, &number);
+    bool good =
+        k->type == KEY_INTEGER ? parse_integer(value, &integer) : parse_double(value, &number);
     if (k->type == KEY_INTEGER)
         number = (double)integer;
     if (!good || !(number >= k->low && number <= k->high))
-        return error_set(error, TS_BAD_INPUT, "%s: %s takes %s from %.10g to %.10g, not '%s'", source,
-                         k->name, k->type == KEY_INTEGER ? "a whole number" : "a number", k->low,
-                         k->high, value);
+        return error_set(error, TS_BAD_INPUT, "%s: %s takes %s from %.10g to %.10g, not '%s'",
+                         source, k->name, k->type == KEY_INTEGER ? "a whole number" : "a number",
+                         k->low, k->high, value);
     if (k->type == KEY_INTEGER)
         *(int64_t *)field = integer;
     else
@@ -301,8 +312,8 @@ static ts_status set_choice(const key *k, int *field, const char *value, const c
         }
         at = end ? end + 1 : NULL;
     }
-    return error_set(error, TS_BAD_INPUT, "%s: %s is one of %s, not '%s'", source, k->name, k->choices,
-                     value);
+    return error_set(error, TS_BAD_INPUT, "%s: %s is one of %s, not '%s'", source, k->name,
+                     k->choices, value);
 }
 
 static ts_status set_patch(const key *k, int64_t patch[3], const char *value, const char *source,
@@ -318,15 +329,16 @@ static ts_status set_patch(const key *k, int64_t patch[3], const char *value, co
     const long long low = (long long)k->low, high = (long long)k->high;
     if (d < low || h < low || w < low || d > high || h > high || w > high)
         return error_set(error, TS_BAD_INPUT,
-                         "%s: %s takes one number or d,h,w, each from %lld to %lld, not '%s'", source,
-                         k->name, low, high, value);
+                         "%s: %s takes one number or d,h,w, each from %lld to %lld, not '%s'",
+                         source, k->name, low, high, value);
     patch[0] = d;
     patch[1] = h;
     patch[2] = w;
     return TS_OK;
 }
 
-ts_status plan_set(plan *p, const char *name, const char *value, const char *source, ts_error *error)
+ts_status plan_set(plan *p, const char *name, const char *value, const char *source,
+                   ts_error *error)
 {
     for (size_t i = 0; i < COUNT_OF(keys); i++) {
         const key *k = &keys[i];
@@ -418,10 +430,12 @@ ts_status plan_check(const plan *p, ts_error *error)
         at = end ? end + 1 : NULL;
     }
     if (p->ema_decay > 0 && p->teacher_gradient)
-        return error_set(error, TS_BAD_INPUT,
-                         "ema_decay and teacher_gradient exclude each other: a moving average takes "
-                         "no gradient");
-    if (p->scaling_low > p->scaling_high || p->blur_low > p->blur_high || p->gamma_low > p->gamma_high)
+        return error_set(
+            error, TS_BAD_INPUT,
+            "ema_decay and teacher_gradient exclude each other: a moving average takes "
+            "no gradient");
+    if (p->scaling_low > p->scaling_high || p->blur_low > p->blur_high ||
+        p->gamma_low > p->gamma_high)
         return error_set(error, TS_BAD_INPUT,
                          "of scaling, blur and gamma the low end must not exceed the high end");
     return TS_OK;

@@ -19,54 +19,72 @@ ts_status modality_parse(const char *names, modality_set *set, ts_error *error);
 const char *modality_print(modality_set set, char buffer[24]);
 
 typedef enum {
-    METHOD_SINGLE_STAGE,    /* student beside its teacher, in the same iterations */
+    METHOD_SINGLE_STAGE, /* student beside its teacher, in the same iterations */
     METHOD_STUDENT_ONLY,
     METHOD_TEACHER,
     METHOD_CHANNEL_DROPOUT, /* a lone student of all modalities, some zeroed in every patch */
     METHOD_TWO_STAGE,       /* the teacher first, then frozen; then the student */
-    METHOD_ANY_SUBSET,      /* single-stage, the student's modalities zeroed as in channel-dropout */
+    METHOD_ANY_SUBSET, /* single-stage, the student's modalities zeroed as in channel-dropout */
 } method;
 typedef enum { LOSS_CE, LOSS_CE_DICE, LOSS_REGIONS } loss_kind;
 typedef enum { DTYPE_FP32, DTYPE_BF16 } compute_dtype;
 
+/* Which value is which in a file: brats2023 and brats2021 both belong (1 NCR, 2 ED, 3 or 4 ET);
+ * LABELS_BRATS2024: 4 is the resection cavity, background; LABELS_MSD: 1 ED, 2 NCR, 3 ET;
+ * LABELS_CAVITY: as BRATS2024, but the cavity stays 4 (no setting names it). */
+typedef enum {
+    LABELS_AUTO,
+    LABELS_BRATS2021,
+    LABELS_BRATS2023,
+    LABELS_BRATS2024,
+    LABELS_MSD,
+    LABELS_CAVITY
+} label_map;
+
+/* Maps a file's values to 0 background, 1 NCR, 2 ED, 3 ET in place. LABELS_AUTO: as METHOD says,
+ * case by case; a volume with both 3 and 4 is an error that names the readings and the setting.
+ * name stands in messages. With strict, values outside the map are an error; else background. */
+ts_status labels_map(uint8_t *labels, size_t count, label_map map, bool strict, const char *name,
+                     ts_error *error);
+
 /* Sizes of a patch are d, h, w = z, y, x. */
 typedef struct {
     /* what and on what */
-    int method;           /* enum method */
+    int method; /* enum method */
     modality_set student;
     char preset[16];
     int64_t seed;
-    int64_t threads;      /* 0: all processors */
-    int dtype;            /* enum compute_dtype */
-    int labels;           /* enum label_map (evaluate.h) */
+    int64_t threads; /* 0: all processors */
+    int dtype;       /* enum compute_dtype */
+    int labels;      /* enum label_map */
     /* network */
     double spacing_mm;
     int64_t patch[3];
     int64_t base, cap, stages;
     /* training */
     int64_t batch, steps, epoch_steps;
-    int loss;             /* enum loss_kind */
+    int loss; /* enum loss_kind */
     bool deep_supervision;
     double barlow_weight, barlow_lambda;
     char barlow_stage[64]; /* "bottleneck", "encoder0".., "decoder0"..; several joined by '+' */
     int64_t barlow_projector, barlow_warmup;
     bool teacher_gradient;
     double soft_weight, two_stage_soft_weight, soft_temperature;
-    double ema_decay;     /* 0: the student learns from the teacher itself */
+    double ema_decay; /* 0: the student learns from the teacher itself */
     double learning_rate, momentum, weight_decay;
     bool weight_decay_norm; /* decay norm and bias too */
     double gradient_clip;
     int64_t checkpoint_steps, validate_steps;
     /* sampling and augmentation */
-    double foreground;    /* share of a batch centred on a foreground voxel */
-    bool augment;         /* false: nothing below is drawn */
+    double foreground; /* share of a batch centred on a foreground voxel */
+    bool augment;      /* false: nothing below is drawn */
     double p_rotation, rotation_degrees, p_scaling, scaling_low, scaling_high;
     double p_noise, noise_variance, p_blur, blur_low, blur_high, p_brightness, brightness_range;
     double p_contrast, contrast_range, p_low_resolution, low_resolution_zoom;
     double p_gamma_inverted, p_gamma, gamma_low, gamma_high;
     bool mirror_augment;
     /* prediction */
-    double window_step;   /* of the patch */
+    double window_step; /* of the patch */
     bool mirror;
     int64_t et_threshold_voxels, component_voxels;
 } plan;
@@ -89,9 +107,9 @@ modality_set plan_needed_modalities(const plan *p);
 ts_status plan_read(plan *p, const char *path, ts_error *error);
 /* Checks what single keys cannot: patch divisible by 2^(stages-1), barlow_stage exists, ... */
 ts_status plan_check(const plan *p, ts_error *error);
-/* The whole plan as ini text with help comments; reading it back gives the same plan bit for bit. */
+/* The whole plan as ini text with help comments; read back, it gives the same plan bit for bit. */
 void plan_print(const plan *p, text *out);
-/* Keys and values one by one (for the model's metadata): value into buffer; index 0..plan_keys()-1 */
+/* Keys and values one by one (for the model's metadata); index 0..plan_keys()-1. */
 size_t plan_keys(void);
 const char *plan_key(size_t index);
 const char *plan_key_help(size_t index);

@@ -4,11 +4,13 @@
 #define TWINSEG_PREDICT_H
 
 #include "dataset/dataset.h"
+#include "evaluate/evaluate.h"
 #include "model/model.h"
 
 typedef struct predictor predictor;
 
-/* The keys of plan.h that a prediction may be told, the last NULL; the rest belongs to the model. */
+/* The keys of plan.h that a prediction may be told, the last NULL; the rest belongs to the model.
+ */
 extern const char *const predict_settings[];
 
 /* What holds where nothing is told: the model's plan, but threads of this machine, not of the one
@@ -88,8 +90,8 @@ void predict_report_free(predict_report *r);
 ts_status predict_case(predictor *p, const dataset_case *c, const predict_outputs *out,
                        predict_report *report, ts_error *error);
 
-/* The same from memory: images [z][y][x] on one grid, NULL where there is none, to labels on it and,
- * where probabilities is not NULL, [4][z][y][x] of them. Nothing is said but in the report. */
+/* The same from memory: images [z][y][x] on one grid, NULL where there is none, to labels on it
+ * and, where probabilities is not NULL, [4][z][y][x] of them. Nothing is said but in the report. */
 ts_status predict_images(predictor *p, const volume_header *grid,
                          const float *const images[MODALITIES], uint8_t *labels,
                          float *probabilities, predict_report *report, ts_error *error);

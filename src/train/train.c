@@ -437,7 +437,7 @@ static ts_status begin(run *r, ts_error *error)
 ts_status train_run(const plan *p, const train_options *options, ts_error *error)
 {
     run r = {.plan = p, .options = options, .state = {.best_dice = {-1, -1}}};
-    ts_error unheard;
+    ts_error unheard = {0};
     error = error ? error : &unheard; /* the log quotes it */
     ts_status status = begin(&r, error);
     if (status == TS_OK) {

@@ -18,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     if (d.channels < 0 || d.channels > CHANNELS_MAX)
         abort();
     for (int i = 0; i < d.channels; i++)
-        if (d.role[i] < ROLE_NONE || d.role[i] >= MODALITIES || strlen(d.name[i]) >= sizeof d.name[i])
+        if (d.role[i] < ROLE_NONE || d.role[i] >= MODALITIES ||
+            strlen(d.name[i]) >= sizeof d.name[i])
             abort();
     return 0;
 }

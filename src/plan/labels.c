@@ -1,6 +1,6 @@
 /* What a file's label values mean. METHOD 4: 1 NCR, 2 ED, and 4 (to 2021) or 3 (from 2023) ET; 2024
  * adds 4, the resection cavity, which is background here; MSD counts ED, NCR, ET. */
-#include "evaluate/evaluate.h"
+#include "plan/plan.h"
 
 #include <string.h>
 
