@@ -204,7 +204,7 @@ ts_status volume_read_labels(const char *path, volume_header *header, uint8_t **
                              ts_error *error)
 {
     nifti_file f;
-    double values[BLOCK];
+    double values[BLOCK] = {0};
     *labels = NULL;
     ts_status status = nifti_open(path, true, &f, error);
     if (status != TS_OK)
