@@ -83,6 +83,14 @@ refused "a teacher for another method" "two-stage" "$twinseg" train "$work/data"
     --cache "$work/cache" --teacher "$work/two/teacher.safetensors" --out "$work/none"
 check "refused runs leave nothing" test ! -e "$work/none"
 
+train --out "$work/two0" --method two-stage barlow_weight=0 two_stage_soft_weight=0 --fold 1/4
+train --out "$work/alone" --method student-only --fold 1/4
+check "without a lesson two-stage's student is the lone one, bit for bit" \
+    cmp <(tensors "$work/two0/model.safetensors") <(tensors "$work/alone/model.safetensors")
+train --out "$work/lone-teacher" --method teacher --fold 1/4
+check "its teacher is the lone teacher" \
+    cmp <(tensors "$work/two/teacher.safetensors") <(tensors "$work/lone-teacher/teacher.safetensors")
+
 train --out "$work/any" --method any-subset soft_weight=0.5 ema_decay=0.9
 refused "another teacher on resuming" "is not the teacher" "$twinseg" train "$work/data" --out "$work/given" \
     --cache "$work/cache" --resume --teacher "$work/any/teacher.safetensors"

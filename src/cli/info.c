@@ -94,10 +94,14 @@ static ts_status describe_model(const char *path, json_t *out, ts_error *error)
                             json_string(safetensors_metadata(&file, "twinseg.version")));
         json_object_set_new(out, "role", json_string(m.role));
         json_object_set_new(out, "channels", json_string(modality_print(m.channels, channels)));
+        json_object_set_new(out, "inputs",
+                            json_string(model_any_subset(&m) ? "any subset" : "all"));
         json_object_set_new(out, "parameters", json_integer(m.weight_count));
         json_object_set_new(out, "labels", metadata_value(&file, "twinseg.labels"));
         json_object_set_new(out, "normalisation", metadata_value(&file, "twinseg.normalisation"));
         json_object_set_new(out, "provenance", metadata_value(&file, "twinseg.provenance"));
+        json_object_set_new(out, "rules", metadata_value(&file, "twinseg.rules"));
+        json_object_set_new(out, "likeness", json_integer(m.likeness.cases));
         json_object_set_new(out, "plan", plan_object(&m.plan));
     }
     model_free(&m);
@@ -212,7 +216,7 @@ static ts_status describe_run(const char *path, json_t *out, ts_error *error)
     const json_int_t done = (json_int_t)json_number_value(json_object_get(metrics, "step"));
     json_object_set_new(out, "format", json_string("twinseg run"));
     json_object_set_new(out, "steps_done", json_integer(done));
-    json_object_set_new(out, "steps", json_integer(p.steps));
+    json_object_set_new(out, "steps", json_integer(train_steps(&p)));
     json_object_set_new(out, "fold", folds ? json_string(words) : json_null());
     json_object_set_new(out, "cases", cases);
     json_object_set_new(out, "models", list_models(path));

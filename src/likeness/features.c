@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* Quantiles are taken of every so-manieth voxel where there are more than these. */
-enum { SAMPLES_MAX = 200000, QUANTILES = 9, DEPTHS = 5, FINE_QUANTILES = 4 };
+enum { SAMPLES_MAX = 32768, QUANTILES = 9, DEPTHS = 5, FINE_QUANTILES = 4 };
 
 static const double quantiles[QUANTILES] = {0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99};
 static const double fine_quantiles[FINE_QUANTILES] = {0.01, 0.1, 0.9, 0.99};
