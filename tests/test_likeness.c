@@ -102,8 +102,9 @@ static void test_pair(void **state)
     free(images);
 }
 
-/* Cases whose numbers scatter by 1 about means that lie `apart` from each other. */
-static void draw_cases(likeness_features *cases, double apart)
+/* Cases whose numbers scatter by 1 about means that lie `apart` from each other, those of pairs
+ * `pairs_apart`. */
+static void draw_cases(likeness_features *cases, double apart, double pairs_apart)
 {
     for (int c = 0; c < CASES; c++) {
         random_stream r = random_open(5, RANDOM_TEST, (uint32_t)c, 1);
@@ -116,7 +117,7 @@ static void draw_cases(likeness_features *cases, double apart)
         for (int a = 0; a < MODALITIES; a++)
             for (int b = 0; b < MODALITIES; b++)
                 for (int i = 0; a != b && i < LIKENESS_PAIR; i++)
-                    f->pair[a][b][i] = random_normal(&r);
+                    f->pair[a][b][i] = random_normal(&r) + (i == a ? pairs_apart : 0);
     }
 }
 
@@ -126,9 +127,9 @@ static void test_slips_are_noticed(void **state)
     likeness_features cases[CASES];
     likeness_rates far, near;
     (void)state;
-    draw_cases(cases, 8);
+    draw_cases(cases, 8, 0);
     assert_int_equal(likeness_rate_slips(cases, CASES, &far, &e), TS_OK);
-    draw_cases(cases, 0);
+    draw_cases(cases, 0, 0);
     assert_int_equal(likeness_rate_slips(cases, CASES, &near, &e), TS_OK);
     for (int s = 0; s < (int)ALL_MODALITIES; s++) {
         const likeness_rate *r = &far.subsets[s];
@@ -145,6 +146,13 @@ static void test_slips_are_noticed(void **state)
     assert_int_equal(far.alone[T2][T2], 0);
     assert_int_equal(far.images, 4 * CASES);
     assert_int_equal(far.strange, 0);
+    /* images alike, pairs not: an exchange is noticed, an image alone cannot be told */
+    draw_cases(cases, 0, 8);
+    assert_int_equal(likeness_rate_slips(cases, CASES, &near, &e), TS_OK);
+    assert_int_equal(near.swapped[T2][FLAIR], CASES);
+    assert_int_equal(near.subsets[ALL_MODALITIES - 1].noticed,
+                     near.subsets[ALL_MODALITIES - 1].slips);
+    assert_true(near.alone[T2][FLAIR] < CASES * 3 / 4);
     assert_int_equal(likeness_rate_slips(cases, LIKENESS_CASES_MIN, &far, &e), TS_BAD_INPUT);
 }
 
@@ -156,7 +164,7 @@ static void test_verdict(void **state)
     likeness_features cases[CASES];
     string_list said = {0};
     (void)state;
-    draw_cases(cases, 8);
+    draw_cases(cases, 8, 0);
     assert_int_equal(likeness_fit(cases, CASES, &l, &e), TS_OK);
     likeness_features odd = cases[0];
     memcpy(odd.single[FLAIR], cases[0].single[T2], sizeof odd.single[FLAIR]);
@@ -196,7 +204,7 @@ static void test_precision(void **state)
     likeness_features cases[CASES];
     double scatter[LIKENESS_SINGLE][LIKENESS_SINGLE] = {{0}};
     (void)state;
-    draw_cases(cases, 3);
+    draw_cases(cases, 3, 0);
     assert_int_equal(likeness_fit(cases, CASES, &l, &e), TS_OK);
     for (int c = 0; c < CASES; c++)
         for (int m = 0; m < MODALITIES; m++)
@@ -220,7 +228,7 @@ static void test_json(void **state)
     likeness l, back;
     likeness_features cases[CASES];
     (void)state;
-    draw_cases(cases, 3);
+    draw_cases(cases, 3, 0);
     cases[2].present = 7;
     assert_int_equal(likeness_fit(cases, CASES, &l, &e), TS_OK);
     char *json = likeness_print(&l);
