@@ -109,7 +109,7 @@ static void *scratch_for(engine *e, const conv *c, const tensor *x)
     }
     void *scratch = aligned_alloc(64, (most + 63) & ~(size_t)63);
     assert_non_null(scratch);
-    memset(scratch, 0x7f, most);
+    memset(scratch, 0xff, most); /* NaN in fp32 and in bf16 */
     return scratch;
 }
 
@@ -156,6 +156,8 @@ static void run_backward(engine *e, const conv *c, conv_inputs x, const float *w
         }
     }
     float *dweight = random_values(weights, 1), *dbias = random_values(c->out, 1);
+    free(scratch);
+    scratch = scratch_for(e, c, x[0]); /* as another layer may have left it */
     conv_weight_gradient(e, c, x, &dy, dweight, dbias, scratch);
     keep(r, dweight, weights);
     keep(r, dbias, c->out);

@@ -100,6 +100,25 @@ static char *input_planes(const place *p, int64_t i)
            (i - p->first_input + 1) * p->j->plane_values * p->j->e->kernels->plane_bytes;
 }
 
+static int64_t whole_steps(int64_t count)
+{
+    return groups_of(count, PLANE_STEP) * PLANE_STEP;
+}
+
+/* One slice of the planes of a unit: what lies within reach of the chunk, and zeros behind it as
+ * far as the taps read beside the zeros of the channels' planes. */
+static void part_slice(const place *p, const uint32_t *unit, int64_t reach, char *low, char *high)
+{
+    const int64_t bytes = p->j->e->kernels->plane_bytes, positions = p->to - p->from;
+    const int64_t count = whole_steps(positions + 2 * reach);
+    const int64_t behind = whole_steps(positions) + 2 * reach - count;
+    p->j->e->kernels->part_channels(unit, count, low, high);
+    if (behind > 0) {
+        memset(low + count * bytes, 0, (size_t)(behind * bytes));
+        memset(high + count * bytes, 0, (size_t)(behind * bytes));
+    }
+}
+
 /* Terms read from the tensors: three slices, of the planes z - 1, z, z + 1. */
 static void list_taps(const place *p, const void **term)
 {
@@ -114,13 +133,12 @@ static void list_taps(const place *p, const void **term)
                 *term++ = tensor_unit(x, p->n, channel) + p->from + tap_distance(x, k);
             continue;
         }
-        const int64_t count = groups_of(p->to - p->from + 2 * reach, PLANE_STEP) * PLANE_STEP;
         const int64_t low = i - (channel & 1);
         for (int z = 0; z < 3 && (low == i || i == p->first_input); z++) {
             const uint32_t *unit = tensor_unit(x, p->n, channel / 2) + p->from - reach;
-            j->e->kernels->part_channels(unit + (z - 1) * x->plane, count,
-                                         input_planes(p, low) + z * j->slice * bytes,
-                                         input_planes(p, low + 1) + z * j->slice * bytes);
+            part_slice(p, unit + (z - 1) * x->plane, reach,
+                       input_planes(p, low) + z * j->slice * bytes,
+                       input_planes(p, low + 1) + z * j->slice * bytes);
         }
         for (int k = 0; k < 27; k++)
             *term++ = input_planes(p, i) +
@@ -223,8 +241,7 @@ static void correlate_task(void *context, int64_t index, int thread)
         list_channels(&p, a);
         (j->split ? list_phases : list_taps)(&p, term);
         const int64_t count = p.to - p.from;
-        j->e->kernels->correlate(&k,
-                                 has_planes(j) ? groups_of(count, PLANE_STEP) * PLANE_STEP : count);
+        j->e->kernels->correlate(&k, has_planes(j) ? whole_steps(count) : count);
         if (!up)
             sum_channels(&p);
     }
