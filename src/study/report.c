@@ -79,7 +79,8 @@ ts_status table_write_markdown(const table *whole, const char *path, ts_error *e
         "2021 score them, lesion\nDice and HD95 as BraTS 2023. Difference: Dice less that of "
         "`%s` over the same patients, with the\nbootstrap's 95 %% interval over patients; p: "
         "Wilcoxon's signed-rank test, two-sided, not corrected for\nthe number of rows. Lead: "
-        "share of the teacher's lead over `%s` that the arm closes.\n\n",
+        "share of the teacher's lead over `%s` that the arm closes, where the interval of that\n"
+        "lead is above zero.\n\n",
         s->name, whole->cells_done, s->cell_count, s->folds, s->seed_count,
         s->seed_count == 1 ? "seed" : "seeds", s->arms[s->reference].name,
         s->arms[s->reference].name);

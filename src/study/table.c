@@ -204,7 +204,9 @@ static ts_status compare(const series *s, const series *reference, double *scrat
     return status;
 }
 
-/* How much of the way from the reference to the teacher, over the patients and seeds of all three.
+/* How much of the way from the reference to the teacher, over the patients and seeds of all three;
+ * said only where the interval of the teacher's lead leaves zero out, for else it is a ratio of
+ * noise.
  */
 static ts_status share_lead(const series *s, const series *reference, const series *teacher,
                             double *scratch, table_row *row, ts_error *error)
@@ -219,11 +221,14 @@ static ts_status share_lead(const series *s, const series *reference, const seri
     if (status == TS_OK)
         keep_common(all, 3);
     for (int m = 0; status == TS_OK && m < METRICS; m++)
-        for (int g = 0; g < GROUPS; g++) {
-            const double better = m % 2 ? -1 : 1; /* HD95 is better when smaller */
+        for (int g = 0; status == TS_OK && g < GROUPS; g++) {
+            double low, high;
             const double gain = mean_of(scratch, by_patient(&a, &b, m, g, scratch));
-            const double lead = mean_of(scratch, by_patient(&t, &b, m, g, scratch));
-            row->figures[m][g].share = better * lead > 0 ? gain / lead : NAN;
+            const size_t patients = by_patient(&t, &b, m, g, scratch);
+            const double lead = mean_of(scratch, patients);
+            status = study_bootstrap(scratch, patients, &low, &high, error);
+            const bool leads = m % 2 ? high < 0 : low > 0; /* HD95 is better when smaller */
+            row->figures[m][g].share = leads ? gain / lead : NAN;
         }
     free(a.items);
     free(b.items);

@@ -16,7 +16,7 @@ extern const char *const group_names[GROUPS];
 typedef struct {
     double mean, median;
     double difference, low, high, p; /* to the reference, over the same patients and seeds */
-    double share; /* of the teacher's lead over the reference; NAN where it does not lead */
+    double share;                    /* of the teacher's lead over the reference, where it leads */
 } figure;
 
 typedef struct {
