@@ -32,8 +32,9 @@ ifneq ($(MPI),)
 ifneq ($(shell mpicc --showme:version >/dev/null 2>&1 && echo yes),yes)
 $(error MPI=1 wants Open MPI: apt-get install $(shell sed 's/#.*//' tools/packages-mpi.txt))
 endif
-FLAGS_ranks := -DTWINSEG_MPI $(shell mpicc --showme:compile)
-LIBS        += $(shell mpicc --showme:link)
+FLAGS_mpi := $(shell mpicc --showme:compile)
+MPI_LIBS  := $(shell mpicc --showme:link)
+MPI_OBJECTS := $(BUILD)/src/base/mpi/mpi.o # before the library, whose ranks.o it replaces
 endif
 
 # Loops that pay for vectorising beyond -O2: augmentation takes half the time.
@@ -69,9 +70,9 @@ $(BUILD)/libtwinseg.a: $(ROOM_OBJECTS)
 	@rm -f $@
 	@$(AR) rcs $@ $^
 
-$(BUILD)/twinseg: $(CLI_OBJECTS) $(BUILD)/libtwinseg.a
+$(BUILD)/twinseg: $(CLI_OBJECTS) $(MPI_OBJECTS) $(BUILD)/libtwinseg.a
 	@echo "  LINK $@"
-	@$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+	@$(CC) $(CFLAGS) -o $@ $^ $(LIBS) $(MPI_LIBS)
 
 $(BUILD)/twinseg-bench: $(BENCH_OBJECTS) $(BUILD)/libtwinseg.a
 	@echo "  LINK $@"
@@ -94,7 +95,7 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libtwinseg.a
 	@echo "  TEST $@"
 	@$(CC) $(BASE_FLAGS) -Itests $(CFLAGS) -MMD -MP -o $@ $< $(BUILD)/libtwinseg.a $(LIBS) -lcmocka
 
--include $(ROOM_OBJECTS:.o=.d) $(CLI_OBJECTS:.o=.d) $(BENCH_OBJECTS:.o=.d) $(TESTS:=.d)
+-include $(ROOM_OBJECTS:.o=.d) $(MPI_OBJECTS:.o=.d) $(CLI_OBJECTS:.o=.d) $(BENCH_OBJECTS:.o=.d) $(TESTS:=.d)
 
 # Installs what is missing (Debian packages, listed once in tools/packages.txt).
 deps:
