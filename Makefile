@@ -90,6 +90,9 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@echo "  CC   $<"
 	@$(CC) $(BASE_FLAGS) $(CFLAGS) $(FLAGS_$(notdir $*)) -MMD -MP -c -o $@ $<
 
+# The report's page stands in the program as it stands in the source tree.
+$(BUILD)/src/report/report.o: $(addprefix src/report/page.,html css js)
+
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libtwinseg.a
 	@mkdir -p $(@D)
 	@echo "  TEST $@"

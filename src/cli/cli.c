@@ -246,6 +246,23 @@ int cli_plan_over(const cli_arguments *a, plan *p)
     return 0;
 }
 
+int cli_label_maps(const cli_arguments *a, label_map maps[2], char names[2][16])
+{
+    ts_error e;
+    const char *given = cli_value(a, "labels"), *value = given ? given : "auto";
+    const size_t first = strcspn(value, ",");
+    for (int i = 0; i < 2; i++) {
+        plan p;
+        const char *from = i && value[first] ? value + first + 1 : value;
+        snprintf(names[i], 16, "%.*s", (int)(from == value ? first : strlen(from)), from);
+        plan_defaults(&p);
+        if (plan_set(&p, "labels", names[i], "--labels", &e) != TS_OK)
+            return cli_usage_error(a->command, "%s", e.text);
+        maps[i] = (label_map)p.labels;
+    }
+    return 0;
+}
+
 int cli_main(int argc, char **argv)
 {
     if (argc < 2) {

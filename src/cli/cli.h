@@ -4,6 +4,7 @@
 #define TWINSEG_CLI_H
 
 #include "base/base.h"
+#include "evaluate/evaluate.h"
 #include "plan/plan.h"
 
 typedef struct {
@@ -57,6 +58,10 @@ int cli_usage_error(const cli_command *c, const char *format, ...) PRINTF_LIKE(2
 int cli_plan(const cli_arguments *a, plan *p);
 /* The same over the values that *p holds instead of the defaults. */
 int cli_plan_over(const cli_arguments *a, plan *p);
+
+/* --labels P,T: readings of predictions and truths, and their names ("brats2021" is both). NULL:
+ * auto. 0, or the exit status with the words said. */
+int cli_label_maps(const cli_arguments *a, label_map maps[2], char names[2][16]);
 
 void cli_print_help(FILE *stream);
 void cli_print_command_help(FILE *stream, const cli_command *c);

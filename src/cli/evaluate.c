@@ -35,24 +35,6 @@ static double value_at(const double *values, const reading *r, size_t i, int g, 
                   (size_t)f];
 }
 
-/* "brats2021" or "brats2021,msd"; the names are the plan's. */
-static int parse_labels(const cli_arguments *a, const char *value, reading *r)
-{
-    ts_error e;
-    const size_t first = strcspn(value, ",");
-    for (int i = 0; i < 2; i++) {
-        plan p;
-        const char *from = i && value[first] ? value + first + 1 : value;
-        snprintf(r->label_names[i], sizeof r->label_names[i], "%.*s",
-                 (int)(from == value ? first : strlen(from)), from);
-        plan_defaults(&p);
-        if (plan_set(&p, "labels", r->label_names[i], "--labels", &e) != TS_OK)
-            return cli_usage_error(a->command, "%s", e.text);
-        r->labels[i] = (label_map)p.labels;
-    }
-    return 0;
-}
-
 /* ---- output --------------------------------------------------------------------------------- */
 
 static ts_status write_csv(const char *path, const evaluate_list *l, const double *values,
@@ -223,11 +205,10 @@ static int run(const cli_arguments *a)
     reading r = {.convention = CONVENTION_LESION};
     int64_t threads = processor_count();
     const char *name = cli_value(a, "convention"), *csv = cli_value(a, "output");
-    const char *labels = cli_value(a, "labels");
     if (name && !evaluate_convention(name, &r.convention))
         return cli_usage_error(a->command, "--convention is lesion, legacy or panoptic, not '%s'",
                                name);
-    const int bad = parse_labels(a, labels ? labels : "auto", &r);
+    const int bad = cli_label_maps(a, r.labels, r.label_names);
     if (bad)
         return bad;
     if (!cli_integer(a, "threads", 1, 1024, &threads))

@@ -11,6 +11,7 @@ extern const cli_command evaluate_command;
 extern const cli_command tune_command;
 extern const cli_command study_command;
 extern const cli_command picture_command;
+extern const cli_command report_command;
 extern const cli_command convert_command;
 extern const cli_command export_command;
 extern const cli_command info_command;
@@ -27,6 +28,7 @@ const cli_command *const cli_commands[] = {
     &tune_command,
     &study_command,
     &picture_command,
+    &report_command,
     &convert_command,
     &export_command,
     &info_command,

@@ -1,0 +1,347 @@
+/* A folder of predictions: each case with its scores against the data set's truth, its slices, and
+ * checksums of the files that both came from. */
+#include "report/parts.h"
+#include "volume/volume.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A prediction and what the data set has for it. */
+typedef struct {
+    char *id, *path;
+    const dataset_case *data; /* NULL: the data set has no such case, or there is none */
+    double *figures;          /* [region][figure]; NULL: not scored */
+    double order;             /* mean Dice over WT, TC and ET; NAN: not scored */
+} predicted_case;
+
+typedef struct {
+    const report_options *o;
+    evaluate_columns columns;
+    label_map labels; /* of the predictions */
+    dataset data;
+    predicted_case *cases; /* worst first once scored */
+    size_t count;
+    pool *pool;
+} prediction_list;
+
+static void list_free(prediction_list *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        free(l->cases[i].id);
+        free(l->cases[i].path);
+        free(l->cases[i].figures);
+    }
+    free(l->cases);
+    if (l->o->data)
+        dataset_close(&l->data);
+    pool_destroy(l->pool);
+}
+
+/* ---- finding -------------------------------------------------------------------------------- */
+
+static size_t extension_length(const char *name)
+{
+    return string_ends_nocase(name, ".nii.gz") ? 7 : string_ends_nocase(name, ".nii") ? 4 : 0;
+}
+
+static const dataset_case *find_case(const prediction_list *l, const char *id)
+{
+    for (size_t i = 0; l->o->data && i < l->data.count; i++)
+        if (!strcmp(l->data.cases[i].id, id))
+            return &l->data.cases[i];
+    return NULL;
+}
+
+static ts_status find_predictions(prediction_list *l, const char *folder, ts_error *error)
+{
+    string_list names;
+    ts_status status = directory_list(folder, &names, error);
+    if (status != TS_OK)
+        return status;
+    l->cases = memory_allocate(names.count, sizeof *l->cases, "the cases", error);
+    status = l->cases ? TS_OK : TS_MEMORY;
+    for (size_t i = 0; i < names.count && status == TS_OK; i++) {
+        const char *name = names.items[i];
+        const size_t extension = extension_length(name);
+        if (name[0] == '.' || !extension)
+            continue;
+        predicted_case *c = &l->cases[l->count++];
+        *c = (predicted_case){.order = NAN};
+        c->id = string_format("%.*s", (int)(strlen(name) - extension), name);
+        c->path = report_path(folder, name, error);
+        if (!c->id || !c->path)
+            status = error_set(error, TS_MEMORY, "out of memory");
+        else
+            c->data = find_case(l, c->id);
+    }
+    string_list_free(&names);
+    return status;
+}
+
+/* The record that predict keeps: models and settings; null where there is none. The reading of the
+ * labels is in it. */
+static ts_status read_record(prediction_list *l, const char *folder, json_t **record,
+                             ts_error *error)
+{
+    json_error_t cause;
+    plan p;
+    char *path = report_path(folder, "predict.json", error);
+    if (!path)
+        return TS_MEMORY;
+    ts_status status = TS_OK;
+    *record = file_exists(path) ? json_load_file(path, 0, &cause) : json_null();
+    if (!*record)
+        status = error_set(error, TS_BAD_INPUT, "cannot read '%s': %s", path, cause.text);
+    const char *labels =
+        json_string_value(json_object_get(json_object_get(*record, "settings"), "labels"));
+    plan_defaults(&p);
+    if (status == TS_OK && labels)
+        status = plan_set(&p, "labels", labels, path, error);
+    l->labels = l->o->labels[0] != LABELS_AUTO ? l->o->labels[0] : (label_map)p.labels;
+    free(path);
+    return status;
+}
+
+/* ---- scores --------------------------------------------------------------------------------- */
+
+static ts_status score_case(prediction_list *l, predicted_case *c, ts_error *error)
+{
+    const evaluate_columns *columns = &l->columns;
+    if (!c->data || !c->data->truth)
+        return TS_OK;
+    const label_map truth_labels =
+        l->o->labels[1] != LABELS_AUTO ? l->o->labels[1] : c->data->labels;
+    c->figures = memory_allocate((size_t)(columns->regions * columns->figures), sizeof(double),
+                                 "the scores", error);
+    if (!c->figures)
+        return TS_MEMORY;
+    const evaluate_pair pair = {c->id, c->path, c->data->truth};
+    const ts_status status = evaluate_pair_figures(&pair, l->o->convention, l->labels, truth_labels,
+                                                   l->pool, c->figures, error);
+    if (status == TS_OK) {
+        c->order = 0;
+        for (int r = 0; r < REGIONS; r++) /* the first figure is Dice, the first regions WT TC ET */
+            c->order += isnan(c->figures[r * columns->figures])
+                            ? 1.0 / REGIONS
+                            : c->figures[r * columns->figures] / REGIONS;
+    }
+    return status;
+}
+
+/* Worst first, those without a score last. */
+static int compare_cases(const void *a, const void *b)
+{
+    const predicted_case *x = a, *y = b;
+    if (isnan(x->order) || isnan(y->order))
+        return isnan(x->order) && isnan(y->order) ? strcmp(x->id, y->id) : isnan(x->order) ? 1 : -1;
+    return x->order < y->order ? -1 : x->order > y->order ? 1 : strcmp(x->id, y->id);
+}
+
+static json_t *list_figures(const prediction_list *l, const predicted_case *c)
+{
+    json_t *regions = json_array();
+    for (int r = 0; c->figures && r < l->columns.regions; r++) {
+        json_t *row = json_array();
+        for (int f = 0; f < l->columns.figures; f++)
+            json_array_append_new(row, report_number(c->figures[r * l->columns.figures + f]));
+        json_array_append_new(regions, row);
+    }
+    return regions;
+}
+
+/* ---- slices --------------------------------------------------------------------------------- */
+
+static modality_set modalities_to_show(const prediction_list *l, const dataset_case *d)
+{
+    const modality_set there = d ? dataset_case_modalities(d) : 0;
+    if (l->o->shown & there)
+        return l->o->shown & there;
+    const modality_set usual = (1u << FLAIR | 1u << T1CE) & there;
+    return usual ? usual : there;
+}
+
+/* labels_map's reading; *out NULL where the grid is not the case's. */
+static ts_status read_labels(const char *path, label_map map, volume_header *grid, bool first,
+                             uint8_t **out, ts_error *error)
+{
+    volume_header header;
+    ts_status status = volume_read_labels(path, &header, out, error);
+    if (status != TS_OK)
+        return status;
+    if (first)
+        *grid = header;
+    if (memcmp(header.shape, grid->shape, 3 * sizeof *grid->shape)) {
+        free(*out);
+        *out = NULL;
+        return TS_OK;
+    }
+    const size_t voxels = (size_t)(header.shape[0] * header.shape[1] * header.shape[2]);
+    return labels_map(*out, voxels, map, false, path, error);
+}
+
+static ts_status read_images(const prediction_list *l, const dataset_case *d,
+                             const volume_header *grid, volume volumes[MODALITIES],
+                             const float *images[MODALITIES], ts_error *error)
+{
+    const modality_set shown = modalities_to_show(l, d);
+    for (int m = 0; m < MODALITIES; m++) {
+        if (!(shown >> m & 1))
+            continue;
+        const ts_status status = volume_read(d->image[m], &volumes[m], NULL, error);
+        if (status != TS_OK)
+            return status;
+        const int64_t *s = volumes[m].header.shape;
+        if (!memcmp(s, grid->shape, 3 * sizeof *s) && d->channel[m] < volumes[m].channels)
+            images[m] = volumes[m].data + d->channel[m] * s[0] * s[1] * s[2];
+    }
+    return TS_OK;
+}
+
+static ts_status picture_case(const prediction_list *l, const predicted_case *c, size_t text_limit,
+                              json_t **out, ts_error *error)
+{
+    volume volumes[MODALITIES] = {{.data = NULL}};
+    volume_header grid;
+    uint8_t *labels[2] = {NULL, NULL};
+    picture_source s = {.header = &grid};
+    ts_status status = read_labels(c->path, l->labels, &grid, true, &labels[0], error);
+    if (status == TS_OK && c->data && c->data->truth) {
+        const label_map map = l->o->labels[1] != LABELS_AUTO ? l->o->labels[1] : c->data->labels;
+        status = read_labels(c->data->truth, map, &grid, false, &labels[1], error);
+    }
+    if (status == TS_OK && c->data)
+        status = read_images(l, c->data, &grid, volumes, s.images, error);
+    s.prediction = labels[0];
+    s.truth = labels[1];
+    if (status == TS_OK)
+        status = report_pack(&s, text_limit, l->pool, out, error);
+    for (int m = 0; m < MODALITIES; m++)
+        volume_free(&volumes[m]);
+    free(labels[0]);
+    free(labels[1]);
+    return status;
+}
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+static ts_status add_file(json_t *files, const char *what, const char *path, ts_error *error)
+{
+    file_map map;
+    char hex[20];
+    const ts_status status = file_map_open(path, &map, error);
+    if (status != TS_OK)
+        return status;
+    snprintf(hex, sizeof hex, "%016llx",
+             (unsigned long long)hash_bytes(HASH_START, map.bytes, map.count));
+    json_array_append_new(files, json_pack("{s:s, s:o, s:I, s:s}", "what", what, "name",
+                                           report_string(string_file_name(path)), "bytes",
+                                           (json_int_t)map.count, "fnv1a64", hex));
+    file_map_close(&map);
+    return TS_OK;
+}
+
+static ts_status list_files(const predicted_case *c, json_t *files, ts_error *error)
+{
+    ts_status status = add_file(files, "prediction", c->path, error);
+    if (status == TS_OK && c->data && c->data->truth)
+        status = add_file(files, "truth", c->data->truth, error);
+    for (int m = 0; m < MODALITIES && c->data && status == TS_OK; m++)
+        if (c->data->image[m] && c->data->channel[m] == 0)
+            status = add_file(files, modality_names[m], c->data->image[m], error);
+    return status;
+}
+
+/* ---- the folder ----------------------------------------------------------------------------- */
+
+/* A damaged case is named, and the others go on. */
+static ts_status add_case(prediction_list *l, size_t index, bool picture, size_t text_limit,
+                          report_counts *counts, json_t *cases, ts_error *error)
+{
+    const predicted_case *c = &l->cases[index];
+    ts_error cause;
+    json_t *slices = NULL, *files = json_array();
+    ts_status status = list_files(c, files, &cause);
+    if (status == TS_OK && picture)
+        status = picture_case(l, c, text_limit, &slices, &cause);
+    if (status == TS_MEMORY)
+        *error = cause;
+    else if (status != TS_OK)
+        warn("%s", cause.text);
+    counts->cases++;
+    counts->pictures += slices != NULL;
+    json_array_append_new(cases,
+                          json_pack("{s:o, s:o, s:o, s:o, s:o}", "id", report_string(c->id),
+                                    "order", report_number(c->order), "figures", list_figures(l, c),
+                                    "files", files, "slices", slices ? slices : json_null()));
+    return status == TS_MEMORY ? status : TS_OK;
+}
+
+static json_t *describe_columns(const evaluate_columns *c)
+{
+    json_t *regions = json_array(), *figures = json_array(), *shown = json_array();
+    for (int r = 0; r < c->regions; r++)
+        json_array_append_new(regions, json_string(c->region_names[r]));
+    for (int f = 0; f < c->figures; f++)
+        json_array_append_new(figures, json_string(c->figure_names[f]));
+    for (int f = 0; f < c->shown_count; f++)
+        json_array_append_new(shown, json_integer(c->shown[f]));
+    return json_pack("{s:s, s:o, s:o, s:o}", "name", c->name, "regions", regions, "figures",
+                     figures, "shown", shown);
+}
+
+static ts_status fill(prediction_list *l, size_t text_limit, report_counts *counts, json_t *cases,
+                      ts_error *error)
+{
+    const size_t most = (size_t)l->o->pictures, pictures = l->count < most ? l->count : most;
+    ts_status status = TS_OK;
+    for (size_t i = 0; i < l->count && status == TS_OK; i++) {
+        ts_error cause;
+        progress_show("scoring case %zu of %zu: %s", i + 1, l->count, l->cases[i].id);
+        status = score_case(l, &l->cases[i], &cause);
+        if (status == TS_MEMORY)
+            *error = cause;
+        else if (status != TS_OK) {
+            warn("%s", cause.text);
+            free(l->cases[i].figures);
+            l->cases[i].figures = NULL;
+            status = TS_OK;
+        }
+    }
+    qsort(l->cases, l->count, sizeof *l->cases, compare_cases);
+    for (size_t i = 0; i < l->count && status == TS_OK; i++) {
+        /* the worst and the best, as many of each */
+        const bool picture = i < (pictures + 1) / 2 || i + pictures / 2 >= l->count;
+        progress_show("drawing case %zu of %zu: %s", i + 1, l->count, l->cases[i].id);
+        status =
+            add_case(l, i, picture, pictures ? text_limit / pictures : 0, counts, cases, error);
+    }
+    progress_end();
+    return status;
+}
+
+ts_status report_predictions(const char *folder, const report_options *o, size_t text_limit,
+                             report_counts *counts, json_t **out, ts_error *error)
+{
+    prediction_list l = {.o = o};
+    json_t *record = NULL, *cases = json_array();
+    l.columns = evaluate_columns_of(o->convention, o->labels[0] == LABELS_BRATS2024 ||
+                                                       o->labels[1] == LABELS_BRATS2024);
+    ts_status status = TS_OK;
+    if (o->data)
+        status = dataset_open(o->data, o->labels[1], &l.data, error);
+    if (status == TS_OK)
+        status = pool_create(o->threads, &l.pool, error);
+    if (status == TS_OK)
+        status = find_predictions(&l, folder, error);
+    if (status == TS_OK)
+        status = read_record(&l, folder, &record, error);
+    if (status == TS_OK)
+        status = fill(&l, text_limit, counts, cases, error);
+    *out = json_pack("{s:o, s:o, s:o, s:o, s:o, s:I}", "path", report_string(folder), "data",
+                     report_string(o->data), "record", record ? record : json_null(), "columns",
+                     describe_columns(&l.columns), "cases", cases, "of",
+                     (json_int_t)(o->data ? l.data.count : 0));
+    list_free(&l);
+    return status;
+}

@@ -1,0 +1,47 @@
+/* What the files of report/ share: each makes one part of the page's JSON. */
+#ifndef TWINSEG_REPORT_PARTS_H
+#define TWINSEG_REPORT_PARTS_H
+
+#include "dataset/dataset.h"
+#include "report/report.h"
+
+#include <jansson.h>
+
+/* A run: state, settings, curves, split, models, log. */
+ts_status report_run(const char *folder, json_t **out, ts_error *error);
+
+/* A study's table.json as it stands. *out is NULL where the folder holds none. */
+ts_status report_study(const char *folder, json_t **out, ts_error *error);
+
+/* Predictions: scores, slices, files with checksums. text_limit: characters that slices may take.
+ */
+ts_status report_predictions(const char *folder, const report_options *o, size_t text_limit,
+                             report_counts *counts, json_t **out, ts_error *error);
+
+/* Program, time and machine of the report itself. */
+json_t *report_provenance(void);
+
+/* ---- slices --------------------------------------------------------------------------------- */
+
+/* One case on one grid; labels 0 to 3, NULL: none. */
+typedef struct {
+    const volume_header *header;
+    const float *images[MODALITIES];
+    const uint8_t *prediction, *truth;
+} picture_source;
+
+/* The case turned to LPS, cut to the head, coarsened until it takes at most text_limit characters,
+ * packed as page.js unpacks it. */
+ts_status report_pack(const picture_source *s, size_t text_limit, pool *p, json_t **out,
+                      ts_error *error);
+
+/* ---- small things --------------------------------------------------------------------------- */
+
+/* FOLDER/NAME; free(). NULL with the error filled when memory is out. */
+char *report_path(const char *folder, const char *name, ts_error *error);
+/* JSON has no NaN and no infinity: null, and "inf". */
+json_t *report_number(double value);
+/* The string, or null where it is NULL or no UTF-8. */
+json_t *report_string(const char *s);
+
+#endif

@@ -1,0 +1,187 @@
+/* The page: which folder is what, its JSON, and the file. */
+#include "report/parts.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+/* The page's three files, as they stand in the source tree. */
+#define EMBED(name, file)                                                                          \
+    __asm__(".section .rodata\n.global " #name "\n" #name ":\n.incbin \"src/report/" file          \
+            "\"\n.byte 0\n.previous\n");                                                           \
+    extern const char name[]
+EMBED(report_page_html, "page.html");
+EMBED(report_page_css, "page.css");
+EMBED(report_page_js, "page.js");
+
+static const size_t slices_limit =
+    9000000; /* characters, of all cases: the file stays below 10 MB */
+
+/* ---- small things --------------------------------------------------------------------------- */
+
+char *report_path(const char *folder, const char *name, ts_error *error)
+{
+    char *path = string_format("%s/%s", folder, name);
+    if (!path)
+        error_set(error, TS_MEMORY, "out of memory while naming '%s/%s'", folder, name);
+    return path;
+}
+
+json_t *report_number(double value)
+{
+    return isnan(value) ? json_null() : isinf(value) ? json_string("inf") : json_real(value);
+}
+
+json_t *report_string(const char *s)
+{
+    json_t *string = s ? json_string(s) : NULL;
+    return string ? string : json_null();
+}
+
+/* ---- provenance ----------------------------------------------------------------------------- */
+
+/* "model name : ..." of /proc/cpuinfo, or "". */
+static void name_processor(char name[128])
+{
+    char line[256];
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    name[0] = '\0';
+    while (f && fgets(line, sizeof line, f)) {
+        const char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) || !colon)
+            continue;
+        snprintf(name, 128, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
+        break;
+    }
+    if (f)
+        fclose(f);
+}
+
+json_t *report_provenance(void)
+{
+    char stamp[40], processor[128];
+    struct utsname system = {0};
+    struct tm local;
+    const time_t now = time(NULL);
+    strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S %z", localtime_r(&now, &local));
+    name_processor(processor);
+    uname(&system);
+    return json_pack("{s:s, s:s, s:s, s:i, s:s}", "version", ts_version(), "time", stamp,
+                     "processor", processor, "processors", processor_count(), "system",
+                     system.release);
+}
+
+/* ---- folders -------------------------------------------------------------------------------- */
+
+static bool folder_holds(const char *folder, const char *name)
+{
+    ts_error ignored;
+    char *path = report_path(folder, name, &ignored);
+    const bool holds = path && file_exists(path);
+    free(path);
+    return holds;
+}
+
+static bool holds_labels(const char *folder)
+{
+    ts_error ignored;
+    string_list names = {0};
+    bool found = folder_holds(folder, "predict.json");
+    if (directory_list(folder, &names, &ignored) != TS_OK)
+        return false;
+    for (size_t i = 0; i < names.count && !found; i++)
+        found = names.items[i][0] != '.' && (string_ends_nocase(names.items[i], ".nii.gz") ||
+                                             string_ends_nocase(names.items[i], ".nii"));
+    string_list_free(&names);
+    return found;
+}
+
+static ts_status add_folder(const char *folder, const report_options *o, size_t share, json_t *page,
+                            report_counts *counts, ts_error *error)
+{
+    json_t *part = NULL;
+    const char *where = "runs";
+    ts_status status = TS_OK;
+    if (!directory_exists(folder))
+        return error_set(error, TS_IO, "'%s' is not a folder", folder);
+    if (folder_holds(folder, "config.ini")) {
+        status = report_run(folder, &part, error);
+        counts->runs++;
+    } else if ((status = report_study(folder, &part, error)) == TS_OK && part) {
+        where = "studies";
+        counts->studies++;
+    } else if (status == TS_OK && holds_labels(folder)) {
+        where = "predictions";
+        status = report_predictions(folder, o, share, counts, &part, error);
+        counts->predictions++;
+    } else if (status == TS_OK)
+        status = error_set(error, TS_BAD_INPUT,
+                           "'%s' is neither a run (config.ini), nor a study (scores/table.json), "
+                           "nor predictions (label files)",
+                           folder);
+    if (status == TS_OK)
+        json_array_append(json_object_get(page, where), part);
+    json_decref(part);
+    return status;
+}
+
+/* ---- the file ------------------------------------------------------------------------------- */
+
+/* In a script element no '<' may stand that could end it: as \u003c it is the same JSON. */
+static void append_json(text *t, const char *json)
+{
+    for (const char *at = json; *at;) {
+        const size_t plain = strcspn(at, "<");
+        text_append_bytes(t, at, plain);
+        at += plain;
+        if (*at) {
+            text_append(t, "\\u003c");
+            at++;
+        }
+    }
+}
+
+/* page.html, its three marks filled in the order in which they stand. */
+static void fill_page(text *t, const char *json)
+{
+    static const char *const marks[] = {"@CSS@", "@DATA@", "@JS@"};
+    const char *at = report_page_html;
+    for (size_t i = 0; i < COUNT_OF(marks); i++) {
+        const char *mark = strstr(at, marks[i]);
+        text_append_bytes(t, at, (size_t)(mark - at));
+        if (i == 0)
+            text_append_bytes(t, report_page_css, strlen(report_page_css));
+        else if (i == 1)
+            append_json(t, json);
+        else
+            text_append_bytes(t, report_page_js, strlen(report_page_js));
+        at = mark + strlen(marks[i]);
+    }
+    text_append_bytes(t, at, strlen(at));
+}
+
+ts_status report_write(const char *const *folders, size_t count, const report_options *o,
+                       const char *out, report_counts *counts, ts_error *error)
+{
+    text t = {0};
+    *counts = (report_counts){0};
+    json_t *page = json_pack("{s:o, s:[], s:[], s:[]}", "made", report_provenance(), "runs",
+                             "studies", "predictions");
+    ts_status status = file_try(out, error);
+    for (size_t i = 0; i < count && status == TS_OK; i++)
+        status = add_folder(folders[i], o, slices_limit / count, page, counts, error);
+    char *json = status == TS_OK ? json_dumps(page, JSON_COMPACT | JSON_REAL_PRECISION(8)) : NULL;
+    json_decref(page);
+    if (json)
+        fill_page(&t, json);
+    if (status == TS_OK && (!json || t.failed))
+        status = error_set(error, TS_MEMORY, "out of memory for '%s'", out);
+    if (status == TS_OK)
+        status = file_put(out, t.data, t.length, error);
+    counts->bytes = t.length;
+    free(json);
+    text_free(&t);
+    return status;
+}

@@ -1,0 +1,240 @@
+/* A run folder as it stands, finished or not: curves from metrics.csv, thinned to what a chart can
+ * show; settings beside those of the preset; cases, models, log. */
+#include "model/model.h"
+#include "report/parts.h"
+#include "train/train.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CURVE_POINTS = 600, CELLS_MAX = 32 };
+static const size_t log_limit = 200000; /* bytes; of a longer log the end */
+
+/* ---- curves --------------------------------------------------------------------------------- */
+
+/* A column of metrics.csv: means over bins of steps, or (Dice) each value where it stands. */
+typedef struct {
+    char name[64];
+    bool dice;
+    json_t *steps, *values;
+    double sum, step_sum;
+    int64_t count;
+} column;
+
+static void flush_bin(column *c)
+{
+    if (c->count) {
+        json_array_append_new(c->steps, report_number(round(c->step_sum / (double)c->count)));
+        json_array_append_new(c->values, report_number(c->sum / (double)c->count));
+    }
+    c->sum = c->step_sum = 0;
+    c->count = 0;
+}
+
+/* Takes a line apart at its commas; returns the number of cells. */
+static int split_line(char *line, char *cells[CELLS_MAX])
+{
+    int count = 0;
+    for (char *at = line; at && count < CELLS_MAX;) {
+        char *comma = strchr(at, ',');
+        cells[count++] = at;
+        if (comma)
+            *comma++ = '\0';
+        at = comma;
+    }
+    return count;
+}
+
+static void add_row(column *columns, int count, char *const *cells, int cell_count,
+                    bool last_of_bin)
+{
+    double step, value;
+    if (!parse_double(cells[0], &step))
+        return;
+    for (int c = 1; c < count; c++) {
+        column *col = &columns[c];
+        if (c < cell_count && parse_double(cells[c], &value) && isfinite(value)) {
+            col->sum += value;
+            col->step_sum += step;
+            col->count++;
+        }
+        if (last_of_bin || (col->dice && col->count))
+            flush_bin(col);
+    }
+}
+
+static size_t count_lines(const char *content)
+{
+    size_t lines = 0;
+    for (; (content = strchr(content, '\n')) != NULL; content++)
+        lines++;
+    return lines;
+}
+
+/* {"loss_student": {"step": [...], "value": [...]}, ...}; content is taken apart. A row that was
+ * cut by a kill counts as none. *steps: rows; *seconds: of all of them together. */
+static json_t *read_curves(char *content, size_t *steps, double *seconds)
+{
+    column columns[CELLS_MAX] = {{{0}, 0, NULL, NULL, 0, 0, 0}};
+    char *names[CELLS_MAX], *cells[CELLS_MAX], *end = strchr(content, '\n');
+    const size_t rows = count_lines(content), bin = rows / CURVE_POINTS + 1;
+    json_t *curves = json_object();
+    if (!end)
+        return curves;
+    *end = '\0';
+    const int count = split_line(content, names);
+    for (int c = 0; c < count; c++) {
+        snprintf(columns[c].name, sizeof columns[c].name, "%s", names[c]);
+        columns[c].dice = !strncmp(names[c], "dice_", 5);
+        columns[c].steps = json_array();
+        columns[c].values = json_array();
+    }
+    for (char *row = end + 1; (end = strchr(row, '\n')) != NULL; row = end + 1) {
+        double value;
+        *end = '\0';
+        const int cell_count = split_line(row, cells);
+        ++*steps;
+        for (int c = 1; c < cell_count && c < count; c++)
+            if (!strcmp(columns[c].name, "seconds") && parse_double(cells[c], &value))
+                *seconds += value;
+        add_row(columns, count, cells, cell_count, *steps % bin == 0);
+    }
+    for (int c = 0; c < count; c++) {
+        flush_bin(&columns[c]);
+        json_object_set_new(
+            curves, columns[c].name,
+            json_pack("{s:o, s:o}", "step", columns[c].steps, "value", columns[c].values));
+    }
+    return curves;
+}
+
+static ts_status add_curves(const char *folder, json_t *out, size_t *steps, ts_error *error)
+{
+    uint8_t *content = NULL;
+    size_t bytes;
+    double seconds = 0;
+    char *path = report_path(folder, "metrics.csv", error);
+    ts_status status = path ? TS_OK : TS_MEMORY;
+    if (status == TS_OK && file_exists(path)) /* not yet, while cases are being prepared */
+        status = file_get(path, (size_t)1 << 32, &content, &bytes, error);
+    if (status == TS_OK) {
+        json_object_set_new(
+            out, "curves", content ? read_curves((char *)content, steps, &seconds) : json_object());
+        json_object_set_new(out, "steps_done", json_integer((json_int_t)*steps));
+        json_object_set_new(out, "seconds", report_number(seconds));
+    }
+    free(content);
+    free(path);
+    return status;
+}
+
+/* ---- the rest ------------------------------------------------------------------------------- */
+
+/* Every key with its value, help, and the preset's value where it is another. */
+static json_t *list_settings(const plan *p)
+{
+    json_t *list = json_array();
+    plan preset;
+    plan_defaults(&preset);
+    plan_preset(&preset, p->preset, NULL);
+    for (size_t i = 0; i < plan_keys(); i++) {
+        char value[128], usual[128];
+        plan_value(p, i, value, sizeof value);
+        plan_value(&preset, i, usual, sizeof usual);
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "key", plan_key(i), "value",
+                                              value, "help", plan_key_help(i), "preset", usual));
+    }
+    return list;
+}
+
+static ts_status add_file_of_json(const char *folder, const char *name, json_t *out,
+                                  ts_error *error)
+{
+    json_error_t cause;
+    char *path = report_path(folder, name, error);
+    if (!path)
+        return TS_MEMORY;
+    ts_status status = TS_OK;
+    json_t *read = file_exists(path) ? json_load_file(path, 0, &cause) : json_null();
+    if (!read)
+        status = error_set(error, TS_BAD_INPUT, "cannot read '%s': %s", path, cause.text);
+    else
+        json_object_set_new(out, "split", read);
+    free(path);
+    return status;
+}
+
+static ts_status add_log(const char *folder, json_t *out, ts_error *error)
+{
+    uint8_t *content = NULL;
+    size_t bytes = 0;
+    char *path = report_path(folder, "log.txt", error);
+    ts_status status = path ? TS_OK : TS_MEMORY;
+    if (status == TS_OK && file_exists(path))
+        status = file_get(path, (size_t)1 << 30, &content, &bytes, error);
+    if (status == TS_OK) {
+        const size_t from = bytes > log_limit ? bytes - log_limit : 0;
+        json_object_set_new(out, "log", report_string(content ? (char *)content + from : ""));
+    }
+    free(content);
+    free(path);
+    return status;
+}
+
+static json_t *describe_model(const char *folder, const char *name)
+{
+    ts_error ignored;
+    safetensors file;
+    model m;
+    char channels[24], *path = report_path(folder, name, &ignored);
+    json_t *out = json_pack("{s:s}", "file", name);
+    if (!path || !file_exists(path) || safetensors_read(path, &file, &ignored) != TS_OK) {
+        free(path);
+        json_decref(out);
+        return NULL;
+    }
+    if (model_decode(&file, path, &m, &ignored) == TS_OK) {
+        const uint64_t print =
+            hash_bytes(HASH_START, m.weights, (size_t)m.weight_count * sizeof *m.weights);
+        char hex[20];
+        snprintf(hex, sizeof hex, "%016llx", (unsigned long long)print);
+        json_object_set_new(out, "role", json_string(m.role));
+        json_object_set_new(out, "channels", json_string(modality_print(m.channels, channels)));
+        json_object_set_new(out, "parameters", json_integer(m.weight_count));
+        json_object_set_new(out, "weights", json_string(hex));
+        json_object_set_new(out, "version",
+                            report_string(safetensors_metadata(&file, "twinseg.version")));
+        json_object_set_new(out, "provenance", report_string(m.provenance));
+    }
+    model_free(&m);
+    safetensors_free(&file);
+    free(path);
+    return out;
+}
+
+ts_status report_run(const char *folder, json_t **out, ts_error *error)
+{
+    static const char *const names[] = {"model.safetensors", "teacher.safetensors",
+                                        "model-best.safetensors", "teacher-best.safetensors"};
+    plan p;
+    size_t steps = 0;
+    *out = json_pack("{s:o, s:o}", "path", report_string(folder), "models", json_array());
+    ts_status status = train_read_config(folder, &p, error);
+    if (status == TS_OK)
+        status = add_curves(folder, *out, &steps, error);
+    if (status == TS_OK)
+        status = add_file_of_json(folder, "split.json", *out, error);
+    if (status == TS_OK)
+        status = add_log(folder, *out, error);
+    if (status != TS_OK)
+        return status;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        json_t *one = describe_model(folder, names[i]);
+        if (one)
+            json_array_append_new(json_object_get(*out, "models"), one);
+    }
+    json_object_set_new(*out, "settings", list_settings(&p));
+    json_object_set_new(*out, "steps", json_integer(p.steps));
+    return TS_OK;
+}

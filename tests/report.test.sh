@@ -1,0 +1,133 @@
+#!/bin/bash
+# twinseg report at the command line; and in a real browser, where there is one: no error on the
+# console, sorting, scrolling, switching overlays.
+set -u
+twinseg=${BUILD:-build}/twinseg
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failures=0
+check() {
+    local name=$1
+    shift
+    if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failures=$((failures + 1)); fi
+}
+has() { grep -qF -- "$2" "$1"; }
+lacks() { ! grep -qE -- "$2" "$1"; }
+
+small="patch=16 base=4 stages=2 spacing=4 barlow_warmup=0"
+{
+    "$twinseg" phantom "$work/data" --cases 4 --seed 7 --size 48,48,32 &&
+        "$twinseg" train "$work/data" --out "$work/run" --student flair,t1ce --fold 0/2 --steps 6 \
+            $small validate_steps=3 &&
+        "$twinseg" train "$work/data" --out "$work/half" --student flair --steps 6 --stop-after 4 $small
+    "$twinseg" predict "$work/run" --data "$work/data" -o "$work/pred"
+} >"$work/log" 2>&1 || { cat "$work/log"; echo "not ok - a run and its predictions"; exit 1; }
+
+"$twinseg" report "$work/pred" "$work/run" --data "$work/data" -o "$work/r.html" >"$work/log" 2>&1
+check "predictions and a run make a report" test $? -eq 0
+check "with slices of all cases" has "$work/log" "4 cases, 4 with slices"
+check "that loads nothing from elsewhere" lacks "$work/r.html" '(src|href)=|url\(|@import|fetch\(|XMLHttp|WebSocket'
+check "and names no other address" test "$(grep -oE 'https?://[a-z0-9./]+' "$work/r.html" | sort -u)" = \
+    "http://www.w3.org/2000/svg"
+check "settings are in it" has "$work/r.html" '"key":"learning_rate"'
+check "checksums are in it" has "$work/r.html" '"fnv1a64":"'
+"$twinseg" report "$work/half" -o "$work/half.html" >/dev/null 2>&1
+check "a half-finished run shows what is there" has "$work/half.html" '"steps_done":4'
+mkdir "$work/begun" && cp "$work/run/config.ini" "$work/begun"
+"$twinseg" report "$work/begun" -o "$work/begun.html" >/dev/null 2>&1
+check "so does one that has barely begun" has "$work/begun.html" '"steps_done":0'
+first=$(ls "$work/pred" | grep nii | head -1)
+cp "$work/pred/$first" "$work/pred/<script>alert(1)<!--.nii.gz"
+head -c 300 "$work/pred/$first" >"$work/pred/damaged.nii.gz"
+"$twinseg" report "$work/pred" --data "$work/data" -o "$work/odd.html" --pictures 2 >"$work/log" 2>&1
+check "a damaged prediction is named" has "$work/log" damaged.nii.gz
+check "and the others go on" has "$work/odd.html" "\"id\":\"${first%.nii.gz}\""
+check "names cannot leave the data" lacks "$work/odd.html" '<script>alert'
+check "and stand in it" has "$work/odd.html" '"id":"\u003cscript>alert(1)\u003c!--"'
+rm "$work/pred/<script>alert(1)<!--.nii.gz" "$work/pred/damaged.nii.gz"
+"$twinseg" report "$work/pred" -o "$work/bare.html" >/dev/null 2>&1
+check "predictions alone are shown too" has "$work/bare.html" '"slices":{'
+"$twinseg" report "$work/data" -o "$work/x.html" >"$work/log" 2>&1
+check "a folder that is none of these is refused" test $? -eq 1
+check "with what was looked for" has "$work/log" "neither a run (config.ini), nor a study"
+"$twinseg" report "$work/run" >"$work/log" 2>&1
+check "without -o it is a usage error" test $? -eq 2
+
+# ---- the browser --------------------------------------------------------------------------------
+browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
+if [ -z "$browser" ]; then
+    echo "skip - the report in a browser: no chromium here (apt-get install chromium)"
+    exit $((failures > 0))
+fi
+# The page between a script that records errors and one that uses the page as a reader would.
+cat >"$work/before.html" <<'E2'
+<script>
+window.problems = [];
+addEventListener("error", e => problems.push(e.message));
+addEventListener("unhandledrejection", e => problems.push(String(e.reason)));
+console.error = (...words) => problems.push(words.join(" "));
+</script>
+E2
+cat >"$work/after.html" <<'E2'
+<script>
+(async () => {
+  const results = [], say = (name, good) => results.push(`${good ? "ok" : "not ok"} - in the browser: ${name}`);
+  for (let i = 0; i < 200 && !document.body.dataset.loaded; i++) await new Promise(r => setTimeout(r, 50));
+  try {
+    const heads = [...document.querySelectorAll("thead tr:last-child th")], column = i =>
+      [...heads[0].closest("table").tBodies[0].rows].map(row => row.cells[i].textContent);
+    const cards = () => [...document.querySelectorAll(".case h3")].map(h => h.textContent);
+    const sorted = (list, sign) => list.every((v, i) => i === 0 || sign * (list[i - 1] - v) <= 0);
+    const press = i => heads[i].querySelector("button").click();
+    say("slices are drawn", document.querySelectorAll(".case canvas").length === 12);
+    say("the worst come first", sorted(column(1).map(Number), 1) && String(cards()) === String(column(0)));
+    [...document.querySelectorAll("button")].find(b => b.textContent === "best first").click();
+    say("or the best", sorted(column(1).map(Number), -1) && String(cards()) === String(column(0)));
+    press(0);
+    const names = column(0);
+    press(0);
+    say("a click on a head sorts, another one turns", String(names) === String([...names].sort()) &&
+      String(column(0)) === String([...names].reverse()) && heads[0].getAttribute("aria-sort") === "descending");
+    const canvas = document.querySelector(".case canvas"), slider = document.querySelector(".case input[type=range]");
+    const pixels = () => canvas.toDataURL(), at = +slider.value, before = pixels();
+    canvas.dispatchEvent(new WheelEvent("wheel", {deltaY: 1, cancelable: true}));
+    say("the wheel scrolls", +slider.value === at + 1 && pixels() !== before);
+    canvas.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowDown", cancelable: true}));
+    say("arrow keys scroll back", +slider.value === at && pixels() === before);
+    const box = word => [...document.querySelectorAll("label")].find(l => l.textContent.startsWith(word)).querySelector("input");
+    box("truth").click();
+    say("the truth is switched off", pixels() !== before);
+    box("truth").click();
+    say("and on", pixels() === before);
+    const probe = Object.assign(document.createElement("canvas"), {width: 50, height: 50});
+    const reader = probe.getContext("2d", {willReadFrequently: true});
+    const greys = canvas => {
+      reader.drawImage(canvas, 0, 0, 50, 50);
+      return [[25, 25], [0, 49], [49, 49], [49, 48], [48, 49]].map(([x, y]) => reader.getImageData(x, y, 1, 1).data[0]);
+    };
+    box("prediction").click();
+    box("truth").click();
+    const shades = [...document.querySelectorAll(".case .plane:first-child canvas")].map(greys);
+    say(`the background is black, the brain is not (${shades.join(" ")})`,
+      shades.every(([brain, ...background]) => brain > 0 && background.every(g => g === 0)));
+    const page = () => getComputedStyle(document.body).backgroundColor, light = page();
+    document.getElementById("theme").click();
+    say("light turns dark", page() !== light);
+    say("curves are drawn", document.querySelectorAll("svg path.curve").length >= 3);
+  } catch (e) { problems.push(String(e)); }
+  say(`no error on the console${problems.map(p => ": " + p)}`, problems.length === 0);
+  document.body.replaceChildren(Object.assign(document.createElement("pre"), {textContent: results.join("\n")}));
+  document.body.dataset.done = "yes";
+})();
+</script>
+E2
+sed -e "/<head>/r $work/before.html" -e "/^<\/script>$/r $work/after.html" \
+    "$work/r.html" >"$work/tested.html"
+HOME=$work timeout 60 "$browser" --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --enable-logging=stderr \
+    --virtual-time-budget=30000 --dump-dom "file://$work/tested.html" >"$work/dom" 2>"$work/log"
+sed 's/<[^>]*>//g' "$work/dom" | grep -E '^(not )?ok - ' >"$work/results"
+cat "$work/results"
+failures=$((failures + $(grep -c '^not ok' "$work/results")))
+check "the browser came to the end" test "$(wc -l <"$work/results")" -eq 12
+check "and wrote nothing on its console itself" lacks "$work/log" CONSOLE
+exit $((failures > 0))
