@@ -113,9 +113,9 @@ typedef struct kernels {
      * vectors of tiles. */
     void (*winograd_input)(const uint32_t *const row[4][4], int64_t x, int64_t tiles, float *v,
                            int64_t stride, int64_t half_apart, int halves);
-    /* `tile` channels of `lanes` tiles, lanes floats apart; each term lanes plain floats. */
+    /* `tile` channels of `lanes` tiles, stride floats apart; each term lanes plain floats. */
     void (*winograd_multiply)(const uint32_t *const *term, int64_t terms, const float *weight,
-                              float *out, int64_t lanes);
+                              float *out, int64_t lanes, int64_t stride);
     /* Component k of channel h at m + k * stride + h * half_apart; adds sums and squares of the
      * outputs' distances from the bias. */
     void (*winograd_output)(const winograd_outputs *o, const float *m, int64_t stride,

@@ -1,23 +1,21 @@
 /* CONV_3 forward by Winograd's F(2x2x2, 3x3x3): winograd_template.h has the arithmetic.
  *
  * A task is a run of tiles in the order z, y, x, for all channels: it transforms the inputs of all
- * channels into its thread's memory (64 components x channels x tiles, at most about 1.6 MB, the
- * second-level cache), then for TILE output channels at a time multiplies and transforms back.
- * There are no pads among tiles. Errors grow by the transforms' sums: about 3 times those of the
- * direct sum in fp32 (tests/test_engine.c bounds them). */
+ * channels into its thread's memory (64 components x channels x tiles), then for TILE output
+ * channels at a time multiplies and transforms back. There are no pads among tiles. Errors grow by
+ * the transforms' sums: about 3 times those of the direct sum in fp32 (tests/test_engine.c bounds
+ * them). */
 #include "engine/winograd.h"
 
-/* Tiles in a task: two or one times the 3 vectors of the register tile at 16 lanes. */
-static int64_t lanes_for(int64_t inputs)
-{
-    return inputs <= 32 ? 96 : 48;
-}
+/* Tiles in a task: 3 vectors of 16, the register tile's. With 32 channels the inputs' components
+ * take 400 KiB, beside 100 KiB of sums: within a second-level cache of 1 MiB. */
+enum { LANES = 48 };
 
 bool winograd_used(const engine *e, const conv *c)
 {
     const int64_t in = c->in[0] + c->in[1];
     return c->winograd && c->kind == CONV_3 && e->target != TARGET_REF && !e->kernels->dot &&
-           in >= 16 && in <= 128 && c->out >= 16 && c->out <= 128;
+           in >= 16 && in <= 512 && c->out >= 16 && c->out <= 256;
 }
 
 /* ---- weights --------------------------------------------------------------------------- */
@@ -93,8 +91,10 @@ typedef struct {
     const conv *c;
     const tensor *x[2], *y;
     const float *packed, *bias;
-    double *partial;              /* [n][tasks][out][3], or NULL */
-    int64_t lanes, stride, tasks; /* stride: lanes, and what a last vector of tiles writes beyond */
+    double *partial; /* [n][tasks][out][3], or NULL */
+    int64_t tasks;
+    int64_t stride;                 /* from component to component of inputs */
+    int64_t sums_apart;             /* from channel to channel of sums: no multiple of a page */
     int64_t rows, row_tiles, tiles; /* tile rows of a plane, tiles of a row, of a sample */
     char *local;
     size_t local_bytes, sums_at, terms_at;
@@ -120,7 +120,6 @@ static bool next_piece(const job *j, int64_t first, int64_t end, piece *p)
 static void transform_piece(const job *j, int64_t n, const piece *p, float *v)
 {
     const int per = CHANNELS_PER_UNIT(j->y->dtype);
-    const int64_t in = j->c->in[0] + j->c->in[1];
     int64_t channel = 0;
     for (int side = 0; side < 2 && j->x[side]; side++) {
         const tensor *x = j->x[side];
@@ -134,8 +133,9 @@ static void transform_piece(const job *j, int64_t n, const piece *p, float *v)
                     tensor_unit(x, n, u) + z * x->plane + (2 * p->y + i % 4 - 1) * x->row;
             }
             const int halves = side_end - channel < per ? 1 : per;
-            j->e->kernels->winograd_input(row, p->x, p->count, v + channel * j->stride + p->lane,
-                                          in * j->stride, j->stride, halves);
+            j->e->kernels->winograd_input(row, p->x, p->count,
+                                          v + channel * 64 * j->stride + p->lane, j->stride,
+                                          64 * j->stride, halves);
         }
         channel = side_end;
     }
@@ -159,8 +159,8 @@ static void store_piece(const job *j, int64_t n, const piece *p, int64_t first, 
                 o.row[r] = unit + z * y->plane + row * y->row;
         }
         double sum[2] = {0}, squares[2] = {0};
-        j->e->kernels->winograd_output(&o, m + (c - first) * j->lanes + p->lane, tile * j->lanes,
-                                       j->lanes, p->count, sum, squares);
+        j->e->kernels->winograd_output(&o, m + (c - first) * j->sums_apart + p->lane, LANES,
+                                       j->sums_apart, p->count, sum, squares);
         for (int h = 0; partial && h < per && c + h < y->c; h++) {
             partial[(c + h) * 3 + 1] += sum[h];
             partial[(c + h) * 3 + 2] += squares[h];
@@ -187,12 +187,13 @@ static void clear_piece(const job *j, int64_t n, const piece *p)
 static void winograd_task(void *context, int64_t index, int thread)
 {
     const job *j = context;
-    const int64_t n = index / j->tasks, first = index % j->tasks * j->lanes;
-    const int64_t end = first + j->lanes < j->tiles ? first + j->lanes : j->tiles;
+    const int64_t n = index / j->tasks, first = index % j->tasks * LANES;
+    const int64_t end = first + LANES < j->tiles ? first + LANES : j->tiles;
     const int64_t in = j->c->in[0] + j->c->in[1], tile = j->e->kernels->tile;
     char *local = j->local + (size_t)thread * j->local_bytes;
     float *v = (float *)local, *m = (float *)(local + j->sums_at);
-    const uint32_t **term = (const uint32_t **)(local + j->terms_at);
+    const uint32_t *const *term = (const uint32_t *const *)(local + j->terms_at);
+    const int64_t lanes = (end - first + 15) / 16 * 16;
     int64_t voxels = 0;
     for (piece p = {0}; next_piece(j, first, end, &p);) {
         transform_piece(j, n, &p, v);
@@ -200,8 +201,6 @@ static void winograd_task(void *context, int64_t index, int thread)
         const int64_t w = 2 * (p.x + p.count) > j->y->w ? 2 * p.count - 1 : 2 * p.count;
         voxels += w * (2 * p.z + 1 < j->y->d ? 2 : 1) * (2 * p.y + 1 < j->y->h ? 2 : 1);
     }
-    for (int64_t t = 0; t < 64 * in; t++)
-        term[t] = (const uint32_t *)(v + t * j->stride);
     double *partial = j->partial ? j->partial + index * j->c->out * 3 : NULL;
     for (int64_t c = 0; partial && c < j->c->out; c++) {
         partial[c * 3] = (double)voxels;
@@ -210,8 +209,8 @@ static void winograd_task(void *context, int64_t index, int thread)
     for (int64_t c = 0; c < j->c->out; c += tile) {
         for (int64_t k = 0; k < 64; k++)
             j->e->kernels->winograd_multiply(term + k * in, in,
-                                             j->packed + (c * 64 + k * tile) * in,
-                                             m + k * tile * j->lanes, j->lanes);
+                                             j->packed + (c * 64 + k * tile) * in, m + k * LANES,
+                                             lanes, j->sums_apart);
         for (piece p = {0}; next_piece(j, first, end, &p);)
             store_piece(j, n, &p, c, m, partial);
     }
@@ -219,19 +218,35 @@ static void winograd_task(void *context, int64_t index, int thread)
         partial[c * 3 + 2] -= partial[c * 3 + 1] * partial[c * 3 + 1] / (double)voxels;
 }
 
+/* Where each component of each input lies in a thread's memory, as winograd_multiply asks for it.
+ */
+static void list_terms(const job *j)
+{
+    const int64_t in = j->c->in[0] + j->c->in[1];
+    for (int thread = 0; thread < pool_threads(j->e->threads); thread++) {
+        char *local = j->local + (size_t)thread * j->local_bytes;
+        const uint32_t **term = (const uint32_t **)(local + j->terms_at);
+        for (int64_t k = 0; k < 64; k++)
+            for (int64_t i = 0; i < in; i++)
+                *term++ = (const uint32_t *)local + (i * 64 + k) * j->stride;
+    }
+}
+
 static job take_scratch(const engine *e, const conv *c, const tensor *x, scratch_pieces *s)
 {
     const int64_t in = c->in[0] + c->in[1];
-    job j = {.c = c, .lanes = lanes_for(in)};
-    j.stride = j.lanes + 16;
+    job j = {.c = c};
+    /* Where rows are no whole vectors, a last one writes up to 15 lanes too many. */
+    j.stride = (x->w + 1) / 2 % 16 ? LANES + 16 : LANES;
+    j.sums_apart = 64 * LANES + 16;
     j.rows = (x->h + 1) / 2;
     j.row_tiles = (x->w + 1) / 2;
     j.tiles = (x->d + 1) / 2 * j.rows * j.row_tiles;
-    j.tasks = (j.tiles + j.lanes - 1) / j.lanes;
+    j.tasks = (j.tiles + LANES - 1) / LANES;
     scratch_pieces local = {0};
     scratch_take(&local, (size_t)(64 * in * j.stride), sizeof(float));
     j.sums_at = local.used;
-    scratch_take(&local, (size_t)(64 * e->kernels->tile * j.lanes + 16), sizeof(float));
+    scratch_take(&local, (size_t)(e->kernels->tile * j.sums_apart), sizeof(float));
     j.terms_at = local.used;
     scratch_take(&local, (size_t)(64 * in), sizeof(void *));
     j.local_bytes = local.used;
@@ -268,6 +283,7 @@ void winograd_forward(engine *e, const conv *c, conv_inputs x, const float *pack
     j.bias = bias;
     if (!moments)
         j.partial = NULL;
+    list_terms(&j);
     for (int64_t n = 0; n < y->n; n++)
         for (int64_t u = 0; u < tensor_units(y); u++)
             memset(tensor_unit(y, n, u) - y->lead, 0, (size_t)y->lead * sizeof(uint32_t));

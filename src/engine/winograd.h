@@ -4,8 +4,9 @@
 
 #include "engine/convolve.h"
 
-/* Whether a layer that asks for it gets it: between 16 and 128 channels on both sides, where the
- * transforms are the small part, and no pairs of bf16 to multiply instead. */
+/* Whether a layer that asks for it gets it: from 16 channels on, where the transforms are the small
+ * part; to 256 outputs, because what is wider has too few tiles; and where the target does not
+ * multiply pairs of bf16 instead. */
 bool winograd_used(const engine *e, const conv *c);
 
 size_t winograd_packed_bytes(const engine *e, const conv *c);

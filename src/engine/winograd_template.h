@@ -35,11 +35,12 @@ INLINE void transform_inputs(vf *v, const int apart)
 /* A row of inputs, from the position of the tiles' second input, transformed along x. */
 INLINE void transform_row(const uint32_t *p, int half, vf out[4])
 {
-    const vf a = load_half(p, half), b = load_half(p + VL, half);
-    out[1] = __builtin_shufflevector(a, b, EVENS(0));
-    out[2] = __builtin_shufflevector(a, b, EVENS(1));
-    out[0] = __builtin_shufflevector(load_half(p - 1, half), load_half(p + VL - 1, half), EVENS(0));
-    out[3] = __builtin_shufflevector(load_half(p + 1, half), load_half(p + VL + 1, half), EVENS(1));
+    const vf a = load_half(p - 1, half), b = load_half(p + VL - 1, half);
+    const vf c = load_half(p + 1, half), d = load_half(p + VL + 1, half);
+    out[0] = __builtin_shufflevector(a, b, EVENS(0));
+    out[1] = __builtin_shufflevector(a, b, EVENS(1));
+    out[2] = __builtin_shufflevector(c, d, EVENS(0));
+    out[3] = __builtin_shufflevector(c, d, EVENS(1));
     transform_inputs(out, 1);
 }
 
@@ -87,13 +88,13 @@ static void winograd_input(const uint32_t *const row[4][4], int64_t x, int64_t t
 }
 
 static void winograd_multiply(const uint32_t *const *term, int64_t terms, const float *weight,
-                              float *out, int64_t lanes)
+                              float *out, int64_t lanes, int64_t stride)
 {
     int64_t f = 0;
     for (; f + 3 * VL <= lanes; f += 3 * VL)
-        multiply_floats_3(term, terms, f, weight, out + f, lanes);
+        multiply_floats_3(term, terms, f, weight, out + f, stride);
     for (; f < lanes; f += VL)
-        multiply_floats_1(term, terms, f, weight, out + f, lanes);
+        multiply_floats_1(term, terms, f, weight, out + f, stride);
 }
 
 /* Sums m[i * apart], i = 0..3, to two outputs. */

@@ -44,11 +44,11 @@ static tensor layer(const net *n, const unit *u, const tensor *x, const tensor *
 }
 
 /* Stage s of the decoder reads `below` in temporary[here]; gives its activation in the other of the
- * first two. temporary[2] holds the up-sampled map in prediction. */
+ * first two, which in prediction held the up-sampled map before. */
 static tensor decode(const net *n, int s, const tensor *below, int here)
 {
     const bool train = n->mode == NET_TRAIN;
-    const tensor up = train ? n->up[s].y : tensor_in(&n->up[s].y, n->temporary[2]);
+    const tensor up = train ? n->up[s].y : tensor_in(&n->up[s].y, n->temporary[!here]);
     convolve(n, &n->up[s], below, NULL, &up);
     tensor skip = n->skip[s];
     if (train) { /* made again; n->skip is for its gradient */

@@ -148,7 +148,8 @@ static void largest_scratch(net *n, unit *u, void *context)
 }
 
 /* The plan of the workspace. y and up-sampled maps of training live from forward to backward; the
- * temporaries serve activations on the way forward, gradients and activations on the way back. */
+ * temporaries serve activations on the way forward, gradients and activations on the way back.
+ * Prediction keeps the skips alone, and works in two temporaries. */
 static size_t lay_out(net *n, void *workspace)
 {
     arena a = {workspace, 0};
@@ -157,7 +158,8 @@ static size_t lay_out(net *n, void *workspace)
     over_units(n, largest_scratch, &scratch);
     n->input.data = take(&a, tensor_bytes(&n->input));
     over_units(n, take_unit, &a);
-    for (size_t i = 0; i < COUNT_OF(n->temporary); i++)
+    const int temporaries = n->mode == NET_TRAIN ? 3 : 2;
+    for (int i = 0; i < temporaries; i++)
         n->temporary[i] = take(&a, activation);
     for (int s = 0; s < n->config.stages - 1; s++)
         n->skip[s] = tensor_in(&n->encoder[s][1].y, take(&a, tensor_bytes(&n->encoder[s][1].y)));
