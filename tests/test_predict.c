@@ -384,6 +384,32 @@ static void test_windows_threads_models(void **state)
     model_free(&m[1]);
 }
 
+/* A case in one pass is what a model gives whose patch is the case, padded to what halves; also
+ * from a predictor that held cases of other sizes before. */
+static void test_whole(void **state)
+{
+    (void)state;
+    const int64_t sizes[3][3] = {{27, 18, 21}, {PATCH, PATCH, PATCH}, {9, 40, 22}};
+    model m = made_model(1u << FLAIR | 1u << T1, LOSS_CE_DICE, 7);
+    plan settings = m.plan;
+    settings.prediction = PREDICTION_WHOLE;
+    predictor *p = create(&m, 1, &settings);
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        const int64_t *n = sizes[i];
+        prepared c = make_case(n[0], n[1], n[2], n);
+        assert_int_equal(predictor_windows(p, n), 1);
+        for (int axis = 0; axis < 3; axis++)
+            m.plan.patch[axis] = (n[2 - axis] + 1) / 2 * 2;
+        float *got = predicted_by(p, &c), *want = predicted(&m, 1, &m.plan, &c);
+        assert_memory_equal(got, want, (size_t)(n[0] * n[1] * n[2]) * LABELS * sizeof *got);
+        free(got);
+        free(want);
+        free_case(&c);
+    }
+    predictor_destroy(p);
+    model_free(&m);
+}
+
 static void test_predictor_errors(void **state)
 {
     (void)state;
@@ -419,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_regions),
         cmocka_unit_test(test_mirroring),
         cmocka_unit_test(test_windows_threads_models),
+        cmocka_unit_test(test_whole),
         cmocka_unit_test(test_predictor_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

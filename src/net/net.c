@@ -217,19 +217,26 @@ void net_bind(net *n, void *workspace)
 
 /* ---- making and unmaking ------------------------------------------------------------------ */
 
-ts_status net_create(const net_config *config, int64_t batch, const int64_t patch[3], net_mode mode,
-                     engine *e, net **out, ts_error *error)
+static ts_status check_patch(const net_config *config, const int64_t patch[3], ts_error *error)
 {
-    *out = NULL;
     for (int i = 0; i < 3; i++)
         if (patch[i] < 1 || patch[i] >> (config->stages - 1) << (config->stages - 1) != patch[i])
             return error_set(error, TS_BAD_INPUT, "a patch of %lld voxels does not halve %d times",
                              (long long)patch[i], config->stages - 1);
+    return TS_OK;
+}
+
+ts_status net_create(const net_config *config, int64_t batch, const int64_t patch[3], net_mode mode,
+                     engine *e, net **out, ts_error *error)
+{
+    *out = NULL;
+    ts_status status = check_patch(config, patch, error);
+    if (status != TS_OK)
+        return status;
     net *n = memory_allocate(1, sizeof *n, "a network", error);
     if (!n)
         return TS_MEMORY;
-    ts_status status =
-        net_layout(config, &n->parameters, &n->parameter_count, &n->weight_count, error);
+    status = net_layout(config, &n->parameters, &n->parameter_count, &n->weight_count, error);
     if (status != TS_OK) {
         net_destroy(n);
         return status;
@@ -255,6 +262,20 @@ ts_status net_create(const net_config *config, int64_t batch, const int64_t patc
         return TS_MEMORY;
     }
     *out = n;
+    return TS_OK;
+}
+
+ts_status net_set_patch(net *n, const int64_t patch[3], ts_error *error)
+{
+    const ts_status status = check_patch(&n->config, patch, error);
+    if (status != TS_OK)
+        return status;
+    size_t packed = 0; /* as before: packed weights know no extents */
+    memcpy(n->patch, patch, sizeof n->patch);
+    make_units(n);
+    over_units(n, count_packed, &packed);
+    find_parameters(n);
+    n->scratch = NULL;
     return TS_OK;
 }
 

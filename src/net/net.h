@@ -52,6 +52,8 @@ size_t net_packed_bytes(const net_config *config, net_mode mode, const engine *e
 /* Gives the net memory of net_workspace_bytes (aligned to 64). Two nets may be given the same
  * memory when their passes do not overlap in time. */
 void net_bind(net *n, void *workspace);
+/* Another patch for a network made for prediction, with the same weights; it wants memory anew. */
+ts_status net_set_patch(net *n, const int64_t patch[3], ts_error *error);
 
 size_t net_parameter_count(const net *n); /* tensors */
 const net_parameter *net_parameters(const net *n);

@@ -102,6 +102,8 @@ static const key keys[] = {
     {"gamma_low", KEY_REAL, AT(gamma_low), 0.01, 100, NULL, "least exponent"},
     {"gamma_high", KEY_REAL, AT(gamma_high), 0.01, 100, NULL, "greatest exponent"},
     {"mirror_augment", KEY_FLAG, AT(mirror_augment), 0, 0, NULL, "mirror each axis at random"},
+    {"prediction", KEY_CHOICE, AT(prediction), 0, 0, "window|whole",
+     "prediction: window (of the patch's size) or whole (the case in one pass)"},
     {"window_step", KEY_REAL, AT(window_step), 0.1, 1, NULL,
      "prediction: window step, of the patch"},
     {"mirror", KEY_FLAG, AT(mirror), 0, 0, NULL, "prediction: mean over the 8 mirrorings"},

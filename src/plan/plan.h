@@ -28,6 +28,7 @@ typedef enum {
 } method;
 typedef enum { LOSS_CE, LOSS_CE_DICE, LOSS_REGIONS } loss_kind;
 typedef enum { DTYPE_FP32, DTYPE_BF16 } compute_dtype;
+typedef enum { PREDICTION_WINDOW, PREDICTION_WHOLE } prediction_kind;
 
 /* Which value is which in a file: brats2023 and brats2021 both belong (1 NCR, 2 ED, 3 or 4 ET);
  * LABELS_BRATS2024: 4 is the resection cavity, background; LABELS_MSD: 1 ED, 2 NCR, 3 ET;
@@ -84,6 +85,7 @@ typedef struct {
     double p_gamma_inverted, p_gamma, gamma_low, gamma_high;
     bool mirror_augment;
     /* prediction */
+    int prediction;     /* enum prediction_kind */
     double window_step; /* of the patch */
     bool mirror;
     int64_t et_threshold_voxels, component_voxels;

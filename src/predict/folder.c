@@ -6,8 +6,9 @@
 #include <string.h>
 
 /* The settings that change a result. */
-static const char *const recorded[] = {"window_step", "mirror",       "dtype",
-                                       "labels",      "et_threshold", "component_threshold"};
+static const char *const recorded[] = {
+    "prediction",   "window_step",        "mirror", "dtype", "labels",
+    "et_threshold", "component_threshold"};
 
 static bool is_recorded(const char *key)
 {

@@ -18,8 +18,9 @@ extern const char *const predict_settings[];
 plan predict_defaults(const model *m);
 
 /* One or several models (their probabilities are averaged; they must want the same modalities,
- * spacing, patch and classes). Of settings count window_step, mirror, threads, dtype, and for
- * predict_case labels, et_threshold and component_threshold. The models may be freed after. */
+ * spacing, patch and classes). Of settings count prediction, window_step, mirror, threads, dtype,
+ * and for predict_case labels, et_threshold and component_threshold. The models may be freed after.
+ */
 ts_status predictor_create(const model *models, size_t count, const plan *settings, predictor **out,
                            ts_error *error);
 void predictor_destroy(predictor *p);
@@ -36,14 +37,17 @@ void predictor_drop_rules(predictor *p, bool et, bool component);
 void predictor_show(predictor *p, bool progress, bool verbose);
 
 /* Bytes for a case of so many voxels x, y, z at the model's spacing: what the predictor holds
- * (weights, workspace, one window), the probabilities, and one more float a voxel. Exact but for
- * the engine's packed copies of the weights. */
+ * (weights as they are and packed, workspace, one window), the probabilities, and one more float a
+ * voxel. */
 size_t predictor_bytes(const predictor *p, const int64_t shape[3]);
 
 /* How many windows such a case has, the skipped ones included. */
 int64_t predictor_windows(const predictor *p, const int64_t shape[3]);
 
-/* probabilities: [4][z][y][x] for the prepared grid, caller's memory; they sum to 1. Windows
+/* probabilities: [4][z][y][x] for the prepared grid, caller's memory; they sum to 1. With
+ * prediction=whole the case is one window, padded with zeros to extents that the networks take:
+ * each voxel is computed once, with norms over the whole brain; where memory does not allow that, a
+ * warning says so and windows are taken. Windows
  * without any voxel of the brain are skipped: background is 1 where no other window reaches.
  * TS_STOPPED after an interrupt. */
 ts_status predict_probabilities(predictor *p, const prepared *c, float *probabilities,

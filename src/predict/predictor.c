@@ -1,6 +1,6 @@
-/* Prediction by windows (METHOD 3): every window goes through every model, mirrored eight times if
- * asked; softmax (or sigmoid) is averaged over these, weighted by the importance map and added to
- * the case; at the end each voxel is divided by its sum of weights.
+/* Prediction by windows (METHOD 3), or of the case as one window: every window goes through every
+ * model, mirrored eight times if asked; softmax (or sigmoid) is averaged over these, weighted by
+ * the importance map and added to the case; at the end each voxel is divided by its sum of weights.
  *
  * Memory: the result and one float of weights a voxel, a window's input and mean, and one network's
  * workspace, which the models share. Every loop over voxels writes its own output, so that the
@@ -41,29 +41,98 @@ static ts_status check_alike(const model *models, size_t count, ts_error *error)
     return TS_OK;
 }
 
-/* A net per model over one workspace, and the memory of one window. */
+/* ---- memory --------------------------------------------------------------------------------- */
+
+/* A case of d, h, w in one pass: each axis halves as often as the networks ask. */
+static void patch_of_case(const predictor *p, const int64_t size[3], int64_t patch[3])
+{
+    for (int i = 0; i < 3; i++)
+        patch[i] = (size[i] + p->multiple - 1) / p->multiple * p->multiple;
+}
+
+static size_t window_floats(const predictor *p, const int64_t patch[3])
+{
+    return (size_t)(patch[0] * patch[1] * patch[2]) * (size_t)(1 + p->channel_count + p->classes);
+}
+
+static size_t workspace_for(const predictor *p, const int64_t patch[3])
+{
+    size_t most = 0;
+    for (size_t i = 0; i < p->count; i++) {
+        const size_t bytes = net_workspace_bytes(&p->configs[i], 1, patch, NET_PREDICT, p->engine);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+static void release_memory(predictor *p)
+{
+    free(p->workspace);
+    free(p->importance);
+    p->workspace = NULL;
+    p->importance = NULL;
+    memset(p->patch, 0, sizeof p->patch);
+}
+
+/* One window's memory and the nets' workspace, for windows of that size. */
+static ts_status take_memory(predictor *p, const int64_t patch[3], ts_error *error)
+{
+    const size_t voxels = (size_t)(patch[0] * patch[1] * patch[2]);
+    if (!memcmp(patch, p->patch, sizeof p->patch))
+        return TS_OK;
+    release_memory(p);
+    p->workspace_bytes = workspace_for(p, patch);
+    p->workspace = memory_allocate(p->workspace_bytes, 1, "the network's activations", error);
+    if (p->workspace)
+        p->importance = memory_allocate(window_floats(p, patch), sizeof(float), "a window", error);
+    if (!p->importance) {
+        release_memory(p);
+        return TS_MEMORY;
+    }
+    p->input = p->importance + voxels;
+    p->mean = p->input + voxels * (size_t)p->channel_count;
+    window_importance(patch, p->importance);
+    for (size_t i = 0; i < p->count; i++) {
+        const ts_status status = net_set_patch(p->nets[i], patch, error);
+        if (status != TS_OK)
+            return status;
+        net_bind(p->nets[i], p->workspace);
+    }
+    memcpy(p->patch, patch, sizeof p->patch);
+    return TS_OK;
+}
+
+ts_status predictor_fit(predictor *p, const int64_t size[3], const char *id, ts_error *error)
+{
+    if (p->settings.prediction == PREDICTION_WHOLE) {
+        int64_t patch[3];
+        ts_error cause;
+        patch_of_case(p, size, patch);
+        const ts_status status = take_memory(p, patch, &cause);
+        if (status != TS_MEMORY)
+            return status;
+        warn("case %s: %s; it goes by windows", id, cause.text);
+    }
+    return take_memory(p, p->trained, error);
+}
+
+/* ---- making --------------------------------------------------------------------------------- */
+
+/* A net per model; memory for windows, so that a lack of it is said at once. */
 static ts_status create_parts(predictor *p, const model *models, ts_error *error)
 {
     ts_status status =
         engine_create(p->settings.threads ? (int)p->settings.threads : processor_count(),
                       (compute_dtype)p->settings.dtype, NULL, &p->engine, error);
     for (size_t i = 0; status == TS_OK && i < p->count; i++) {
-        const size_t bytes =
-            net_workspace_bytes(&models[i].config, 1, p->patch, NET_PREDICT, p->engine);
-        p->workspace_bytes = bytes > p->workspace_bytes ? bytes : p->workspace_bytes;
-        status =
-            net_create(&models[i].config, 1, p->patch, NET_PREDICT, p->engine, &p->nets[i], error);
+        const int64_t multiple = (int64_t)1 << (models[i].config.stages - 1);
+        p->configs[i] = models[i].config;
+        p->multiple = multiple > p->multiple ? multiple : p->multiple;
+        status = net_create(&models[i].config, 1, p->trained, NET_PREDICT, p->engine, &p->nets[i],
+                            error);
     }
     if (status != TS_OK)
         return status;
-    const size_t voxels = (size_t)(p->patch[0] * p->patch[1] * p->patch[2]);
-    p->workspace = memory_allocate(p->workspace_bytes, 1, "the network's activations", error);
-    p->importance = memory_allocate(voxels, sizeof(float), "a window", error);
-    p->input = memory_allocate(voxels, (size_t)p->channel_count * sizeof(float), "a window", error);
-    p->mean = memory_allocate(voxels, (size_t)p->classes * sizeof(float), "a window", error);
-    if (!p->workspace || !p->importance || !p->input || !p->mean)
-        return TS_MEMORY;
-    window_importance(p->patch, p->importance);
     for (size_t i = 0; i < p->count; i++) {
         if (net_weight_count(p->nets[i]) != models[i].weight_count)
             return error_set(error, TS_BAD_INPUT,
@@ -71,17 +140,16 @@ static ts_status create_parts(predictor *p, const model *models, ts_error *error
                              "%lld",
                              (long long)models[i].weight_count,
                              (long long)net_weight_count(p->nets[i]));
-        net_bind(p->nets[i], p->workspace);
         memcpy(net_weights(p->nets[i]), models[i].weights,
                (size_t)models[i].weight_count * sizeof(float));
         net_weights_changed(p->nets[i]);
     }
-    return TS_OK;
+    return p->settings.prediction == PREDICTION_WHOLE ? TS_OK : take_memory(p, p->trained, error);
 }
 
 const char *const predict_settings[] = {
-    "window_step",         "mirror", "threads", "dtype", "labels", "et_threshold",
-    "component_threshold", NULL,
+    "prediction",   "window_step",         "mirror", "threads", "dtype", "labels",
+    "et_threshold", "component_threshold", NULL,
 };
 
 plan predict_defaults(const model *m)
@@ -110,11 +178,12 @@ ts_status predictor_create(const model *models, size_t count, const plan *settin
     p->classes = models[0].config.classes;
     p->regions = models[0].plan.loss == LOSS_REGIONS;
     p->spacing_mm = models[0].plan.spacing_mm;
-    memcpy(p->patch, models[0].plan.patch, sizeof p->patch);
+    memcpy(p->trained, models[0].plan.patch, sizeof p->trained);
     p->likeness = models[0].likeness;
     p->rules = models[0].rules;
     p->nets = memory_allocate(count, sizeof(net *), "the predictor", error);
-    status = p->nets ? create_parts(p, models, error) : TS_MEMORY;
+    p->configs = memory_allocate(count, sizeof *p->configs, "the predictor", error);
+    status = p->nets && p->configs ? create_parts(p, models, error) : TS_MEMORY;
     if (status != TS_OK)
         predictor_destroy(p);
     else
@@ -130,10 +199,8 @@ void predictor_destroy(predictor *p)
         net_destroy(p->nets[i]);
     engine_destroy(p->engine);
     free(p->nets);
-    free(p->workspace);
-    free(p->importance);
-    free(p->input);
-    free(p->mean);
+    free(p->configs);
+    release_memory(p);
     free(p);
 }
 
@@ -161,20 +228,31 @@ void predictor_show(predictor *p, bool progress, bool verbose)
     p->verbose = verbose;
 }
 
+/* d h w of what one forward takes for a case of x, y, z. */
+static void patch_for(const predictor *p, const int64_t shape[3], int64_t patch[3])
+{
+    const int64_t size[3] = {shape[2], shape[1], shape[0]};
+    memcpy(patch, p->trained, sizeof p->trained);
+    if (p->settings.prediction == PREDICTION_WHOLE)
+        patch_of_case(p, size, patch);
+}
+
 size_t predictor_bytes(const predictor *p, const int64_t shape[3])
 {
-    const size_t voxels = (size_t)(p->patch[0] * p->patch[1] * p->patch[2]);
-    size_t bytes = p->workspace_bytes;
+    int64_t patch[3];
+    patch_for(p, shape, patch);
+    size_t bytes = workspace_for(p, patch) + window_floats(p, patch) * sizeof(float);
     for (size_t i = 0; i < p->count; i++)
-        bytes += (size_t)net_weight_count(p->nets[i]) * sizeof(float);
-    bytes += voxels * (size_t)(1 + p->channel_count + p->classes) * sizeof(float);
+        bytes += (size_t)net_weight_count(p->nets[i]) * sizeof(float) +
+                 net_packed_bytes(&p->configs[i], NET_PREDICT, p->engine);
     return bytes + (size_t)(shape[0] * shape[1] * shape[2]) * (LABELS + 1) * sizeof(float);
 }
 
 int64_t predictor_windows(const predictor *p, const int64_t shape[3])
 {
-    int64_t windows = 1;
+    int64_t windows = 1, patch[3];
+    patch_for(p, shape, patch);
     for (int i = 0; i < 3; i++)
-        windows *= window_count(shape[2 - i], p->patch[i], p->settings.window_step);
+        windows *= window_count(shape[2 - i], patch[i], p->settings.window_step);
     return windows;
 }

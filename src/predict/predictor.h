@@ -13,19 +13,26 @@ struct predictor {
     bool any_subset; /* the networks take zeros for what a case lacks */
     bool regions;    /* the classes are sigmoids of WT, TC, ET */
     double spacing_mm;
-    int64_t patch[3]; /* d h w */
+    int64_t trained[3]; /* the models' patch, d h w */
+    int64_t patch[3];   /* what memory is there for: that, or a case whole; 0: nothing yet */
     engine *engine;
     net **nets;
+    net_config *configs;
     size_t count;
-    void *workspace; /* of the nets, one at a time */
+    int64_t multiple; /* of which extents must be */
+    void *workspace;  /* of the nets, one at a time */
     size_t workspace_bytes;
-    float *importance; /* [d][h][w] */
+    float *importance; /* [d][h][w]; behind it, in the same memory: */
     float *input;      /* [channels][d][h][w] */
     float *mean;       /* [classes][d][h][w]: over models and mirrorings */
     likeness likeness; /* of the first model's training cases */
     model_rules rules; /* the first model's */
     bool show_progress, verbose;
 };
+
+/* Memory for a case of so many voxels d, h, w: of windows, or, where settings ask for it and memory
+ * allows, of the case in one pass. Kept from case to case. */
+ts_status predictor_fit(predictor *p, const int64_t size[3], const char *id, ts_error *error);
 
 /* Entropy of one voxel's label probabilities, which lie `stride` apart, over that of four equal
  * ones. */

@@ -253,6 +253,9 @@ ts_status predict_probabilities(predictor *p, const prepared *c, float *probabil
     walk w = {.predictor = p, .source = c, .probabilities = probabilities};
     for (int i = 0; i < 3; i++)
         w.size[i] = c->geometry.shape[2 - i];
+    ts_status status = predictor_fit(p, w.size, c->id, error);
+    if (status != TS_OK)
+        return status;
     if (p->verbose)
         say_size(p, c);
     w.weights =
@@ -260,7 +263,7 @@ ts_status predict_probabilities(predictor *p, const prepared *c, float *probabil
     if (!w.weights)
         return TS_MEMORY;
     memset(probabilities, 0, voxels_of(w.size) * LABELS * sizeof *probabilities);
-    const ts_status status = walk_windows(&w, error);
+    status = walk_windows(&w, error);
     if (status == TS_OK)
         pool_run(engine_pool(p->engine), finish_plane, &w, w.size[0]);
     free(w.weights);
