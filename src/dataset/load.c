@@ -77,7 +77,9 @@ static void scan_plane(void *context, int64_t index, int thread)
     for (int64_t y = 0; y < ny; y++) {
         const float *row = image + (z * ny + y) * nx;
         uint32_t nonzero = 0, nonfinite = 0;
-        for (int64_t x = 0; x < nx; x++) {
+        if (bytes_are_zero(row, (size_t)nx * sizeof *row)) /* most are */
+            continue;
+        for (int32_t x = 0; x < (int32_t)nx; x++) {
             const uint32_t bits = magnitude_bits(row[x]);
             nonzero += bits != 0;
             nonfinite += bits >= 0x7f800000u;
