@@ -91,7 +91,7 @@ static ts_status size_case(const dataset_case *c, predictor *p, double figures[3
     const ts_status status = prepare_case(c, predictor_channels(p), 1, false, NULL, &ready, error);
     if (status != TS_OK)
         return status;
-    figures[0] = (double)predictor_bytes(p, ready.geometry.shape) * 1e-6;
+    figures[0] = (double)predictor_bytes(p, &ready.geometry) * 1e-6;
     figures[1] = (double)predictor_windows(p, ready.geometry.shape);
     prepared_free(&ready);
     return TS_OK;

@@ -36,12 +36,12 @@ void predictor_drop_rules(predictor *p, bool et, bool component);
  * memory. */
 void predictor_show(predictor *p, bool progress, bool verbose);
 
-/* Bytes for a case of so many voxels x, y, z at the model's spacing: what the predictor holds
- * (weights as they are and packed, workspace, one window), the probabilities, and one more float a
- * voxel. */
-size_t predictor_bytes(const predictor *p, const int64_t shape[3]);
+/* Bytes that a case of files of that geometry takes at most: what the predictor holds (weights as
+ * they are and packed, workspace, one window), the prepared case, and the greater of what reading
+ * and predicting hold. */
+size_t predictor_bytes(const predictor *p, const prepared_geometry *g);
 
-/* How many windows such a case has, the skipped ones included. */
+/* How many windows a case of x, y, z at the model's spacing has, the skipped ones included. */
 int64_t predictor_windows(const predictor *p, const int64_t shape[3]);
 
 /* probabilities: [4][z][y][x] for the prepared grid, caller's memory; they sum to 1. With

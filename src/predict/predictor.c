@@ -237,15 +237,23 @@ static void patch_for(const predictor *p, const int64_t shape[3], int64_t patch[
         patch_of_case(p, size, patch);
 }
 
-size_t predictor_bytes(const predictor *p, const int64_t shape[3])
+size_t predictor_bytes(const predictor *p, const prepared_geometry *g)
 {
+    const size_t voxels = (size_t)(g->shape[0] * g->shape[1] * g->shape[2]);
+    const int64_t *n = g->header.shape;
+    const size_t file = (size_t)(n[0] * n[1] * n[2]);
+    const size_t prepared_case = voxels * MODALITIES * sizeof(float);
+    /* images, what the threads' files unpack to, and scratch of resampling */
+    const size_t reading = file * sizeof(float) *
+                           (size_t)(p->channel_count + pool_threads(engine_pool(p->engine)) + 2);
+    const size_t predicting = voxels * (LABELS + 1) * sizeof(float);
     int64_t patch[3];
-    patch_for(p, shape, patch);
+    patch_for(p, g->shape, patch);
     size_t bytes = workspace_for(p, patch) + window_floats(p, patch) * sizeof(float);
     for (size_t i = 0; i < p->count; i++)
         bytes += (size_t)net_weight_count(p->nets[i]) * sizeof(float) +
                  net_packed_bytes(&p->configs[i], NET_PREDICT, p->engine);
-    return bytes + (size_t)(shape[0] * shape[1] * shape[2]) * (LABELS + 1) * sizeof(float);
+    return bytes + prepared_case + (reading > predicting ? reading : predicting);
 }
 
 int64_t predictor_windows(const predictor *p, const int64_t shape[3])

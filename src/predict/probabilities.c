@@ -240,7 +240,7 @@ static void say_size(const predictor *p, const prepared *c)
     note("case %s: %lldx%lldx%lld voxels of %g mm, %lld windows of %lldx%lldx%lld, %.1f MiB", c->id,
          (long long)n[0], (long long)n[1], (long long)n[2], p->spacing_mm,
          (long long)predictor_windows(p, n), (long long)p->patch[2], (long long)p->patch[1],
-         (long long)p->patch[0], (double)predictor_bytes(p, n) / 0x1p20);
+         (long long)p->patch[0], (double)predictor_bytes(p, &c->geometry) / 0x1p20);
 }
 
 ts_status predict_probabilities(predictor *p, const prepared *c, float *probabilities,
