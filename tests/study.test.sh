@@ -111,6 +111,11 @@ rm "$work/elsewhere/table.md"
 ends "--table from score files" 0 "14 of 14" "$twinseg" study "$work/grid.ini" --scores "$work/elsewhere" --table
 check "... is the same table" cmp "$work/elsewhere/table.csv" "$work/whole/scores/table.csv"
 
+cp -r "$work/data" "$work/fewer"
+rm -r "$(ls -d "$work"/fewer/*/ | head -n 1)"
+ends "score files of other data are refused" 1 "single-stage-t1-s1-f.: its score file has case .* other data" \
+    "$twinseg" study "$work/grid.ini" "$work/fewer" --out "$work/new" --scores "$work/elsewhere" --cell 9-14
+
 # two calls at once, one of them killed on the way
 "$twinseg" study "${grid[@]}" --out "$work/shared" --cell 1-4 >"$work/first" 2>&1 & first=$!
 "$twinseg" study "${grid[@]}" --out "$work/shared" --cell 1-4 >"$work/second" 2>&1 & second=$!

@@ -26,6 +26,7 @@ typedef struct {
     const study *study;
     const study_options *options;
     study_counts *counts;
+    dataset data;
     worker *workers;
     size_t next;   /* the cell to look at next */
     sigset_t mask; /* signals blocked before */
@@ -145,12 +146,40 @@ static void finish_child(grid *g, worker *w, int ended)
 
 /* ---- choosing cells -------------------------------------------------------------------------- */
 
+/* Scores made with other data may be of cases that this fold trains on, or twice of one case. */
+static ts_status check_cases(const grid *g, const study_cell *c, const cell_scores *scores,
+                             ts_error *error)
+{
+    const dataset *d = &g->data;
+    ts_status status = TS_OK;
+    bool *held_out = memory_allocate(d->count, sizeof *held_out, "the split", error);
+    if (!held_out)
+        return TS_MEMORY;
+    dataset_split(d, (uint64_t)c->seed, c->fold, g->study->folds, held_out);
+    for (size_t m = 0; m < scores->count; m++)
+        for (size_t k = 0; status == TS_OK && k < scores->models[m].count; k++) {
+            const char *id = scores->models[m].cases[k].id;
+            size_t i = 0;
+            while (i < d->count && strcmp(d->cases[i].id, id))
+                i++;
+            if (i == d->count || !held_out[i])
+                status = error_set(error, TS_BAD_INPUT,
+                                   "its score file has case '%s', which '%s' does not hold out in "
+                                   "this fold: it was made with other data",
+                                   id, d->path);
+        }
+    free(held_out);
+    return status;
+}
+
 static ts_status has_scores(const grid *g, const study_cell *c, bool *found, ts_error *error)
 {
     cell_scores scores;
-    const ts_status status = scores_read(g->options->scores, g->study, c, found, &scores, error);
-    if (status == TS_OK && *found)
+    ts_status status = scores_read(g->options->scores, g->study, c, found, &scores, error);
+    if (status == TS_OK && *found) {
+        status = check_cases(g, c, &scores, error);
         cell_scores_free(&scores);
+    }
     return status;
 }
 
@@ -269,26 +298,26 @@ static void work_through(grid *g)
 ts_status study_run(const study *s, const study_options *o, study_counts *counts, ts_error *error)
 {
     sigset_t child;
-    dataset d;
     grid g = {.study = s, .options = o, .counts = counts, .next = o->first};
     *counts = (study_counts){0};
-    /* said once here rather than by every cell */
-    ts_status status = dataset_open(o->data, LABELS_AUTO, &d, error);
+    ts_status status = dataset_open(o->data, LABELS_AUTO, &g.data, error);
     if (status != TS_OK)
         return status;
-    dataset_close(&d);
     status = prepare_folders(o, error);
-    if (status != TS_OK)
+    if (status == TS_OK &&
+        !(g.workers = memory_allocate((size_t)o->workers, sizeof *g.workers, "the workers", error)))
+        status = TS_MEMORY;
+    if (status != TS_OK) {
+        dataset_close(&g.data);
         return status;
-    g.workers = memory_allocate((size_t)o->workers, sizeof *g.workers, "the workers", error);
-    if (!g.workers)
-        return TS_MEMORY;
+    }
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, &g.mask);
     work_through(&g);
     sigprocmask(SIG_SETMASK, &g.mask, NULL);
     free(g.workers);
+    dataset_close(&g.data);
     if (interrupt_requested())
         return error_set(error, TS_STOPPED,
                          "stopped; the same command goes on from where each cell stands");
