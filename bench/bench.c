@@ -38,7 +38,7 @@ static void print_help(FILE *stream)
 {
     fprintf(stream, "usage: twinseg-bench COMMAND [--base 8] [--cap 320] [--stages 4] [--patch 64] "
                     "[--batch 2]\n                     [--dtype fp32|bf16] [--threads N] "
-                    "[--repeats 7] [--json]\n");
+                    "[--repeats 7] [--json]\n                     [--prediction window|whole]\n");
     for (size_t i = 0; i < COUNT_OF(commands); i++) {
         char name[48];
         snprintf(name, sizeof name, "%s%s", commands[i].name, commands[i].words);
@@ -85,6 +85,12 @@ static int parse_options(int argc, char **argv, int word_count, bench_options *o
             if (strcmp(value, "fp32") != 0 && strcmp(value, "bf16") != 0)
                 return usage("no such dtype:", value);
             o->dtype = strcmp(value, "bf16") == 0 ? DTYPE_BF16 : DTYPE_FP32;
+            continue;
+        }
+        if (strcmp(name, "--prediction") == 0) {
+            if (strcmp(value, "window") != 0 && strcmp(value, "whole") != 0)
+                return usage("no such prediction:", value);
+            o->prediction = strcmp(value, "whole") == 0 ? PREDICTION_WHOLE : PREDICTION_WINDOW;
             continue;
         }
         size_t k = 0;

@@ -19,6 +19,7 @@ spread spread_of(double *times, size_t count);
 typedef struct {
     int64_t base, cap, stages, patch, batch, threads, repeats;
     compute_dtype dtype;
+    prediction_kind prediction;
     bool json;
     const char *words[3];
 } bench_options;

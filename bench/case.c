@@ -66,6 +66,7 @@ static ts_status random_model(const bench_options *o, model *m, ts_error *error)
     m->plan.stages = o->stages;
     m->plan.threads = o->threads;
     m->plan.dtype = (int)o->dtype;
+    m->plan.prediction = (int)o->prediction;
     memcpy(m->plan.patch, patch, sizeof patch);
     m->config = model_config(&m->plan, m->channels);
     ts_status status = engine_create(1, o->dtype, NULL, &e, error);

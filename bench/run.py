@@ -55,39 +55,38 @@ def run(command):
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def compare(what, contestants, rounds):
-    """contestants: (name, command), ours first. Each has its turn in every round."""
-    results = {name: [] for name, _ in contestants}
-    for _ in range(rounds):
+def compare(what, contestants, o, rounds=None):
+    """contestants: (name, command), ours first. Each has its turn in every round. The list of what
+    each run measured."""
+    measured = []
+    for _ in range(rounds or o.rounds):
         for name, command in contestants:
-            if command[0] == PYTHON and not os.path.exists(PYTHON):
+            if command[0] == PYTHON and (not os.path.exists(PYTHON) or o.peers not in name):
                 continue
             result = run(command)
             if result:
-                results[name].append(result)
+                measured.append(dict(result, what=what, who=result.get("peer") or name))
+                print(f"{what:34s} {measured[-1]['who']:26s} {result['median_ms']:10.1f} ms "
+                      f"({result['min_ms']:.1f} to {result['max_ms']:.1f}), {result['peak_mb']:.0f} MB", flush=True)
+    return measured
+
+
+def join(measured):
+    """One row for each (what, who): medians over runs, extremes, the greatest memory."""
+    groups = {}
+    for m in measured:
+        groups.setdefault((m["what"], m["who"]), []).append(m)
     rows = []
-    for name, _ in contestants:
-        if not results[name]:
-            continue
-        all_of = {k: [r[k] for r in results[name]] for k, v in results[name][0].items() if k != "peer"}
-        row = dict(what=what, who=results[name][0].get("peer") or name,
-                   ms=statistics.median(all_of["median_ms"]), least=min(all_of["min_ms"]),
+    for (what, who), runs in groups.items():
+        all_of = {k: [r[k] for r in runs] for k in runs[0]}
+        row = dict(what=what, who=who, ms=statistics.median(all_of["median_ms"]), least=min(all_of["min_ms"]),
                    most=max(all_of["max_ms"]), mb=max(all_of["peak_mb"]))
         if "gflops" in all_of:
             row["gflops"] = statistics.median(all_of["gflops"])
-            row["share"] = row["gflops"] / statistics.median(all_of["roof_gflops"])
-        for key in ("planned_mb", "windows"):
-            if key in all_of:
-                row[key] = statistics.median(all_of[key])
+            row["share"] = statistics.median(g / r for g, r in zip(all_of["gflops"], all_of["roof_gflops"]))
+        row.update({k: all_of[k][0] for k in ("planned_mb", "windows") if k in all_of})
         rows.append(row)
-        say(row, rows[0])
-    return rows
-
-
-def say(row, first):
-    ratio = "" if row is first else f"  {row['ms'] / first['ms']:.2f} of ours"
-    print(f"{row['what']:34s} {row['who']:22s} {row['ms']:10.1f} ms ({row['least']:.1f} to "
-          f"{row['most']:.1f}), {row['mb']:.0f} MB{ratio}", flush=True)
+    return sorted(rows, key=lambda row: [m["what"] for m in measured].index(row["what"]))
 
 
 # ---- what is measured -------------------------------------------------------------------------
@@ -97,7 +96,7 @@ def say(row, first):
 def kernels(o):
     rows = []
     for base, stages, patch, batch in ((8, 4, 64, 2), (16, 4, 64, 2), (32, 6, 128, 1)):
-        for dtype in DTYPES:
+        for dtype in o.dtypes:
             done = subprocess.run([BENCH, "kernels"] + flags(base=base, stages=stages, patch=patch, batch=batch,
                                                              dtype=dtype, threads=2, repeats=3),
                                   capture_output=True, text=True, check=True)
@@ -111,11 +110,11 @@ def kernels(o):
 def step(o):
     rows = []
     for base, stages, patch, batch, repeats in ((8, 4, 64, 2, 5), (16, 4, 64, 2, 3), (32, 6, 128, 1, 1)):
-        for dtype in DTYPES:
+        for dtype in o.dtypes:
             shape = dict(base=base, stages=stages, patch=patch, batch=batch, dtype=dtype, threads=2, repeats=repeats)
             rows += compare(f"base {base}, {stages} stages, {patch}^3 x {batch}, {dtype}",
                             [("twinseg", ours("step", **shape)), ("PyTorch", peer("step_torch.py", **shape))],
-                            o.rounds if base < 32 else 1)
+                            o, None if base < 32 else 1)
     return rows
 
 
@@ -130,33 +129,34 @@ def exported(inputs):
 @section("One window of nnU-Net size (128^3, 2 modalities)")
 def window(o):
     rows, model = [], exported(2)
-    for dtype in DTYPES:
-        shape = dict(NNUNET, dtype=dtype, threads=2, repeats=3)
+    for dtype in o.dtypes:
+        shape = dict(NNUNET, dtype=dtype, threads=2, repeats=o.repeats)
         contestants = [("twinseg", ours("window", **shape)),
                        ("OpenVINO", peer("window.py", "openvino", model=model, **shape))]
         if dtype == "fp32":
             contestants.append(("ONNX Runtime", peer("window.py", "onnxruntime", model=model, **shape)))
         contestants.append(("PyTorch", peer("window.py", "torch", **shape)))
-        rows += compare(dtype, contestants, o.rounds)
+        rows += compare(dtype, contestants, o)
     return rows
 
 
 @section("A whole case of nnU-Net size: four gzipped volumes to a label file")
 def case(o):
     rows, model, out = [], exported(4), FOLDER + "/case.nii.gz"
-    for dtype in DTYPES:
+    for dtype in o.dtypes:
         shape = dict(NNUNET, dtype=dtype, threads=2, repeats=1)
         contestants = [("twinseg", ours("case", o.case, **shape)),
+                       ("twinseg, prediction=whole", ours("case", o.case, prediction="whole", **shape)),
                        ("OpenVINO", peer("case.py", "openvino", o.case, out, model=model, **shape)),
                        ("PyTorch", peer("case.py", "torch", o.case, out, **shape))]
-        rows += compare(dtype, contestants, 1)
+        rows += compare(dtype, contestants, o, 1)
     return rows
 
 
 @section("Reading and preparing a case")
 def prepare(o):
     return compare("four volumes", [("twinseg", ours("prepare", o.case, threads=2)),
-                                    ("nibabel, scipy", peer("prepare.py", o.case))], o.rounds)
+                                    ("nibabel, scipy", peer("prepare.py", o.case))], o)
 
 
 def moved_truth(path):
@@ -182,23 +182,23 @@ def score(o):
     for convention, peers in conventions.items():
         rows += compare(convention,
                         [("twinseg", ours("score", convention, *files, threads=2))] +
-                        [(name, peer("score.py", kind, *files)) for name, kind in peers], o.rounds)
+                        [(name, peer("score.py", kind, *files)) for name, kind in peers], o)
     return rows
 
 
 @section("Scaling: our own window and step")
 def scaling(o):
     rows = []
-    for dtype in DTYPES:
+    for dtype in o.dtypes:
         for threads in (1, 2):
             for base, stages, patch in ((8, 4, 64), (16, 4, 64), (32, 4, 64), (32, 6, 96), (32, 6, 128)):
                 shape = dict(base=base, stages=stages, patch=patch, dtype=dtype, threads=threads, repeats=3)
                 rows += compare(f"window, base {base}, {patch}^3, {dtype}, threads {threads}",
-                                [("twinseg", ours("window", **shape))], 1)
+                                [("twinseg", ours("window", **shape))], o, 1)
             for base, patch in ((8, 32), (8, 64), (8, 96), (16, 64), (32, 64)):
                 shape = dict(base=base, stages=4, patch=patch, batch=2, dtype=dtype, threads=threads, repeats=3)
                 rows += compare(f"step, base {base}, {patch}^3, {dtype}, threads {threads}",
-                                [("twinseg", ours("step", **shape))], 1)
+                                [("twinseg", ours("step", **shape))], o, 1)
     return rows
 
 
@@ -215,20 +215,20 @@ def machine():
         system.get("PRETTY_NAME", "Linux").strip('"')
 
 
-def table(rows):
-    if "text" in rows[0]:
-        return ["| network | speed |", "|---|---|"] + [f"| {r['what']} | {r['text']} |" for r in rows]
-    lines = ["| what | who | median ms | least | most | of ours | peak MB | of ours | GFLOP/s | of the roof |",
-             "|---|---|" + "---:|" * 8]
+def table(measured):
+    if "text" in measured[0]:
+        return ["| network | speed |", "|---|---|"] + [f"| {m['what']} | {m['text']} |" for m in measured]
+    lines = ["| what | who | median ms | least | most | median of ours | least of ours | peak MB | of ours "
+             "| GFLOP/s | of the roof |", "|---|---|" + "---:|" * 9]
     first = None
-    for row in rows:
+    for row in join(measured):
         first = row if not first or row["what"] != first["what"] else first
-        ratio, memory = ("", "") if row is first else (f"{row['ms'] / first['ms']:.2f}", f"{row['mb'] / first['mb']:.2f}")
+        ratios = ["", "", ""] if row is first else [f"{row[k] / first[k]:.2f}" for k in ("ms", "least", "mb")]
         speed, share = (f"{row['gflops']:.0f}", f"{100 * row['share']:.0f} %") if "gflops" in row else ("", "")
         more = "".join(f", {k.replace('_mb', '')} {row[k]:.0f}{' MB' if k.endswith('mb') else ''}"
                        for k in ("planned_mb", "windows") if k in row)
         lines.append(f"| {row['what']} | {row['who']}{more} | {row['ms']:.1f} | {row['least']:.1f} | {row['most']:.1f} "
-                     f"| {ratio} | {row['mb']:.0f} | {memory} | {speed} | {share} |")
+                     f"| {ratios[0]} | {ratios[1]} | {row['mb']:.0f} | {ratios[2]} | {speed} | {share} |")
     return lines
 
 
@@ -260,16 +260,22 @@ def phantom_case():
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--add", action="store_true", help="beside what the last runs measured, not instead of it")
+    p.add_argument("--repeats", type=int, default=3, help="of a window in a run")
+    p.add_argument("--peers", default="", help="only peers with this in their name")
+    p.add_argument("--dtype", choices=DTYPES, help="of these alone")
     p.add_argument("--only", default=",".join(SECTIONS), help="sections, joined by ','")
     p.add_argument("--case", help="a case's folder with its truth (default: a phantom)")
     o = p.parse_args()
     os.makedirs(FOLDER, exist_ok=True)
     o.case = o.case or phantom_case()
+    o.dtypes = [o.dtype] if o.dtype else DTYPES
     kept = FOLDER + "/results.json"
     results = json.load(open(kept)) if os.path.exists(kept) else {}
     for name in o.only.split(","):
         print(f"---- {SECTIONS[name][0]}", flush=True)
-        results[name] = SECTIONS[name][1](o)
+        measured = SECTIONS[name][1](o)
+        results[name] = results.get(name, []) + measured if o.add else measured
         with open(kept, "w") as f:
             json.dump(results, f, indent=1)
     write_page(results)
