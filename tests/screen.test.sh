@@ -2,6 +2,7 @@
 # twinseg screen, and predict's warnings, on a phantom cohort in which one case has two files exchanged.
 set -u
 twinseg=$(realpath "${BUILD:-build}/twinseg")
+confidence=$(realpath tools/confidence.sh)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
@@ -49,6 +50,9 @@ check "a case that is made again has its row once" cmp <(sort out/confidence.csv
 "$twinseg" screen few spacing=6 >said 2>log
 check "too few cases are refused" test $? -eq 1
 check "and it is said why" grep -q 'too few' log
+TWINSEG=$twinseg "$confidence" data out >said 2>&1
+check "expected beside true Dice" test "$(grep -Ec '^[|] (WT|TC|ET) [|] 10 [|] [01][.]' said)" = 3
+
 # tune: halves of the cohort as two folds; the model then carries rules, which predict uses
 mkdir first second
 i=0
