@@ -1,4 +1,4 @@
-# make · make demo · make test · make bench · make lint · make install
+# make · make demo · make test · make bench · make lint · make fuzz-smoke · make install
 #   make BUILD=build/asan SANITIZE=address,undefined test    the suite under sanitizers
 #   make CC=clang BUILD=build/clang                           another compiler
 #   make MPI=1                                                build/mpi/twinseg, for mpirun
@@ -11,7 +11,7 @@ PREFIX   ?= /usr/local
 
 PACKAGES := libdeflate libpng jansson
 ifneq ($(shell pkg-config --exists $(PACKAGES) && echo yes),yes)
-ifeq ($(filter deps demo test lint format clean,$(MAKECMDGOALS)),)
+ifeq ($(filter deps demo test lint fuzz fuzz-smoke format clean,$(MAKECMDGOALS)),)
 $(error a library is missing ($(PACKAGES)): run 'make deps', or: apt-get install $(shell sed 's/#.*//' tools/packages.txt 2>/dev/null))
 endif
 endif
@@ -167,7 +167,7 @@ install: all library
 	for model in $(wildcard models/*.safetensors); do \
 	    install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/twinseg/models $$model; done
 
-include tools/lint.mk
+include tools/lint.mk tools/fuzz.mk
 
 clean:
 	rm -rf build

@@ -120,6 +120,19 @@ static void test_bad_labels(void **state)
     assert_int_equal(volume_write_labels("/nowhere/a.nii", &h, NULL, &e), TS_IO);
 }
 
+/* A volume that says it lies nowhere is refused: no orientation could be right. */
+static void test_place_is_finite(void **state)
+{
+    (void)state;
+    ts_error e;
+    volume_header h = make_header(), back;
+    const float values[60] = {0};
+    h.affine[1][3] = NAN;
+    assert_int_equal(volume_write_float(path_of("n.nii"), &h, 1, values, &e), TS_OK);
+    assert_int_equal(volume_read_header(path_of("n.nii"), &back, &e), TS_BAD_INPUT);
+    assert_non_null(strstr(e.text, "not finite"));
+}
+
 /* ---- orientation ---------------------------------------------------------------------------- */
 
 static void test_orientation(void **state)
@@ -224,9 +237,9 @@ static void test_labels_resample(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_written_reads_back), cmocka_unit_test(test_bad_labels),
-        cmocka_unit_test(test_orientation),        cmocka_unit_test(test_resampling_is_scipys),
-        cmocka_unit_test(test_labels_resample),
+        cmocka_unit_test(test_written_reads_back),   cmocka_unit_test(test_bad_labels),
+        cmocka_unit_test(test_place_is_finite),      cmocka_unit_test(test_orientation),
+        cmocka_unit_test(test_resampling_is_scipys), cmocka_unit_test(test_labels_resample),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

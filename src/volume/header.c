@@ -120,7 +120,7 @@ static void affine_of_zooms(const volume_header *h, double affine[4][4])
     }
 }
 
-static void read_space(const fields *f, volume_header *h)
+static ts_status read_space(const fields *f, const char *name, volume_header *h, ts_error *error)
 {
     const double sign = get_real(f, f->at->pixdim, 0);
     h->qform_code = get_code(f, f->at->qform_code);
@@ -138,6 +138,14 @@ static void read_space(const fields *f, volume_header *h)
         affine_of_qform(h, h->affine);
     else
         affine_of_zooms(h, h->affine);
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 4; j++)
+            if (!isfinite(h->affine[i][j]) || !isfinite(h->zooms[i]))
+                return error_set(error, TS_BAD_INPUT,
+                                 "'%s': its voxel sizes or its place in space (qform, sform) are "
+                                 "not finite numbers",
+                                 name);
+    return TS_OK;
 }
 
 /* ---- checks ------------------------------------------------------------------------------- */
@@ -247,7 +255,7 @@ ts_status nifti_parse(const uint8_t *bytes, size_t count, const char *name, nift
     if (status == TS_OK)
         status = read_offset(&f, name, d, error);
     if (status == TS_OK)
-        read_space(&f, &d->header);
+        status = read_space(&f, name, &d->header, error);
     return status;
 }
 
