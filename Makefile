@@ -156,6 +156,11 @@ $(BUILD)/public/libtwinseg.a: $(API_OBJECTS) $(BUILD)/libtwinseg.a
 LIBDIR ?= $(PREFIX)/lib
 install: all library
 	install -D -m 755 $(BUILD)/twinseg $(DESTDIR)$(PREFIX)/bin/twinseg
+	$(BUILD)/twinseg --manual | gzip -9n >$(BUILD)/twinseg.1.gz
+	$(BUILD)/twinseg --completion >$(BUILD)/completion
+	install -D -m 644 $(BUILD)/twinseg.1.gz $(DESTDIR)$(PREFIX)/share/man/man1/twinseg.1.gz
+	install -D -m 644 $(BUILD)/completion \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/twinseg
 	install -D -m 644 include/twinseg.h $(DESTDIR)$(PREFIX)/include/twinseg.h
 	install -D -m 644 $(BUILD)/public/libtwinseg.a $(DESTDIR)$(LIBDIR)/libtwinseg.a
 	install -D -m 644 $(BUILD)/$(SONAME) $(DESTDIR)$(LIBDIR)/libtwinseg.so.$(VERSION)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const char program[] = "twinseg";
-static const char disclaimer[] =
+const char cli_disclaimer[] =
     "Research use only: not a medical device, not for diagnosis or treatment.";
 
 static int option_index(const cli_command *c, const char *name, size_t length)
@@ -79,7 +79,7 @@ void cli_print_help(FILE *stream)
         fprintf(stream, "  %-10s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
     fprintf(stream,
             "\n'%s COMMAND --help' explains one command. %s --version says which this is.\n%s\n",
-            program, program, disclaimer);
+            program, program, cli_disclaimer);
 }
 
 static void print_usage_lines(FILE *stream, const cli_command *c)
@@ -93,7 +93,7 @@ static void print_usage_lines(FILE *stream, const cli_command *c)
     }
 }
 
-static bool takes_setting(const cli_command *c, const char *key)
+bool cli_takes_setting(const cli_command *c, const char *key)
 {
     for (size_t i = 0; c->settings_only && c->settings_only[i]; i++)
         if (!strcmp(c->settings_only[i], key))
@@ -123,13 +123,13 @@ void cli_print_command_help(FILE *stream, const cli_command *c)
         fprintf(stream, "\nSettings, given as key=value (default in brackets):\n");
         for (size_t i = 0; i < plan_keys(); i++) {
             char value[128];
-            if (!takes_setting(c, plan_key(i)))
+            if (!cli_takes_setting(c, plan_key(i)))
                 continue;
             plan_value(&defaults, i, value, sizeof value);
             fprintf(stream, "  %-22s %s [%s]\n", plan_key(i), plan_key_help(i), value);
         }
     }
-    fprintf(stream, "\n%s\n", disclaimer);
+    fprintf(stream, "\n%s\n", cli_disclaimer);
 }
 
 /* One option at argv[*i]; advances *i over its value. */
@@ -236,7 +236,7 @@ int cli_plan_over(const cli_arguments *a, plan *p)
         char key[64];
         const char *equals = strchr(a->settings[i], '=');
         snprintf(key, sizeof key, "%.*s", (int)(equals - a->settings[i]), a->settings[i]);
-        if (!takes_setting(a->command, key))
+        if (!cli_takes_setting(a->command, key))
             return cli_usage_error(a->command, "'%s' is not a setting of this command", key);
         if (plan_set(p, key, equals + 1, "command line", &e) != TS_OK)
             return cli_usage_error(a->command, "%s", e.text);
@@ -275,6 +275,10 @@ int cli_main(int argc, char **argv)
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
         cli_print_help(stdout);
+        return 0;
+    }
+    if (!strcmp(argv[1], "--manual") || !strcmp(argv[1], "--completion")) {
+        (argv[1][2] == 'm' ? cli_print_manual : cli_print_completion)(stdout);
         return 0;
     }
     for (size_t i = 0; cli_commands[i]; i++)

@@ -65,6 +65,12 @@ int cli_label_maps(const cli_arguments *a, label_map maps[2], char names[2][16])
 
 void cli_print_help(FILE *stream);
 void cli_print_command_help(FILE *stream, const cli_command *c);
+bool cli_takes_setting(const cli_command *c, const char *key);
+extern const char cli_disclaimer[];
+
+/* The manual page (roff) and bash's completion, of all commands: pages.c. */
+void cli_print_manual(FILE *stream);
+void cli_print_completion(FILE *stream);
 int cli_main(int argc, char **argv);
 
 #endif
