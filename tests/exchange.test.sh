@@ -1,5 +1,6 @@
 #!/bin/bash
-# Exported networks in ONNX Runtime and PyTorch, where they are installed, against our engine.
+# Exported networks in ONNX Runtime and PyTorch, and imported ones in nnU-Net, against our engine;
+# each where it is installed.
 set -u
 build=${BUILD:-build}
 twinseg=$build/twinseg
@@ -28,8 +29,23 @@ for peer in onnx:onnxruntime torch:torch; do
         echo "skip - exported for ${peer#*:}: no Python with safetensors and ${peer#*:} (TWINSEG_PYTHON, build/peers/env, python3)"
     fi
 done
+
+python=
+for candidate in "${TWINSEG_NNUNET:-}" build/nnunet/env/bin/python; do
+    [ -n "$candidate" ] && "$candidate" -c 'import nnunetv2, nibabel' 2>/dev/null && python=$candidate && break
+done
+mkdir "$work/nnunet"
+if [ -n "$python" ]; then
+    check "imported from nnU-Net, against its own forward" "$python" tools/oracle/nnunet.py "$work/nnunet" "$twinseg"
+    grep -E 'differ' "$work/said" | sed 's/^/    /'
+else
+    echo "skip - imported from nnU-Net, against its own forward: no Python with nnunetv2 (TWINSEG_NNUNET, build/nnunet/env)"
+fi
+
 cp "$work/export/golden.torch" "$work/model.safetensors"
 check "export without a target is a usage error" refused 2 "$twinseg" export "$work/model.safetensors"
 check "what is no model is refused" refused 1 "$twinseg" export "$work/export/golden.io" --onnx "$work/x.onnx"
 check "and nothing is written" test ! -e "$work/x.onnx"
+check "import of what is not converted is refused" refused 1 "$twinseg" import "$work/model.safetensors" -o "$work/x.safetensors"
+grep -q nnunet_to_safetensors "$work/said"; check "with a word how to convert" test $? -eq 0
 exit $((failures > 0))

@@ -1,6 +1,7 @@
 /* dataset: every layout and quirk recognised, from folders made here; the folds. */
 #include "dataset/dataset.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -375,6 +376,45 @@ static void test_dataset_json(void **state)
     }
 }
 
+/* nnU-Net's mask: where any modality is not 0, and the hole in the middle; a voxel that is 0 in one
+ * modality alone counts with its 0. */
+static void test_union_mask(void **state)
+{
+    (void)state;
+    enum { N = 5, INNER = 27, MIDDLE = 13 }; /* a cube of 3 in a volume of 5; its voxels in order */
+    const int64_t shape[3] = {N, N, N};
+    const double spacing[3] = {1, 1, 1};
+    const double affine[4][4] = {{-1, 0, 0, 0}, {0, -1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}};
+    const volume_header h = volume_header_make(shape, spacing, affine);
+    char path[2][512];
+    dataset_case c = {.id = (char[]){"x"}};
+    double mean = 0, square = 0;
+    ts_error e;
+    run("mkdir -p %s/union", root);
+    for (int m = 0; m < 2; m++) {
+        float data[N * N * N] = {0};
+        for (int i = 0; i < INNER; i++) {
+            const int at = (i / 9 + 1) * N * N + (i / 3 % 3 + 1) * N + i % 3 + 1;
+            data[at] = i == MIDDLE || (m == 0 && i == 0) ? 0 : (float)(i + 1);
+            mean += m == 0 ? data[at] / INNER : 0;
+            square += m == 0 ? data[at] * data[at] / INNER : 0;
+        }
+        snprintf(path[m], sizeof path[m], "%s/union/%d.nii", root, m);
+        assert_int_equal(volume_write_float(path[m], &h, 1, data, &e), TS_OK);
+        c.image[m ? FLAIR : T1CE] = path[m];
+    }
+    prepared ready;
+    assert_int_equal(prepare_case(&c, ALL_MODALITIES, 1, BRAIN_UNION, false, NULL, &ready, &e),
+                     TS_OK);
+    const float *image = ready.images + T1CE * INNER;
+    assert_int_equal(ready.geometry.shape[0] * ready.geometry.shape[1], 9);
+    for (int i = 0; i < INNER; i++) {
+        const double value = i == MIDDLE || i == 0 ? 0 : i + 1;
+        assert_true(fabs(image[i] - (value - mean) / sqrt(square - mean * mean)) < 1e-5);
+    }
+    prepared_free(&ready);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,6 +427,7 @@ int main(void)
         cmocka_unit_test(test_msd),
         cmocka_unit_test(test_nnunet),
         cmocka_unit_test(test_dataset_json),
+        cmocka_unit_test(test_union_mask),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }

@@ -14,6 +14,7 @@ extern const cli_command picture_command;
 extern const cli_command report_command;
 extern const cli_command convert_command;
 extern const cli_command export_command;
+extern const cli_command import_command;
 extern const cli_command info_command;
 
 /* clang-format off */
@@ -31,6 +32,7 @@ const cli_command *const cli_commands[] = {
     &report_command,
     &convert_command,
     &export_command,
+    &import_command,
     &info_command,
     NULL,
 };

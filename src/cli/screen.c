@@ -43,7 +43,8 @@ static ts_status measure(const dataset *d, const plan *p, looks *out, ts_error *
             status = error_set(error, TS_STOPPED, "interrupted");
         progress_show("looking at case %zu of %zu: %s", i + 1, d->count, c->id);
         if (status == TS_OK)
-            status = prepare_case(c, ALL_MODALITIES, p->spacing_mm, false, threads, &ready, error);
+            status = prepare_case(c, ALL_MODALITIES, p->spacing_mm, BRAIN_OWN, false, threads,
+                                  &ready, error);
         if (status != TS_OK)
             break;
         status = likeness_measure(&ready, p->spacing_mm, &out->features[out->count], error);

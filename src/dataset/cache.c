@@ -193,7 +193,7 @@ static ts_status rebuild(const dataset_case *c, modality_set use, double spacing
                          const char *directory, const char *path, uint64_t key, pool *p,
                          prepared *out, ts_error *error)
 {
-    ts_status status = prepare_case(c, use, spacing_mm, true, p, out, error);
+    ts_status status = prepare_case(c, use, spacing_mm, BRAIN_OWN, true, p, out, error);
     if (status != TS_OK)
         return status;
     status = directory_create(directory, error);

@@ -40,6 +40,25 @@ ts_status dataset_check(const dataset *d, pool *p, FILE *report, size_t *problem
  * held out. folds <= 1: none is. */
 void dataset_split(const dataset *d, uint64_t seed, int index, int folds, bool *held_out);
 
+/* ---- dataset.json -------------------------------------------------------------------------- */
+
+enum { DATASET_CHANNELS_MAX = 32 };
+
+/* What a dataset.json says, as far as it matters here. */
+typedef struct {
+    int channels;
+    int role[DATASET_CHANNELS_MAX];      /* modality of channel k, or -1 */
+    char name[DATASET_CHANNELS_MAX][32]; /* as written, for messages */
+    label_map labels;                    /* LABELS_AUTO: it names none */
+    bool labels_unknown;                 /* it names some that this program cannot read */
+    char label_names[256];               /* "1 edema, 2 ...": for that message */
+} dataset_description;
+
+/* Reads a dataset.json: `channel_names` (nnU-Net 2) or `modality` (MSD, nnU-Net 1), and `labels`
+ * in either direction, regions ([1, 2, 3]) included. file stands in messages. */
+ts_status dataset_describe(const char *json, size_t count, const char *file,
+                           dataset_description *out, ts_error *error);
+
 /* ---- preparation -------------------------------------------------------------------------- */
 
 /* What leads from the network's grid back to the file's. */
@@ -68,17 +87,18 @@ typedef struct {
 
 /* Prepares from files. `use`: which modalities to read (crop is by their union). truth as in the
  * case when with_truth. Notes (affine of the truth differs, not skull-stripped) go to warn/note. */
-ts_status prepare_case(const dataset_case *c, modality_set use, double spacing_mm, bool with_truth,
-                       pool *p, prepared *out, ts_error *error);
+ts_status prepare_case(const dataset_case *c, modality_set use, double spacing_mm, brain_mask mask,
+                       bool with_truth, pool *p, prepared *out, ts_error *error);
 
 /* The same from images in memory on one grid, NULL where there is none; they stay the caller's.
  * What would be warned of is added to warnings instead. */
 ts_status prepare_images(const volume_header *grid, const float *const images[MODALITIES],
-                         double spacing_mm, pool *p, prepared *out, string_list *warnings,
-                         ts_error *error);
+                         double spacing_mm, brain_mask mask, pool *p, prepared *out,
+                         string_list *warnings, ts_error *error);
 
-/* The same through a cache file in `directory`, keyed by inputs (path, size, time), settings and
- * format version; stale or damaged files are rebuilt (damaged ones with a note). */
+/* From files with BRAIN_OWN, through a cache file in `directory`, keyed by inputs (path, size,
+ * time), settings and format version; stale or damaged files are rebuilt (damaged ones with a
+ * note). */
 ts_status prepare_cached(const dataset_case *c, modality_set use, double spacing_mm,
                          const char *directory, pool *p, prepared *out, ts_error *error);
 void prepared_free(prepared *c);

@@ -73,7 +73,7 @@ static int label_value(const json_t *value)
 }
 
 /* Notes that `value` is called `name`. */
-static void name_value(int meanings[256], int value, const char *name, description *out)
+static void name_value(int meanings[256], int value, const char *name, dataset_description *out)
 {
     const size_t used = strlen(out->label_names);
     const int meaning = label_meaning(name);
@@ -120,7 +120,7 @@ static label_map choose_map(const int meanings[256])
 }
 
 /* {"1": "edema"} (MSD, nnU-Net 1), {"edema": 1} or {"whole tumor": [1, 2, 3]} (nnU-Net 2). */
-static void read_labels(const json_t *labels, description *out)
+static void read_labels(const json_t *labels, dataset_description *out)
 {
     int meanings[256] = {0};
     const char *key;
@@ -144,13 +144,13 @@ static void read_labels(const json_t *labels, description *out)
 }
 
 static ts_status read_channel(const char *file, int64_t number, const json_t *name,
-                              description *out, ts_error *error)
+                              dataset_description *out, ts_error *error)
 {
-    if (number < 0 || number >= CHANNELS_MAX || !json_is_string(name))
+    if (number < 0 || number >= DATASET_CHANNELS_MAX || !json_is_string(name))
         return error_set(error, TS_BAD_INPUT,
                          "'%s': a channel must be a number from 0 to %d with a name, such as "
                          "\"0\": \"FLAIR\"",
-                         file, CHANNELS_MAX - 1);
+                         file, DATASET_CHANNELS_MAX - 1);
     const int k = (int)number, role = name_modality(json_string_value(name));
     for (int i = 0; i < out->channels; i++)
         if (i != k && role != ROLE_NONE && out->role[i] == role)
@@ -165,14 +165,14 @@ static ts_status read_channel(const char *file, int64_t number, const json_t *na
     return TS_OK;
 }
 
-static ts_status read_channels(const char *file, const json_t *channels, description *out,
+static ts_status read_channels(const char *file, const json_t *channels, dataset_description *out,
                                ts_error *error)
 {
     ts_status status = TS_OK;
     const char *key;
     json_t *value;
     size_t k;
-    for (int i = 0; i < CHANNELS_MAX; i++)
+    for (int i = 0; i < DATASET_CHANNELS_MAX; i++)
         out->role[i] = ROLE_NONE;
     if (json_is_array(channels)) {
         json_array_foreach(channels, k, value) if (status == TS_OK) status =
@@ -189,11 +189,11 @@ static ts_status read_channels(const char *file, const json_t *channels, descrip
     return status;
 }
 
-ts_status description_parse(const char *json, size_t count, const char *file, description *out,
-                            ts_error *error)
+ts_status dataset_describe(const char *json, size_t count, const char *file,
+                           dataset_description *out, ts_error *error)
 {
     json_error_t cause;
-    *out = (description){.labels = LABELS_AUTO};
+    *out = (dataset_description){.labels = LABELS_AUTO};
     json_t *root = json_loadb(json, count, 0, &cause);
     if (!root)
         return error_set(error, TS_BAD_INPUT, "'%s' line %d is not JSON: %s", file, cause.line,

@@ -57,23 +57,6 @@ ts_status folder_open(const char *path, label_map labels, dataset *d, ts_error *
 
 /* ---- MSD and nnU-Net -------------------------------------------------------------------- */
 
-enum { CHANNELS_MAX = 32 };
-
-/* What a dataset.json says, as far as it matters here. */
-typedef struct {
-    int channels;
-    int role[CHANNELS_MAX];      /* modality of channel k, or ROLE_NONE */
-    char name[CHANNELS_MAX][32]; /* as written, for messages */
-    label_map labels;            /* LABELS_AUTO: it names none */
-    bool labels_unknown;         /* it names some that this program cannot read */
-    char label_names[256];       /* "1 edema, 2 ...": for that message */
-} description;
-
-/* Reads a dataset.json: `channel_names` (nnU-Net 2) or `modality` (MSD, nnU-Net 1), and `labels`
- * in either direction, regions ([1, 2, 3]) included. file stands in messages. */
-ts_status description_parse(const char *json, size_t count, const char *file, description *out,
-                            ts_error *error);
-
 /* Does a folder follow MSD's or nnU-Net's layout (imagesTr or imagesTs within, or one of these
  * itself, or one such folder below)? *root, *images: the folder that dataset.json belongs to and
  * the folder of images, in memory of their own; both NULL where it does not. */

@@ -3,10 +3,10 @@
  *
  * The brain mask is each modality's own non-zero voxels, so that a modality is prepared alike
  * whichever others stand beside it: what the student saw in training is what it gets in a clinic
- * that acquired nothing else. Where a case is resampled, its mask goes through the labels' rule
- * (linear, at least half), because the spline rings over the brain's edge; mean and deviation are
- * those of the resampled voxels, as METHOD orders it (nnU-Net 2 normalises first: the two differ
- * in the outermost voxels alone). */
+ * that acquired nothing else. Models that came from nnU-Net want its mask (BRAIN_UNION). Where a
+ * case is resampled, its mask goes through the labels' rule (linear, at least half), because the
+ * spline rings over the brain's edge; mean and deviation are those of the resampled voxels, as
+ * METHOD orders it (nnU-Net 2 normalises first: the two differ in the outermost voxels alone). */
 #include "dataset/block.h"
 #include "dataset/load.h"
 
@@ -84,6 +84,66 @@ static crop_walk walk_crop(const prepared_geometry *g)
         w.start += stride[axis] * (flip ? n[axis] - 1 - g->crop_begin[i] : g->crop_begin[i]);
     }
     return w;
+}
+
+/* ---- nnU-Net's mask ---------------------------------------------------------------------- */
+
+/* Voxels of the crop that are 0 and reach its faces through others (by the six faces of a voxel)
+ * are outside; `outside` is the stack of those whose neighbours are still to be seen. */
+static void leave_outside(uint8_t *mask, const int64_t n[3], int32_t *outside)
+{
+    enum { UNSEEN, INSIDE, OUTSIDE };
+    const int64_t step[3] = {1, n[0], n[0] * n[1]};
+    int64_t count = 0;
+    for (int64_t i = 0; i < voxels_of(n); i++) {
+        const int64_t at[3] = {i % n[0], i / n[0] % n[1], i / step[2]};
+        bool face = false;
+        for (int a = 0; a < 3; a++)
+            face |= at[a] == 0 || at[a] == n[a] - 1;
+        if (face && mask[i] == UNSEEN) {
+            mask[i] = OUTSIDE;
+            outside[count++] = (int32_t)i;
+        }
+    }
+    while (count > 0) {
+        const int64_t i = outside[--count];
+        const int64_t at[3] = {i % n[0], i / n[0] % n[1], i / step[2]};
+        for (int a = 0; a < 3; a++)
+            for (int side = -1; side <= 1; side += 2) {
+                const int64_t place = at[a] + side, next = i + side * step[a];
+                if (place < 0 || place >= n[a] || mask[next] != UNSEEN)
+                    continue;
+                mask[next] = OUTSIDE;
+                outside[count++] = (int32_t)next;
+            }
+    }
+    for (int64_t i = 0; i < voxels_of(n); i++)
+        mask[i] = mask[i] != OUTSIDE;
+}
+
+/* Where any modality is not 0, and the holes within; mask at crop_shape. */
+static ts_status find_brain(const prepared_geometry *g, const case_data *d, uint8_t *mask,
+                            ts_error *error)
+{
+    const crop_walk w = walk_crop(g);
+    const int64_t *n = g->crop_shape;
+    int32_t *outside =
+        memory_allocate((size_t)voxels_of(n), sizeof *outside, "a brain mask", error);
+    if (!outside)
+        return TS_MEMORY;
+    for (int64_t z = 0; z < n[2]; z++)
+        for (int64_t y = 0; y < n[1]; y++) {
+            const int64_t row = w.start + z * w.step[2] + y * w.step[1];
+            uint8_t *to = mask + (z * n[1] + y) * n[0];
+            for (int64_t x = 0; x < n[0]; x++) {
+                to[x] = 0;
+                for (int m = 0; m < MODALITIES; m++)
+                    to[x] |= d->image[m] && d->image[m][row + x * w.step[0]] != 0;
+            }
+        }
+    leave_outside(mask, n, outside);
+    free(outside);
+    return TS_OK;
 }
 
 /* ---- images ----------------------------------------------------------------------------- */
@@ -195,8 +255,10 @@ static void normalise(image_job *job, pool *p)
     pool_run(p, normalise_plane, job, nz);
 }
 
-/* Scratch that the modalities of a resampled case share, at the crop's shape and the final one. */
+/* Scratch that the modalities of a resampled case share, at the crop's shape and the final one.
+ * With BRAIN_UNION the masks are filled once, and `mask` is there without resampling too. */
 typedef struct {
+    brain_mask kind;
     float *crop;
     uint8_t *crop_mask, *mask;
     double *sums; /* [2][shape[2] or crop_shape[2]] */
@@ -205,14 +267,29 @@ typedef struct {
 static ts_status scratch_allocate(const prepared_geometry *g, scratch *s, ts_error *error)
 {
     const size_t crop = (size_t)voxels_of(g->crop_shape), final = (size_t)voxels_of(g->shape);
-    *s = (scratch){0};
     if (is_resampled(g) &&
         (!(s->crop = memory_allocate(crop, sizeof *s->crop, "a cropped image", error)) ||
-         !(s->crop_mask = memory_allocate(crop, 1, "a brain mask", error)) ||
-         !(s->mask = memory_allocate(final, 1, "a brain mask", error))))
+         !(s->crop_mask = memory_allocate(crop, 1, "a brain mask", error))))
+        return TS_MEMORY;
+    if ((is_resampled(g) || s->kind == BRAIN_UNION) &&
+        !(s->mask = memory_allocate(final, 1, "a brain mask", error)))
         return TS_MEMORY;
     s->sums = memory_allocate((size_t)g->shape[2], 2 * sizeof *s->sums, "sums of planes", error);
     return s->sums ? TS_OK : TS_MEMORY;
+}
+
+/* The mask that all modalities share with BRAIN_UNION. */
+static ts_status fill_masks(const prepared_geometry *g, const case_data *d, const scratch *s,
+                            pool *p, ts_error *error)
+{
+    if (s->kind == BRAIN_OWN)
+        return TS_OK;
+    if (!is_resampled(g))
+        return find_brain(g, d, s->mask, error);
+    const ts_status status = find_brain(g, d, s->crop_mask, error);
+    return status != TS_OK
+               ? status
+               : volume_resample_labels(s->crop_mask, g->crop_shape, s->mask, g->shape, p, error);
 }
 
 static void scratch_free(scratch *s)
@@ -230,7 +307,7 @@ static ts_status prepare_image(const prepared_geometry *g, const float *file, fl
         .geometry = g,
         .file = file,
         .out = is_resampled(g) ? s->crop : out,
-        .mask = s->crop_mask,
+        .mask = s->kind == BRAIN_OWN ? s->crop_mask : NULL, /* to be filled */
         .shape = g->shape,
         .sums = s->sums,
         .counts = s->sums + g->shape[2],
@@ -238,14 +315,14 @@ static ts_status prepare_image(const prepared_geometry *g, const float *file, fl
     pool_run(p, crop_plane, &job, g->crop_shape[2]);
     if (is_resampled(g)) {
         ts_status status = volume_resample_cubic(s->crop, g->crop_shape, out, g->shape, p, error);
-        if (status == TS_OK)
+        if (status == TS_OK && s->kind == BRAIN_OWN)
             status =
                 volume_resample_labels(s->crop_mask, g->crop_shape, s->mask, g->shape, p, error);
         if (status != TS_OK)
             return status;
         job.out = out;
-        job.mask = s->mask;
     }
+    job.mask = s->mask;
     normalise(&job, p);
     return TS_OK;
 }
@@ -308,12 +385,12 @@ static void take_finding(void *context, finding kind, ts_status status, const ch
     }
 }
 
-static ts_status prepare_loaded(const case_data *d, const char *id, pool *p, uint8_t *labels,
-                                prepared *out, ts_error *error)
+static ts_status prepare_loaded(const case_data *d, const char *id, brain_mask mask, pool *p,
+                                uint8_t *labels, prepared *out, ts_error *error)
 {
     const prepared_geometry *g = &out->geometry;
     block_layout layout;
-    scratch s;
+    scratch s = {.kind = mask};
     ts_status status = block_plan(g->shape, labels, &layout, error);
     if (status != TS_OK)
         return status;
@@ -325,6 +402,8 @@ static ts_status prepare_loaded(const case_data *d, const char *id, pool *p, uin
     block_fill_labels(&layout, out->heap, g->shape, labels);
     block_bind(&layout, out->heap, out);
     status = scratch_allocate(g, &s, error);
+    if (status == TS_OK)
+        status = fill_masks(g, d, &s, p, error);
     for (int m = 0; status == TS_OK && m < MODALITIES; m++)
         if (d->image[m])
             status = prepare_image(g, d->image[m],
@@ -336,7 +415,7 @@ static ts_status prepare_loaded(const case_data *d, const char *id, pool *p, uin
 
 /* From the loaded case on, whether its status is good or not; frees what was loaded. */
 static ts_status prepare_data(ts_status status, case_data *d, const char *id, double spacing_mm,
-                              pool *p, prepared *out, ts_error *error)
+                              brain_mask mask, pool *p, prepared *out, ts_error *error)
 {
     uint8_t *labels = NULL;
     *out = (prepared){.present = d->use};
@@ -345,7 +424,7 @@ static ts_status prepare_data(ts_status status, case_data *d, const char *id, do
     if (status == TS_OK && d->truth)
         status = prepare_labels(&out->geometry, d->truth, p, &labels, error);
     if (status == TS_OK)
-        status = prepare_loaded(d, id, p, labels, out, error);
+        status = prepare_loaded(d, id, mask, p, labels, out, error);
     free(labels);
     case_data_free(d);
     if (status != TS_OK)
@@ -353,24 +432,24 @@ static ts_status prepare_data(ts_status status, case_data *d, const char *id, do
     return status;
 }
 
-ts_status prepare_case(const dataset_case *c, modality_set use, double spacing_mm, bool with_truth,
-                       pool *p, prepared *out, ts_error *error)
+ts_status prepare_case(const dataset_case *c, modality_set use, double spacing_mm, brain_mask mask,
+                       bool with_truth, pool *p, prepared *out, ts_error *error)
 {
     case_data d;
     preparation at = {.id = c->id, .error = error};
     const ts_status status = case_load(c, use, with_truth, p, &d, take_finding, &at);
-    return prepare_data(status, &d, c->id, spacing_mm, p, out, error);
+    return prepare_data(status, &d, c->id, spacing_mm, mask, p, out, error);
 }
 
 ts_status prepare_images(const volume_header *grid, const float *const images[MODALITIES],
-                         double spacing_mm, pool *p, prepared *out, string_list *warnings,
-                         ts_error *error)
+                         double spacing_mm, brain_mask mask, pool *p, prepared *out,
+                         string_list *warnings, ts_error *error)
 {
     static const char id[] = "the case";
     case_data d;
     preparation at = {.id = id, .warnings = warnings, .error = error};
     const ts_status status = case_take(grid, images, p, &d, take_finding, &at);
-    return prepare_data(status, &d, id, spacing_mm, p, out, error);
+    return prepare_data(status, &d, id, spacing_mm, mask, p, out, error);
 }
 
 void prepared_free(prepared *c)

@@ -104,7 +104,7 @@ static int channel_of(const char *name, size_t stem)
 
 /* dataset.json, or MSD's order where a Task01 without one is recognised by its file names. */
 static ts_status read_description(const char *root, const char *example, bool numbered,
-                                  description *out, dataset *d, ts_error *error)
+                                  dataset_description *out, dataset *d, ts_error *error)
 {
     static const char task01[] =
         "{\"modality\": [\"FLAIR\", \"T1\", \"T1ce\", \"T2\"], \"labels\": "
@@ -116,9 +116,9 @@ static ts_status read_description(const char *root, const char *example, bool nu
     if (file && file_exists(file)) {
         status = file_get(file, JSON_LIMIT, &bytes, &count, error);
         if (status == TS_OK)
-            status = description_parse((const char *)bytes, count, file, out, error);
+            status = dataset_describe((const char *)bytes, count, file, out, error);
     } else if (file && !numbered && !strncmp(example, "BRATS_", 6)) {
-        status = description_parse(task01, sizeof task01 - 1, file, out, error);
+        status = dataset_describe(task01, sizeof task01 - 1, file, out, error);
         if (status == TS_OK)
             status = dataset_note(d, error,
                                   "'%s' has no dataset.json: the channels are taken to be "
@@ -168,7 +168,7 @@ static char *resolve(const char *folder, const char *name)
     return inner;
 }
 
-static ts_status add_image(dataset *d, const description *about, const char *folder,
+static ts_status add_image(dataset *d, const dataset_description *about, const char *folder,
                            const char *name, bool numbered, ts_error *error)
 {
     size_t stem;
@@ -250,8 +250,8 @@ static const char *first_image(const string_list *names, bool *numbered)
     return NULL;
 }
 
-static ts_status check_description(const char *root, const description *about, label_map labels,
-                                   dataset *d, ts_error *error)
+static ts_status check_description(const char *root, const dataset_description *about,
+                                   label_map labels, dataset *d, ts_error *error)
 {
     ts_status status = TS_OK;
     bool any = false, truth = false;
@@ -289,7 +289,7 @@ ts_status raw_open(const char *root, const char *images, label_map labels, datas
                    ts_error *error)
 {
     string_list names;
-    description about;
+    dataset_description about;
     bool numbered = false;
     ts_status status = directory_list(images, &names, error);
     if (status != TS_OK)

@@ -37,4 +37,8 @@ ts_status exchange_export_onnx(const model *m, const char *path, ts_error *error
 /* A state dict in safetensors for the PyTorch module of docs/exchange.md. */
 ts_status exchange_export_torch(const model *m, const char *path, ts_error *error);
 
+/* A trained nnU-Net 2 model that tools/nnunet_to_safetensors.py flattened. What differs from our
+ * networks (residual encoders, anisotropic strides, other labels, ...) is refused by name. */
+ts_status exchange_import_nnunet(const char *path, model *out, ts_error *error);
+
 #endif

@@ -7,8 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char normalisation[] =
-    "{\"kind\":\"z-score\",\"over\":\"non-zero voxels\",\"outside\":0}";
+static const char *const normalisations[] = {
+    [BRAIN_OWN] = "{\"kind\":\"z-score\",\"over\":\"non-zero voxels\",\"outside\":0}",
+    [BRAIN_UNION] = "{\"kind\":\"z-score\",\"over\":\"non-zero voxels of any modality, holes "
+                    "filled\",\"outside\":0}",
+};
 static const char labels_of_classes[] =
     "{\"0\":\"background\",\"1\":\"NCR\",\"2\":\"ED\",\"3\":\"ET\"}";
 static const char labels_of_regions[] = "{\"0\":\"WT\",\"1\":\"TC\",\"2\":\"ET\"}";
@@ -77,7 +80,7 @@ ts_status model_metadata_make(const model *m, model_metadata *out, ts_error *err
          string_format("%s", model_any_subset(m) ? inputs_any : inputs_all)},
         {"twinseg.labels", true, string_format("%s", label_names(&m->plan))},
         {"twinseg.plan", true, plan_json(&m->plan)},
-        {"twinseg.normalisation", true, string_format("%s", normalisation)},
+        {"twinseg.normalisation", true, string_format("%s", normalisations[m->brain])},
         {"twinseg.provenance", m->provenance, m->provenance ? strdup(m->provenance) : NULL},
         {"twinseg.likeness", m->likeness.cases,
          m->likeness.cases ? likeness_print(&m->likeness) : NULL},
@@ -243,7 +246,8 @@ static ts_status read_metadata(const safetensors *s, const char *name, model *m,
         return error_set(error, TS_BAD_INPUT,
                          "'%s': its inputs '%.32s' disagree with its method and role", name,
                          inputs);
-    if (strcmp(scaling, normalisation) || strcmp(labels, label_names(&m->plan)))
+    m->brain = strcmp(scaling, normalisations[BRAIN_UNION]) ? BRAIN_OWN : BRAIN_UNION;
+    if (strcmp(scaling, normalisations[m->brain]) || strcmp(labels, label_names(&m->plan)))
         return error_set(error, TS_BAD_INPUT,
                          "'%s' wants a normalisation or labels that this "
                          "twinseg does not know",

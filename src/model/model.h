@@ -58,8 +58,9 @@ typedef struct {
     plan plan;             /* as trained; plan.student says the channels */
     modality_set channels; /* the network's inputs, in modality order */
     net_config config;
-    char role[16];  /* "student" or "teacher" */
-    float *weights; /* flat, net_layout's order */
+    brain_mask brain; /* BRAIN_UNION: imported from nnU-Net */
+    char role[16];    /* "student" or "teacher" */
+    float *weights;   /* flat, net_layout's order */
     int64_t weight_count;
     likeness likeness; /* of the training cases; cases 0: not known */
     model_rules rules;

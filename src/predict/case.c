@@ -171,8 +171,8 @@ ts_status predict_case(predictor *p, const dataset_case *c, const predict_output
     if (status == TS_OK)
         status = try_outputs(out, error);
     if (status == TS_OK)
-        status = prepare_case(c, report->used, p->spacing_mm, false, engine_pool(p->engine), &ready,
-                              error);
+        status = prepare_case(c, report->used, p->spacing_mm, p->brain, false,
+                              engine_pool(p->engine), &ready, error);
     if (status != TS_OK)
         return status;
     const prepared_geometry g = ready.geometry;
@@ -203,7 +203,7 @@ ts_status predict_images(predictor *p, const volume_header *grid,
         if (report->used >> m & 1)
             used[m] = images[m];
     if (status == TS_OK)
-        status = prepare_images(grid, used, p->spacing_mm, engine_pool(p->engine), &ready,
+        status = prepare_images(grid, used, p->spacing_mm, p->brain, engine_pool(p->engine), &ready,
                                 &report->warnings, error);
     if (status != TS_OK)
         return status;

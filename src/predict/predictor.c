@@ -32,10 +32,10 @@ static ts_status check_alike(const model *models, size_t count, ts_error *error)
                              "at %g",
                              a->plan.spacing_mm, i + 1, b->plan.spacing_mm);
         if (memcmp(a->plan.patch, b->plan.patch, sizeof a->plan.patch) ||
-            a->config.classes != b->config.classes)
+            a->config.classes != b->config.classes || a->brain != b->brain)
             return error_set(error, TS_BAD_INPUT,
-                             "the models cannot be averaged: the patch or the classes of the first "
-                             "and of number %zu differ",
+                             "the models cannot be averaged: the patch, the classes or the "
+                             "normalisation of the first and of number %zu differ",
                              i + 1);
     }
     return TS_OK;
@@ -178,6 +178,7 @@ ts_status predictor_create(const model *models, size_t count, const plan *settin
     p->classes = models[0].config.classes;
     p->regions = models[0].plan.loss == LOSS_REGIONS;
     p->spacing_mm = models[0].plan.spacing_mm;
+    p->brain = models[0].brain;
     memcpy(p->trained, models[0].plan.patch, sizeof p->trained);
     p->likeness = models[0].likeness;
     p->rules = models[0].rules;

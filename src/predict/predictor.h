@@ -13,6 +13,7 @@ struct predictor {
     bool any_subset; /* the networks take zeros for what a case lacks */
     bool regions;    /* the classes are sigmoids of WT, TC, ET */
     double spacing_mm;
+    brain_mask brain;
     int64_t trained[3]; /* the models' patch, d h w */
     int64_t patch[3];   /* what memory is there for: that, or a case whole; 0: nothing yet */
     engine *engine;

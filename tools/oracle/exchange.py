@@ -8,6 +8,8 @@ import re
 import sys
 from pathlib import Path
 
+sys.path.pop(0)  # this folder, whose statistics.py would hide Python's
+
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import load_file

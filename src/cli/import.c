@@ -1,0 +1,40 @@
+/* twinseg import: a model of nnU-Net. */
+#include "cli/cli.h"
+#include "exchange/exchange.h"
+
+static const cli_option options[] = {
+    {"output", 'o', "FILE", "the model file (.safetensors)"},
+    {NULL, 0, NULL, NULL},
+};
+
+static int run(const cli_arguments *a)
+{
+    const char *out = cli_value(a, "output");
+    char channels[24];
+    model m;
+    ts_error e;
+    if (!out)
+        return cli_usage_error(a->command, "-o is missing: where shall the model go?");
+    ts_status status = exchange_import_nnunet(a->positional[0], &m, &e);
+    if (status == TS_OK)
+        status = model_write(out, &m, &e);
+    if (status == TS_OK)
+        printf("%s: %s, %g mm, patch %lldx%lldx%lld\n", out, modality_print(m.channels, channels),
+               m.plan.spacing_mm, (long long)m.plan.patch[0], (long long)m.plan.patch[1],
+               (long long)m.plan.patch[2]);
+    model_free(&m);
+    return status == TS_OK ? 0 : cli_fail(&e);
+}
+
+const cli_command import_command = {
+    .name = "import",
+    .summary = "make a model of a trained nnU-Net",
+    .usage = "CONVERTED.safetensors -o MODEL.safetensors",
+    .details =
+        "tools/nnunet_to_safetensors.py flattens nnU-Net's checkpoint and plans to the file that "
+        "is read\nhere. Which architectures can be imported: docs/exchange.md.",
+    .options = options,
+    .positional_min = 1,
+    .positional_max = 1,
+    .run = run,
+};
