@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 extern const cli_command phantom_command;
+extern const cli_command prepare_command;
 extern const cli_command check_command;
 extern const cli_command screen_command;
 extern const cli_command plan_command;
@@ -20,6 +21,7 @@ extern const cli_command info_command;
 /* clang-format off */
 const cli_command *const cli_commands[] = {
     &phantom_command,
+    &prepare_command,
     &check_command,
     &screen_command,
     &plan_command,

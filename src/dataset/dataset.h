@@ -36,6 +36,11 @@ bool dataset_case_post_treatment(const dataset_case *c);
  * counts those that training would stop at. */
 ts_status dataset_check(const dataset *d, pool *p, FILE *report, size_t *problems, ts_error *error);
 
+/* Does an image with so many voxels that are not 0 still hold the skull? By litres and by the share
+ * of the volume, which are given back for messages. */
+bool dataset_looks_unstripped(int64_t nonzero, const volume_header *h, double *litres,
+                              double *share);
+
 /* Fold `index` of `folds` by a seeded shuffle of the sorted ids: held_out[i] true where case i is
  * held out. folds <= 1: none is. */
 void dataset_split(const dataset *d, uint64_t seed, int index, int folds, bool *held_out);

@@ -218,11 +218,11 @@ static bool judge_geometry(judge *j, const char *path, const volume_header *h)
 /* Brains of BraTS measure 1.1 to 1.7 litres and fill at most 55 % of their own box; a head with
  * scalp and neck measures 4, and air that is not 0 fills the volume. What lies on the outer faces
  * tells nothing: real fields of view cut brains (38 % of one face in BraTS 2018). */
-static bool looks_unstripped(const image_facts *f, const volume_header *h, double *litres,
-                             double *share)
+bool dataset_looks_unstripped(int64_t nonzero, const volume_header *h, double *litres,
+                              double *share)
 {
-    *litres = (double)f->nonzero * h->zooms[0] * h->zooms[1] * h->zooms[2] / 1e6;
-    *share = (double)f->nonzero / (double)(h->shape[0] * h->shape[1] * h->shape[2]);
+    *litres = (double)nonzero * h->zooms[0] * h->zooms[1] * h->zooms[2] / 1e6;
+    *share = (double)nonzero / (double)(h->shape[0] * h->shape[1] * h->shape[2]);
     return *litres > 2.5 || *share > 0.7;
 }
 
@@ -239,7 +239,7 @@ static void judge_image(judge *j, const char *path, const image_facts *f, const 
               "'%s' is zero everywhere: export it again, or remove it to have the case count as "
               "lacking this modality",
               path);
-    else if (looks_unstripped(f, h, &litres, &share))
+    else if (dataset_looks_unstripped(f->nonzero, h, &litres, &share))
         found(j, FINDING_WARNING, TS_OK,
               "'%s' does not look skull-stripped (%.3g litres, %.0f %% of its voxels, are not 0): "
               "cut "

@@ -1,0 +1,63 @@
+/* align: raw images of one patient onto one grid: rigid registration by mutual information,
+ * resampling, and the hook for a tool that cuts the brain out. */
+#ifndef TWINSEG_ALIGN_H
+#define TWINSEG_ALIGN_H
+
+#include "plan/plan.h"
+#include "volume/volume.h"
+
+/* Of the voxels where both images are: mutual information in bits, its normalised form
+ * (H(a) + H(b)) / H(a, b) (1: independent, 2: one follows from the other), correlation. */
+typedef struct {
+    double mi, nmi, ncc;
+} similarity;
+
+typedef struct {
+    double transform[4][4]; /* world of the fixed image to world of the moving one, mm, RAS+ */
+    double angle_degrees;   /* of its rotation */
+    double shift_mm;        /* of the fixed image's centre */
+    similarity before, after;
+} alignment;
+
+/* The rigid transform that maximises normalised mutual information (Studholme 1999), searched from
+ * the headers' positions and from the centres of mass, 20 degrees each way, on grids of 8, 4, 2 and
+ * 1 mm. Deterministic, with any number of threads. Both images hold one volume. */
+ts_status align_rigid(const volume *fixed, const volume *moving, pool *p, alignment *out,
+                      ts_error *error);
+
+/* The grid of `spacing_mm` over the extent of a volume, along its own axes brought to LPS order. */
+volume_header align_grid(const volume_header *reference, double spacing_mm);
+
+/* moving at transform(world of grid's voxels), cubic (Catmull, Rom 1974) after a box average along
+ * axes where the grid is coarser; 0 outside of the image and where at least half of what is read is
+ * exactly 0, so that skull-stripped images stay so. out: [nz][ny][nx] of grid. */
+ts_status align_resample(const volume *moving, const double transform[4][4],
+                         const volume_header *grid, pool *p, float *out, ts_error *error);
+
+/* ---- a patient ------------------------------------------------------------------------------ */
+
+typedef struct {
+    const char *input[MODALITIES]; /* a NIfTI file, or a folder of DICOM; NULL: not acquired */
+    const char *id;                /* names the files: ID_t1.nii.gz, ... */
+    const char *folder;            /* where they go; made where it is not there */
+    double spacing_mm;
+    const char *skull_strip; /* shell command with {in} and {out}, or NULL */
+} align_request;
+
+/* What was done to one modality. */
+typedef struct {
+    bool used;
+    alignment found; /* of the reference: identity */
+} align_step;
+
+typedef struct {
+    modality reference; /* T1CE, else the first of T1, T2, FLAIR that is there */
+    align_step steps[MODALITIES];
+    bool stripped; /* the images are 0 outside of the brain: they were, or the tool did it */
+} align_report;
+
+/* Writes the images on one grid into the folder, registration.json beside them, and as
+ * registration.png a checkerboard of each with the reference. By rename. */
+ts_status align_patient(const align_request *r, pool *p, align_report *report, ts_error *error);
+
+#endif

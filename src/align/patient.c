@@ -1,0 +1,300 @@
+/* One patient from raw images to images that prediction takes: read, registered to T1CE, on one
+ * grid, the brain cut out, with a record and a picture of what was done. */
+#include "align/align.h"
+#include "align/tools.h"
+#include "dataset/dataset.h"
+#include "picture/picture.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct {
+    const align_request *request;
+    align_report *report;
+    pool *pool;
+    char *scratch; /* a folder for other programs' files */
+    volume source[MODALITIES];
+    volume_header grid;
+    float *image[MODALITIES]; /* on the grid */
+} patient;
+
+static size_t voxels_of(const volume_header *h)
+{
+    return (size_t)(h->shape[0] * h->shape[1] * h->shape[2]);
+}
+
+/* ---- reading ----------------------------------------------------------------------------------
+ */
+
+/* Are voxels from a micrometre to 10 cm long, along three different directions? */
+static bool has_place(const volume_header *h)
+{
+    const double(*a)[4] = h->affine;
+    double lengths = 1, determinant = 0;
+    for (int k = 0; k < 3; k++) {
+        const double mm = sqrt(a[0][k] * a[0][k] + a[1][k] * a[1][k] + a[2][k] * a[2][k]);
+        const int u = (k + 1) % 3, v = (k + 2) % 3;
+        if (!(mm > 1e-3) || !(mm < 100) || !isfinite(a[k][3]))
+            return false;
+        lengths *= mm;
+        determinant += a[0][k] * (a[1][u] * a[2][v] - a[1][v] * a[2][u]);
+    }
+    return fabs(determinant) > 1e-3 * lengths;
+}
+
+static ts_status read_input(const patient *p, const char *path, volume *out, ts_error *error)
+{
+    ts_status status = directory_exists(path) ? dicom_read(path, p->scratch, out, error)
+                                              : volume_read(path, out, NULL, error);
+    if (status != TS_OK)
+        return status;
+    if (out->channels != 1)
+        return error_set(error, TS_BAD_INPUT, "'%s' holds %lld volumes where one is wanted", path,
+                         (long long)out->channels);
+    if (!has_place(&out->header))
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s' does not say how its voxels lie in space: its header is damaged",
+                         path);
+    bool some = false;
+    for (size_t i = 0; i < voxels_of(&out->header); i++) {
+        if (!isfinite(out->data[i]))
+            return error_set(error, TS_BAD_INPUT, "'%s' holds NaN or infinite voxels", path);
+        some = some || out->data[i] != out->data[0];
+    }
+    return some ? TS_OK
+                : error_set(error, TS_BAD_INPUT, "'%s' has the same value everywhere", path);
+}
+
+static ts_status read_inputs(patient *p, ts_error *error)
+{
+    static const modality order[MODALITIES] = {T1CE, T1, T2, FLAIR};
+    ts_status status = TS_OK;
+    bool reference = false;
+    for (int i = 0; status == TS_OK && i < MODALITIES; i++) {
+        const modality m = order[i];
+        if (!p->request->input[m])
+            continue;
+        status = read_input(p, p->request->input[m], &p->source[m], error);
+        p->report->steps[m].used = true;
+        if (!reference)
+            p->report->reference = m;
+        reference = true;
+    }
+    if (status == TS_OK && !reference)
+        status = error_set(error, TS_BAD_INPUT, "there is no image to prepare");
+    return status;
+}
+
+/* ---- onto one grid ----------------------------------------------------------------------------
+ */
+
+static ts_status choose_grid(patient *p, ts_error *error)
+{
+    const modality m = p->report->reference;
+    size_t voxels = 1;
+    p->grid = align_grid(&p->source[m].header, p->request->spacing_mm);
+    for (int k = 0; k < 3; k++)
+        if (!size_multiply(voxels, (size_t)p->grid.shape[k], &voxels) || voxels > INT32_MAX)
+            return error_set(error, TS_BAD_INPUT, "'%s' would have too many voxels at %g mm",
+                             p->request->input[m], p->request->spacing_mm);
+    return TS_OK;
+}
+
+static ts_status place_image(patient *p, modality m, ts_error *error)
+{
+    const modality reference = p->report->reference;
+    alignment *a = &p->report->steps[m].found;
+    ts_status status = TS_OK;
+    for (int i = 0; i < 4; i++)
+        a->transform[i][i] = 1;
+    if (m != reference) {
+        progress_show("registering %s to %s", modality_names[m], modality_names[reference]);
+        status = align_rigid(&p->source[reference], &p->source[m], p->pool, a, error);
+    }
+    if (status != TS_OK)
+        return status;
+    p->image[m] = memory_allocate(voxels_of(&p->grid), sizeof(float), "a resampled image", error);
+    return p->image[m]
+               ? align_resample(&p->source[m], a->transform, &p->grid, p->pool, p->image[m], error)
+               : TS_MEMORY;
+}
+
+static ts_status strip(patient *p, ts_error *error)
+{
+    const float *head = p->image[p->report->reference];
+    const char *command = p->request->skull_strip;
+    uint8_t *mask = NULL;
+    int64_t nonzero = 0;
+    for (size_t i = 0; i < voxels_of(&p->grid); i++)
+        nonzero += head[i] != 0;
+    double litres, share;
+    p->report->stripped = !dataset_looks_unstripped(nonzero, &p->grid, &litres, &share);
+    if (p->report->stripped || !command)
+        return TS_OK;
+    progress_show("cutting the brain out: %s", command);
+    const ts_status status = skull_strip(command, p->scratch, &p->grid, head, &mask, error);
+    if (status != TS_OK)
+        return status;
+    for (int m = 0; m < MODALITIES; m++)
+        for (size_t i = 0; p->image[m] && i < voxels_of(&p->grid); i++)
+            p->image[m][i] = mask[i] ? p->image[m][i] : 0;
+    free(mask);
+    p->report->stripped = true;
+    return TS_OK;
+}
+
+/* ---- what is written --------------------------------------------------------------------------
+ */
+
+/* Whole numbers stay whole, as int16. */
+static ts_status write_image(const patient *p, modality m, ts_error *error)
+{
+    const volume *v = &p->source[m];
+    const size_t source = voxels_of(&v->header), count = voxels_of(&p->grid);
+    bool whole = true;
+    for (size_t i = 0; whole && i < source; i++)
+        whole = v->data[i] == rintf(v->data[i]) && fabsf(v->data[i]) < 20000;
+    char *path =
+        string_format("%s/%s_%s.nii.gz", p->request->folder, p->request->id, modality_names[m]);
+    if (!path)
+        return error_set(error, TS_MEMORY, "out of memory");
+    int16_t *rounded = whole ? memory_allocate(count, sizeof *rounded, path, error) : NULL;
+    ts_status status = whole && !rounded ? TS_MEMORY : TS_OK;
+    for (size_t i = 0; status == TS_OK && whole && i < count; i++)
+        rounded[i] = (int16_t)rintf(p->image[m][i]);
+    if (status == TS_OK)
+        status = whole ? volume_write_int16(path, &p->grid, 1, rounded, error)
+                       : volume_write_float(path, &p->grid, 1, p->image[m], error);
+    free(rounded);
+    free(path);
+    return status;
+}
+
+static json_t *similarity_json(const similarity *s)
+{
+    return json_pack("{s:f, s:f, s:f}", "mi_bits", s->mi, "nmi", s->nmi, "correlation", s->ncc);
+}
+
+static json_t *step_json(const alignment *a)
+{
+    json_t *rows = json_array();
+    for (int i = 0; i < 4; i++)
+        json_array_append_new(rows,
+                              json_pack("[f, f, f, f]", a->transform[i][0], a->transform[i][1],
+                                        a->transform[i][2], a->transform[i][3]));
+    return json_pack("{s:o, s:f, s:f, s:o, s:o}", "transform", rows, "angle_degrees",
+                     a->angle_degrees, "shift_mm", a->shift_mm, "before",
+                     similarity_json(&a->before), "after", similarity_json(&a->after));
+}
+
+static ts_status write_record(const patient *p, ts_error *error)
+{
+    json_t *steps = json_object();
+    for (int m = 0; m < MODALITIES; m++)
+        if (p->report->steps[m].used && m != (int)p->report->reference)
+            json_object_set_new(steps, modality_names[m], step_json(&p->report->steps[m].found));
+    json_t *root =
+        json_pack("{s:s, s:s, s:f, s:b, s:o}", "twinseg", ts_version(), "reference",
+                  modality_names[p->report->reference], "spacing_mm", p->request->spacing_mm,
+                  "skull_stripped", p->report->stripped, "registered", steps);
+    char *path = string_format("%s/registration.json", p->request->folder);
+    char *content = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
+    const ts_status status = path && content ? file_put(path, content, strlen(content), error)
+                                             : error_set(error, TS_MEMORY, "out of memory");
+    json_decref(root);
+    free(content);
+    free(path);
+    return status;
+}
+
+/* The 99th percentile of what is not 0, by a histogram; for pictures. */
+static float bright(const float *image, size_t count)
+{
+    enum { BINS = 1024 };
+    size_t histogram[BINS] = {0}, nonzero = 0, below = 0;
+    float most = 0;
+    for (size_t i = 0; i < count; i++)
+        most = image[i] > most ? image[i] : most;
+    for (size_t i = 0; most > 0 && i < count; i++)
+        if (image[i] > 0) {
+            histogram[(int)(image[i] / most * (BINS - 1))]++;
+            nonzero++;
+        }
+    int bin = 0;
+    while (bin < BINS - 1 && (below += histogram[bin]) < nonzero / 100 * 99)
+        bin++;
+    return most > 0 ? most * (float)(bin + 1) / BINS : 1;
+}
+
+/* Where two images meet at the squares' borders, edges of the brain must go on unbroken. */
+static ts_status draw(patient *p, ts_error *error)
+{
+    const size_t voxels = voxels_of(&p->grid);
+    const int64_t square = (int64_t)fmax(25 / p->request->spacing_mm, 1), *n = p->grid.shape;
+    const float *head = p->image[p->report->reference], head_white = bright(head, voxels);
+    char *path = string_format("%s/registration.png", p->request->folder);
+    char *title = string_format("%s: squares of each image and of %s", p->request->id,
+                                modality_names[p->report->reference]);
+    ts_status status = path && title ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
+    for (int m = 0; status == TS_OK && m < MODALITIES; m++) {
+        if (!p->image[m])
+            continue;
+        const float white = bright(p->image[m], voxels);
+        for (size_t i = 0; m != (int)p->report->reference && i < voxels; i++) {
+            const int64_t at = (int64_t)i, x = at % n[0], y = at / n[0] % n[1],
+                          z = at / n[0] / n[1];
+            const bool other = (x / square + y / square + z / square) & 1;
+            p->image[m][i] = other ? head[i] / head_white : p->image[m][i] / white;
+        }
+    }
+    if (status == TS_OK)
+        status = picture_slices(path, title, &p->grid, (const float *const *)p->image, NULL, NULL,
+                                error);
+    free(path);
+    free(title);
+    return status;
+}
+
+/* ---- the whole --------------------------------------------------------------------------------
+ */
+
+ts_status align_patient(const align_request *r, pool *threads, align_report *report,
+                        ts_error *error)
+{
+    patient p = {.request = r, .report = report, .pool = threads};
+    *report = (align_report){0};
+    ts_status status = directory_create(r->folder, error);
+    if (status != TS_OK)
+        return status;
+    p.scratch = string_format("%s/.prepare-XXXXXX", r->folder);
+    if (!p.scratch || !mkdtemp(p.scratch)) {
+        free(p.scratch);
+        return error_set(error, TS_IO, "cannot make a folder within '%s'", r->folder);
+    }
+    status = read_inputs(&p, error);
+    if (status == TS_OK)
+        status = choose_grid(&p, error);
+    for (int m = 0; status == TS_OK && m < MODALITIES; m++)
+        if (report->steps[m].used)
+            status = place_image(&p, (modality)m, error);
+    if (status == TS_OK)
+        status = strip(&p, error);
+    for (int m = 0; status == TS_OK && m < MODALITIES; m++)
+        if (report->steps[m].used)
+            status = write_image(&p, (modality)m, error);
+    if (status == TS_OK)
+        status = write_record(&p, error);
+    if (status == TS_OK)
+        status = draw(&p, error);
+    progress_end();
+    rmdir(p.scratch);
+    free(p.scratch);
+    for (int m = 0; m < MODALITIES; m++) {
+        volume_free(&p.source[m]);
+        free(p.image[m]);
+    }
+    return status;
+}

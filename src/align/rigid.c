@@ -1,0 +1,231 @@
+/* The search for the rigid transform: Powell's method (1964), six parameters, coarse to fine. */
+#include "align/level.h"
+#include "align/matrix.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PARAMETERS = 6, STARTS = 54, KEPT = 4, ROUNDS = 8 };
+
+/* Parameters: rotation vector about the fixed image's centre, in mm of arc at this radius (about a
+ * brain's), then shift in mm: a unit of each moves the brain about equally. */
+static const double radius_mm = 60;
+static const double reach_mm = 100; /* no line is followed farther */
+
+typedef struct {
+    double at[PARAMETERS], value; /* normalised mutual information */
+} state;
+
+typedef struct {
+    const level_points *points;
+    const level_image *moving;
+    pool *pool;
+} objective;
+
+/* x -> R (x - centre) + centre + shift. */
+static void make_transform(const double at[PARAMETERS], const double centre[3], double out[4][4])
+{
+    const double v[3] = {at[0] / radius_mm, at[1] / radius_mm, at[2] / radius_mm};
+    const double angle = sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
+    /* Rodrigues: R = I + sin(a)/a [v] + (1 - cos(a))/a^2 [v]^2 */
+    const double s = angle > 1e-9 ? sin(angle) / angle : 1;
+    const double c = angle > 1e-9 ? (1 - cos(angle)) / (angle * angle) : 0.5;
+    const double cross[3][3] = {{0, -v[2], v[1]}, {v[2], 0, -v[0]}, {-v[1], v[0], 0}};
+    memset(out, 0, 16 * sizeof(double));
+    out[3][3] = 1;
+    for (int i = 0; i < 3; i++) {
+        for (int j = 0; j < 3; j++)
+            out[i][j] = (i == j) * (1 - c * angle * angle) + s * cross[i][j] + c * v[i] * v[j];
+        out[i][3] = centre[i] + at[3 + i];
+        for (int j = 0; j < 3; j++)
+            out[i][3] -= out[i][j] * centre[j];
+    }
+}
+
+static double evaluate(const objective *o, const double at[PARAMETERS])
+{
+    double transform[4][4];
+    make_transform(at, o->points->centre, transform);
+    return level_compare(o->points, o->moving, transform, o->pool).nmi;
+}
+
+/* ---- Powell's method --------------------------------------------------------------------------
+ */
+
+static double along(const objective *o, const state *s, const double direction[PARAMETERS],
+                    double t)
+{
+    double at[PARAMETERS];
+    for (int i = 0; i < PARAMETERS; i++)
+        at[i] = s->at[i] + t * direction[i];
+    return evaluate(o, at);
+}
+
+/* Moves to the highest point of a line near s: a step uphill as long as it climbs, doubled each
+ * time, then golden sections down to `tolerance`. */
+static void climb(const objective *o, state *s, const double direction[PARAMETERS], double step,
+                  double tolerance)
+{
+    static const double golden = 0.3819660112501051;
+    double low = -step, mid = 0, high = step, value = s->value;
+    const double forward = along(o, s, direction, step), backward = along(o, s, direction, -step);
+    if (forward > value || backward > value) {
+        low = 0;
+        mid = forward >= backward ? step : -step;
+        value = fmax(forward, backward);
+        for (high = 2 * mid; fabs(high) < reach_mm; high *= 2) {
+            const double next = along(o, s, direction, high);
+            if (next <= value)
+                break;
+            low = mid;
+            mid = high;
+            value = next;
+        }
+    }
+    while (fabs(high - low) > tolerance) {
+        const bool upper = fabs(high - mid) > fabs(mid - low);
+        const double try = upper ? mid + golden * (high - mid) : mid + golden * (low - mid);
+        const double found = along(o, s, direction, try);
+        if (found > value) {
+            *(upper ? &low : &high) = mid;
+            mid = try;
+            value = found;
+        } else {
+            *(upper ? &high : &low) = try;
+        }
+    }
+    for (int i = 0; i < PARAMETERS; i++)
+        s->at[i] += mid * direction[i];
+    s->value = value;
+}
+
+/* Lines along a set of directions in turn; then the way of the whole round takes the place of the
+ * direction that gained most. */
+static void maximise(const objective *o, state *s, double step, double tolerance)
+{
+    double directions[PARAMETERS][PARAMETERS] = {{0}};
+    for (int i = 0; i < PARAMETERS; i++)
+        directions[i][i] = 1;
+    s->value = evaluate(o, s->at);
+    for (int round = 0; round < ROUNDS; round++) {
+        const state start = *s;
+        double most = 0, way[PARAMETERS], length = 0;
+        int best = 0;
+        for (int i = 0; i < PARAMETERS; i++) {
+            const double was = s->value;
+            climb(o, s, directions[i], step, tolerance);
+            if (s->value - was > most) {
+                most = s->value - was;
+                best = i;
+            }
+        }
+        for (int i = 0; i < PARAMETERS; i++)
+            length += (s->at[i] - start.at[i]) * (s->at[i] - start.at[i]);
+        length = sqrt(length);
+        if (length < tolerance)
+            return;
+        for (int i = 0; i < PARAMETERS; i++)
+            way[i] = (s->at[i] - start.at[i]) / length;
+        climb(o, s, way, step, tolerance);
+        memcpy(directions[best], directions[PARAMETERS - 1], sizeof way);
+        memcpy(directions[PARAMETERS - 1], way, sizeof way);
+        step = fmax(fmin(step, length), tolerance);
+    }
+}
+
+/* ---- coarse to fine ---------------------------------------------------------------------------
+ */
+
+static int compare_states(const void *a, const void *b)
+{
+    const double x = ((const state *)a)->value, y = ((const state *)b)->value;
+    return (x < y) - (x > y);
+}
+
+/* The best of many beginnings: as the headers place the images, or with their centres of mass upon
+ * each other; upright, or turned by 20 degrees about each axis either way. */
+static void begin(const objective *o, const level_image *fixed, state kept[KEPT])
+{
+    state starts[STARTS] = {0};
+    double here[3], there[3];
+    level_centre(fixed, here);
+    level_centre(o->moving, there);
+    for (int i = 0; i < STARTS; i++) {
+        for (int k = 0, rest = i % 27; k < 3; k++, rest /= 3) {
+            starts[i].at[k] = (rest % 3 - 1) * 20 * M_PI / 180 * radius_mm;
+            starts[i].at[3 + k] = i < 27 ? 0 : there[k] - here[k];
+        }
+        starts[i].value = evaluate(o, starts[i].at);
+    }
+    qsort(starts, STARTS, sizeof *starts, compare_states);
+    for (int i = 0; i < KEPT; i++) {
+        kept[i] = starts[i];
+        maximise(o, &kept[i], 4, 0.5);
+    }
+    qsort(kept, KEPT, sizeof *kept, compare_states);
+}
+
+static void describe(const objective *o, const state *s, alignment *out)
+{
+    static const double identity[4][4] = {{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}};
+    double moved[3];
+    const double *centre = o->points->centre;
+    make_transform(s->at, centre, out->transform);
+    matrix_apply(out->transform, centre, moved);
+    out->angle_degrees = sqrt(s->at[0] * s->at[0] + s->at[1] * s->at[1] + s->at[2] * s->at[2]) /
+                         radius_mm * 180 / M_PI;
+    out->shift_mm = sqrt((moved[0] - centre[0]) * (moved[0] - centre[0]) +
+                         (moved[1] - centre[1]) * (moved[1] - centre[1]) +
+                         (moved[2] - centre[2]) * (moved[2] - centre[2]));
+    out->before = level_compare(o->points, o->moving, identity, o->pool);
+    out->after = level_compare(o->points, o->moving, out->transform, o->pool);
+}
+
+/* The centre that parameters refer to differs from level to level: the transform is what is kept.
+ */
+static void change_centre(state *s, const double from[3], const double to[3])
+{
+    double transform[4][4], moved[3];
+    make_transform(s->at, from, transform);
+    matrix_apply(transform, to, moved);
+    for (int k = 0; k < 3; k++)
+        s->at[3 + k] = moved[k] - to[k];
+}
+
+ts_status align_rigid(const volume *fixed, const volume *moving, pool *p, alignment *out,
+                      ts_error *error)
+{
+    static const struct {
+        double spacing_mm, step, tolerance;
+    } levels[] = {{8, 4, 0.5}, {4, 2, 0.2}, {2, 1, 0.05}, {1, 0.3, 0.02}};
+    state kept[KEPT];
+    double centre[3] = {0};
+    ts_status status = TS_OK;
+    for (size_t i = 0; status == TS_OK && i < COUNT_OF(levels); i++) {
+        level_points points = {0};
+        level_image image = {0}, coarse = {0};
+        status = level_points_make(fixed, levels[i].spacing_mm, &points, error);
+        if (status == TS_OK)
+            status = level_image_make(moving, levels[i].spacing_mm, &image, error);
+        if (status == TS_OK && i == 0)
+            status = level_image_make(fixed, levels[i].spacing_mm, &coarse, error);
+        const objective o = {&points, &image, p};
+        if (status == TS_OK && i == 0)
+            begin(&o, &coarse, kept);
+        for (int k = 0; status == TS_OK && i > 0 && k < (i == 1 ? 2 : 1); k++) {
+            change_centre(&kept[k], centre, points.centre);
+            maximise(&o, &kept[k], levels[i].step, levels[i].tolerance);
+        }
+        if (i == 1)
+            qsort(kept, 2, sizeof *kept, compare_states);
+        memcpy(centre, points.centre, sizeof centre);
+        if (status == TS_OK)
+            describe(&o, &kept[0], out);
+        level_points_free(&points);
+        level_image_free(&image);
+        level_image_free(&coarse);
+        if (status == TS_OK && interrupt_requested())
+            status = error_set(error, TS_STOPPED, "stopped during registration");
+    }
+    return status;
+}

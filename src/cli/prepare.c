@@ -1,0 +1,102 @@
+/* twinseg prepare: raw images of one patient onto one grid. */
+#include "cli/cli.h"
+#include "align/align.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const cli_option options[] = {
+    {"t1ce", 0, "PATH", "T1 after contrast, to which the others are registered"},
+    {"t1", 0, "PATH", "a NIfTI file, or a folder with one series of DICOM"},
+    {"t2", 0, "PATH", ""},
+    {"flair", 0, "PATH", ""},
+    {"output", 'o', "DIR", "the folder for the images, registration.json and registration.png"},
+    {"id", 0, "NAME", "what the files are called: NAME_t1ce.nii.gz [the folder's name]"},
+    {"spacing", 0, "MM", "voxel size [1]"},
+    {"skull-strip", 0, "COMMAND", "cuts the brain out of {in} to {out} [$TWINSEG_SKULL_STRIP]"},
+    {"threads", 0, "N", "threads to use; 0: all processors"},
+    {NULL, 0, NULL, NULL},
+};
+
+/* Registered images of BraTS have 1.25 and more, images without relation 1.0 to 1.1. */
+static const double doubtful_nmi = 1.1;
+
+static void print_report(const align_request *r, const align_report *report)
+{
+    const char *reference = modality_names[report->reference];
+    for (int m = 0; m < MODALITIES; m++) {
+        const alignment *a = &report->steps[m].found;
+        if (!report->steps[m].used || m == (int)report->reference)
+            continue;
+        printf("%-5s to %s: turned %.1f degrees, shifted %.1f mm; mutual information %.2f -> %.2f "
+               "bits (normalised %.3f -> %.3f), correlation %.2f -> %.2f\n",
+               modality_names[m], reference, a->angle_degrees, a->shift_mm, a->before.mi,
+               a->after.mi, a->before.nmi, a->after.nmi, a->before.ncc, a->after.ncc);
+        if (a->after.nmi < doubtful_nmi)
+            warn("%s and %s have little in common after registration: look at "
+                 "%s/registration.png before you use them",
+                 modality_names[m], reference, r->folder);
+    }
+    if (!report->stripped)
+        warn("the images still hold the skull, and no tool is set that cuts the brain out: install "
+             "one and say --skull-strip 'hd-bet -i {in} -o {out}' (HD-BET) or 'mri_synthstrip -i "
+             "{in} "
+             "-o {out}' (SynthStrip); 'predict' wants exactly 0 outside of the brain");
+    printf("%s: %s_*.nii.gz, registration.json, registration.png\n", r->folder, r->id);
+}
+
+static int run(const cli_arguments *a)
+{
+    const char *out = cli_value(a, "output"), *spacing = cli_value(a, "spacing");
+    const char *command = cli_value(a, "skull-strip");
+    align_request r = {.folder = out, .id = cli_value(a, "id"), .spacing_mm = 1};
+    int64_t threads = 0;
+    bool any = false;
+    for (int m = 0; m < MODALITIES; m++) {
+        r.input[m] = cli_value(a, modality_names[m]);
+        any = any || r.input[m];
+    }
+    if (!any)
+        return cli_usage_error(a->command,
+                               "give the patient's images: --t1ce, --t1, --t2, --flair");
+    if (!out)
+        return cli_usage_error(a->command, "-o is missing: where shall the images go?");
+    if (spacing &&
+        (!parse_double(spacing, &r.spacing_mm) || !(r.spacing_mm >= 0.3) || r.spacing_mm > 10))
+        return cli_usage_error(a->command, "--spacing takes mm from 0.3 to 10, not '%s'", spacing);
+    if (!cli_integer(a, "threads", 0, 1024, &threads))
+        return 2;
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%s", out);
+    for (size_t n = strlen(folder); n > 1 && folder[n - 1] == '/'; n--)
+        folder[n - 1] = '\0';
+    r.folder = folder;
+    r.id = r.id ? r.id : string_file_name(folder);
+    if (!*r.id || strchr(r.id, '/') || !strcmp(r.id, ".") || !strcmp(r.id, ".."))
+        return cli_usage_error(a->command, "'%s' names no patient: say --id NAME", r.id);
+    r.skull_strip = command ? command : getenv("TWINSEG_SKULL_STRIP");
+    ts_error e;
+    pool *p;
+    align_report report;
+    interrupt_install();
+    ts_status status = pool_create(threads ? (int)threads : processor_count(), &p, &e);
+    if (status != TS_OK)
+        return cli_fail(&e);
+    status = align_patient(&r, p, &report, &e);
+    pool_destroy(p);
+    if (status != TS_OK)
+        return cli_fail(&e);
+    print_report(&r, &report);
+    return 0;
+}
+
+const cli_command prepare_command = {
+    .name = "prepare",
+    .summary = "register a patient's raw images, at 1 mm, for predict",
+    .usage = "--t1ce PATH --t1 PATH --t2 PATH --flair PATH -o DIR",
+    .details = "Images of one patient that are neither on one grid nor at 1 mm become so: rigid "
+               "registration to\nT1CE (else T1, T2, FLAIR, the first that is there) by mutual "
+               "information. docs/prepare.md.",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,84 @@
+#!/bin/bash
+# twinseg prepare on a made patient: what it writes, the hook for skull stripping, DICOM, refusals.
+set -u
+build=${BUILD:-build}
+twinseg=$(realpath "$build/twinseg")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$build/tests/test_align" --make "$work" || { echo "not ok - make the files"; exit 1; }
+cd "$work" || exit 1
+unset TWINSEG_SKULL_STRIP
+failures=0
+
+# check NAME STATUS PATTERN COMMAND...: the exit status, and a pattern in what was said.
+check() {
+    local name=$1 status=$2 pattern=$3
+    shift 3
+    "$@" >said 2>&1
+    local got=$?
+    if [ $got -eq "$status" ] && grep -qE -- "$pattern" said; then
+        echo "ok - $name"
+    else
+        echo "not ok - $name (status $got, wanted $status and '$pattern')"
+        sed 's/^/    /' said
+        failures=$((failures + 1))
+    fi
+}
+expect() {
+    local name=$1
+    shift
+    if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failures=$((failures + 1)); fi
+}
+prepare() { "$twinseg" prepare "$@"; }
+
+check "a patient" 0 'flair to t1ce: turned 5.4 degrees, shifted' \
+    prepare --t1ce t1ce.nii.gz --t2 t2.nii.gz --flair flair.nii.gz -o out/P1/ --spacing 3
+expect "its images, record and picture" test "$(cd out/P1 && ls -A | tr '\n' ' ')" = \
+    "P1_flair.nii.gz P1_t1ce.nii.gz P1_t2.nii.gz registration.json registration.png "
+expect "the picture is a PNG" test "$(head -c 4 out/P1/registration.png | tail -c 3)" = PNG
+expect "the record" grep -q '"reference": "t1ce"' out/P1/registration.json
+cp said first
+expect "no warning for what is stripped" test "$(grep -c warning first)" -eq 0
+check "a data set that check takes" 0 '0 problems, 0 warnings' "$twinseg" check out
+
+check "a skull and no tool" 0 'no tool is set.*hd-bet' prepare --t1ce head.nii.gz -o head --spacing 3
+cat >cut.sh <<'END'
+echo "cutting $1" && cp "$PATIENT/t1ce.nii.gz" "$2"
+END
+export PATIENT=$work
+check "a skull and a tool" 0 'cutting .*head.nii.gz' \
+    prepare --t1ce head.nii.gz -o "it's cut" --spacing 3 --skull-strip 'sh cut.sh {in} {out}'
+expect "and no warning" test "$(grep -c warning said)" -eq 0
+check "the same from the environment" 0 'cutting' \
+    env TWINSEG_SKULL_STRIP='sh cut.sh {in} {out}' "$twinseg" prepare --t1ce head.nii.gz -o cut2 --spacing 3
+expect "the same image" cmp "it's cut/it's cut_t1ce.nii.gz" cut2/cut2_t1ce.nii.gz
+expect "the skull is gone" test "$(stat -c %s cut2/cut2_t1ce.nii.gz)" -lt "$(stat -c %s head/head_t1ce.nii.gz)"
+check "a tool that fails" 1 'skull stripping failed' \
+    prepare --t1ce head.nii.gz -o none --spacing 3 --skull-strip 'false {in} {out}'
+check "a tool that writes nothing" 1 'wrote no' \
+    prepare --t1ce head.nii.gz -o none --spacing 3 --skull-strip 'true {in} {out}'
+check "a command without places" 1 'must name \{in\} and \{out\}' \
+    prepare --t1ce head.nii.gz -o none --spacing 3 --skull-strip 'hd-bet'
+expect "nothing is left behind" test -z "$(ls -A none)"
+
+mkdir dicom bin
+check "DICOM without dcm2niix" 1 'apt-get install dcm2niix' env PATH=/nowhere "$twinseg" prepare --t1ce dicom -o none
+cat >bin/dcm2niix <<'END'
+#!/bin/sh
+while [ "$1" != -o ]; do shift; done
+for series in "$3"/*; do gzip -dc "$series" >"$2/$(basename "$series" .gz)"; done
+END
+chmod +x bin/dcm2niix
+cp t1ce.nii.gz dicom
+check "DICOM through a dcm2niix" 0 'dicom1' env PATH="$work/bin:$PATH" "$twinseg" prepare --t1ce dicom -o dicom1 --spacing 3
+expect "gives the image" cmp dicom1/dicom1_t1ce.nii.gz out/P1/P1_t1ce.nii.gz
+cp t2.nii.gz dicom
+check "two series in one folder" 1 '2 series' env PATH="$work/bin:$PATH" "$twinseg" prepare --t1ce dicom -o none
+check "an image that is not there" 1 'gone.nii' prepare --t1ce gone.nii -o none
+gzip -dc t1ce.nii.gz >bad.nii
+printf '\0\0\0\0\0\0\0\0\0\0\0\0' | dd of=bad.nii bs=1 seek=280 conv=notrunc 2>/dev/null
+check "an image without a place in space" 1 'its header is damaged' prepare --t1ce bad.nii -o none
+check "no image" 2 'give the patient' prepare -o none
+check "no output" 2 'where shall' prepare --t1ce t1ce.nii.gz
+check "a spacing out of range" 2 '0.3 to 10' prepare --t1ce t1ce.nii.gz -o none --spacing 0
+exit $((failures > 0))
