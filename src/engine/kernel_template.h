@@ -110,6 +110,17 @@ INLINE void multiply_step(const int vectors, const int dot, const vf *x, const f
     }
 }
 
+/* Asks for the lines that the next tile reads of a term. A tile begins 27 short runs of lines for
+ * each unit, which no hardware prefetcher follows; without this an 8 -> 8 layer at 64^3 waits a
+ * third of its time (62 % of the roof instead of 88 on Zen 5). */
+INLINE void ask_for_next(const uint32_t *in)
+{
+    UNROLL for (int i = 0; i < 3 * VL; i += 16)
+    {
+        __builtin_prefetch(in + i);
+    }
+}
+
 /* `vectors` (1 or 3, constant where inlined) vectors of TILE channels over `terms` terms, from
  * `bias`, or, where that is NULL, from what out holds: floats, channel c at c * stride. */
 INLINE void multiply_tile(const int vectors, const int halves, const float *bias,
@@ -128,6 +139,8 @@ INLINE void multiply_tile(const int vectors, const int halves, const float *bias
     for (int64_t t = 0; t < terms; t++) {
         const uint32_t *in = term[t] + f;
         vf x[3];
+        if (vectors == 3)
+            ask_for_next(in + 3 * VL + 16);
         UNROLL for (int v = 0; v < vectors; v++)
         {
             x[v] = dot || halves == 1 ? load(in + v * VL) : load_half(in + v * VL, 0);
@@ -270,9 +283,10 @@ INLINE void add_sums(const vf *sum, float *dw)
 }
 
 /* `terms` (1 or 3, constant where inlined) terms against TILE channels, planes of values of
- * PLANE_BYTES each; the offset runs in bytes. */
+ * PLANE_BYTES each; the offset runs in bytes. The next call's terms, at `next`, are asked for on
+ * the way: 3 of them are taps of one row, and so mostly the same lines. */
 INLINE void correlate_tile(const int terms, const char *const *a, const char *const *term,
-                           int64_t bytes, float *dw, int64_t dw_stride)
+                           const char *next, int64_t bytes, float *dw, int64_t dw_stride)
 {
     vf sum[3][TILE];
     UNROLL for (int t = 0; t < terms; t++)
@@ -288,6 +302,7 @@ INLINE void correlate_tile(const int terms, const char *const *a, const char *co
         {
             x[t] = load(term[t] + f);
         }
+        __builtin_prefetch(next + f);
         UNROLL for (int c = 0; c < TILE; c++)
         {
             vf y = load(a[c] + f);
@@ -321,9 +336,10 @@ static void correlate(const correlation *k, int64_t count)
         float *dw = k->dw + c;
         int64_t t = 0;
         for (; t + 3 <= k->terms; t += 3)
-            correlate_tile(3, a, term + t, bytes, dw + t * k->dw_stride, k->dw_stride);
+            correlate_tile(3, a, term + t, term[t + 3 < k->terms ? t + 3 : 0], bytes,
+                           dw + t * k->dw_stride, k->dw_stride);
         for (; t < k->terms; t++)
-            correlate_tile(1, a, term + t, bytes, dw + t * k->dw_stride, k->dw_stride);
+            correlate_tile(1, a, term + t, term[t], bytes, dw + t * k->dw_stride, k->dw_stride);
     }
 }
 
