@@ -284,7 +284,7 @@ static correlate_job take_scratch(const engine *e, const conv *c, const tensor *
     correlate_job j = {
         .channels = up ? c->in[0] : c->out,
         .taps = up ? 8 : 27,
-        .chunk = CHUNK,
+        .chunk = CHUNK * 4 / e->kernels->plane_bytes,
         .blocks = up ? 2 : 3,
         .split = c->kind != CONV_3,
     };
