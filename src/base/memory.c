@@ -15,9 +15,15 @@ bool size_multiply(size_t a, size_t b, size_t *product)
     return true;
 }
 
-/* Tensors are walked with strides of many kilobytes, which in pages of 4 KiB is a walk through page
- * tables. */
-#define HUGE_PAGE ((size_t)2 << 20)
+/* Tensors are walked in many streams with strides of many kilobytes, which in pages of 4 KiB is a
+ * walk through page tables. A wish: where it is not granted, all works as before. Only whole pages
+ * within the array: an alignment to them would take another page. */
+static void advise_huge_pages(void *memory, size_t bytes)
+{
+    const size_t page = (size_t)2 << 20, before = (page - (uintptr_t)memory % page) % page;
+    if (bytes >= before + page)
+        madvise((char *)memory + before, (bytes - before) / page * page, MADV_HUGEPAGE);
+}
 
 void *memory_allocate(size_t count, size_t size, const char *what, ts_error *error)
 {
@@ -31,15 +37,13 @@ void *memory_allocate(size_t count, size_t size, const char *what, ts_error *err
     bytes = (bytes + 63) / 64 * 64 + (bytes == 0) * 64;
     /* Linux hands out more than it has: refuse with a sentence what would be killed later. */
     const size_t available = bytes >> 28 ? memory_available_bytes() : SIZE_MAX;
-    const size_t alignment = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : 64;
-    if (bytes > available || posix_memalign(&memory, alignment, bytes) != 0) {
+    if (bytes > available || posix_memalign(&memory, 64, bytes) != 0) {
         error_set(error, TS_MEMORY,
                   "%s needs %.1f MiB of memory, which this machine does not have free", what,
                   (double)bytes / 1048576);
         return NULL;
     }
-    if (alignment == HUGE_PAGE) /* a wish: where it is not granted, all works as before */
-        madvise(memory, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    advise_huge_pages(memory, bytes);
     return memset(memory, 0, bytes);
 }
 
