@@ -24,7 +24,7 @@ refused() {
 
 "$twinseg" phantom "$work/data" --cases 4 --seed 3 --size 40,40,26 >"$work/log" 2>&1 ||
     { cat "$work/log"; echo "not ok - phantom cohort"; exit 1; }
-tiny="--preset demo spacing=6 patch=16 base=4 stages=3 steps=12 checkpoint_steps=5 validate_steps=6"
+tiny="--preset tiny spacing=6 patch=16 base=4 stages=3 steps=12 checkpoint_steps=5 validate_steps=6"
 train() {
     "$twinseg" train "$work/data" $tiny --student flair,t1ce --cache "$work/cache" "$@" >"$work/log" 2>&1
 }

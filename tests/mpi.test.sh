@@ -19,7 +19,7 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
 # train RANKS RUN ARGUMENTS...: threads by default 1 a rank
 train() {
-    timeout 120 mpirun --oversubscribe -n "$1" "$twinseg" train "$work/data" --out "$work/$2" --preset demo \
+    timeout 120 mpirun --oversubscribe -n "$1" "$twinseg" train "$work/data" --out "$work/$2" --preset tiny \
         spacing=6 patch=16 base=4 stages=3 steps=10 validate_steps=5 checkpoint_steps=3 \
         --student flair,t1ce --fold 0/2 --cache "$work/cache" threads=1 "${@:3}" >"$work/log" 2>&1
 }

@@ -23,7 +23,7 @@ check "every exchange of two names is noticed" \
     test "$(grep -A3 '| two given' said | grep -o '10' | wc -l)" -ge 3
 check "one row a subset" test "$(grep -c ' of 10 | ' said)" = 15
 
-small="--preset demo spacing=4 patch=16 base=4 stages=3 steps=2 --student flair,t1ce,t2"
+small="--preset tiny spacing=4 patch=16 base=4 stages=3 steps=2 --student flair,t1ce,t2"
 "$twinseg" train data $small --out run >log 2>&1
 case=$(ls data | head -1)
 image() { ls data/$case/*_$1.nii.gz; }

@@ -73,7 +73,7 @@ subsets = flair+t1ce
 seeds = 1
 folds = 2
 [settings]
-preset = demo
+preset = tiny
 spacing = 6
 patch = 16
 base = 4

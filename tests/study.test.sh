@@ -33,7 +33,7 @@ same_scores() {
 "$twinseg" phantom "$work/data" --cases 5 --seed 3 --size 40,40,26 >"$work/said" 2>&1 ||
     { cat "$work/said"; not_ok "phantom cohort"; exit 1; }
 settings="[settings]
-preset = demo
+preset = tiny
 spacing = 6
 patch = 16
 base = 4

@@ -24,7 +24,7 @@ refused() {
 "$twinseg" phantom "$work/data" --cases 5 --seed 3 --size 40,40,26 >"$work/log" 2>&1 ||
     { cat "$work/log"; not_ok "phantom cohort"; exit 1; }
 
-tiny="--preset demo spacing=6 patch=16 base=4 stages=3 steps=24 checkpoint_steps=5"
+tiny="--preset tiny spacing=6 patch=16 base=4 stages=3 steps=24 checkpoint_steps=5"
 tiny="$tiny validate_steps=8 --student flair,t1ce"
 train() { "$twinseg" train "$work/data" $tiny --cache "$work/cache" "$@" >"$work/log" 2>&1; }
 

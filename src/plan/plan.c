@@ -222,11 +222,14 @@ ts_status plan_preset(plan *p, const char *name, ts_error *error)
         const char *name;
         double spacing_mm;
         int64_t patch, base, stages, steps;
+        compute_dtype dtype;
+        bool augment;
     } presets[] = {
-        {"tiny", 2, 64, 8, 4, 2500},
-        {"small", 1.5, 96, 16, 5, 25000},
-        {"nnunet", 1, 128, 32, 6, 250000},
-        {"demo", 2, 64, 8, 4, 400},
+        {"tiny", 2, 64, 8, 4, 2500, DTYPE_FP32, true},
+        {"small", 1.5, 96, 16, 5, 25000, DTYPE_FP32, true},
+        {"nnunet", 1, 128, 32, 6, 250000, DTYPE_FP32, true},
+        /* learns phantoms in minutes, and nothing else: no variety, small patches */
+        {"demo", 2, 48, 8, 4, 1200, DTYPE_BF16, false},
     };
     for (size_t i = 0; i < COUNT_OF(presets); i++)
         if (!strcmp(name, presets[i].name)) {
@@ -238,6 +241,8 @@ ts_status plan_preset(plan *p, const char *name, ts_error *error)
             p->stages = presets[i].stages;
             p->batch = 2;
             p->steps = presets[i].steps;
+            p->dtype = presets[i].dtype;
+            p->augment = presets[i].augment;
             return TS_OK;
         }
     return error_set(error, TS_BAD_INPUT, "there is no preset '%s': tiny, small, nnunet, demo",
