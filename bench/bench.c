@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static int compare(const void *a, const void *b)
 {
@@ -16,6 +17,17 @@ spread spread_of(double *times, size_t count)
     qsort(times, count, sizeof *times, compare);
     const double median = (times[(count - 1) / 2] + times[count / 2]) / 2;
     return (spread){.median = median, .least = times[0], .most = times[count - 1]};
+}
+
+static int64_t cpu_clock_threads; /* 0: the wall clock */
+
+double bench_seconds(void)
+{
+    struct timespec t;
+    if (cpu_clock_threads == 0)
+        return clock_seconds();
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return ((double)t.tv_sec + 1e-9 * (double)t.tv_nsec) / (double)cpu_clock_threads;
 }
 
 static const struct {
@@ -38,14 +50,17 @@ static void print_help(FILE *stream)
 {
     fprintf(stream, "usage: twinseg-bench COMMAND [--base 8] [--cap 320] [--stages 4] [--patch 64] "
                     "[--batch 2]\n                     [--dtype fp32|bf16] [--threads N] "
-                    "[--repeats 7] [--json]\n                     [--prediction window|whole]\n");
+                    "[--repeats 7] [--clock wall|cpu] [--json]\n                     "
+                    "[--prediction window|whole]\n");
     for (size_t i = 0; i < COUNT_OF(commands); i++) {
         char name[48];
         snprintf(name, sizeof name, "%s%s", commands[i].name, commands[i].words);
         fprintf(stream, "    %-35s %s\n", name, commands[i].what);
     }
     fprintf(stream, "DIR holds one case in a folder of any layout. Times are medians of --repeats "
-                    "runs, and the least\nand greatest; --json prints one line of keys.\n");
+                    "runs, and the least\nand greatest; --clock cpu (kernels, step, window) counts "
+                    "processor time per thread, for\nmachines that others use too; --json prints "
+                    "one line of keys.\n");
 }
 
 static int usage(const char *problem, const char *what)
@@ -93,6 +108,12 @@ static int parse_options(int argc, char **argv, int word_count, bench_options *o
             o->prediction = strcmp(value, "whole") == 0 ? PREDICTION_WHOLE : PREDICTION_WINDOW;
             continue;
         }
+        if (strcmp(name, "--clock") == 0) {
+            if (strcmp(value, "wall") != 0 && strcmp(value, "cpu") != 0)
+                return usage("no such clock:", value);
+            o->cpu_clock = strcmp(value, "cpu") == 0;
+            continue;
+        }
         size_t k = 0;
         while (k < COUNT_OF(numbers) && strcmp(name, numbers[k].name) != 0)
             k++;
@@ -123,6 +144,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < COUNT_OF(commands); i++)
         if (strcmp(argv[1], commands[i].name) == 0) {
             const int code = parse_options(argc, argv, commands[i].word_count, &o);
+            cpu_clock_threads = o.cpu_clock ? o.threads : 0;
             return code ? code : commands[i].run(&o);
         }
     return usage("no such command:", argv[1]);

@@ -15,12 +15,16 @@ typedef struct {
 } spread;
 spread spread_of(double *times, size_t count);
 
+/* Seconds of the wall clock or, with --clock cpu, of processor time per thread: that a machine
+ * which others use too measures alike, but threads that wait for one another are not seen. */
+double bench_seconds(void);
+
 /* Words and --key value pairs after the command's name. */
 typedef struct {
     int64_t base, cap, stages, patch, batch, threads, repeats;
     compute_dtype dtype;
     prediction_kind prediction;
-    bool json;
+    bool json, cpu_clock;
     const char *words[3];
 } bench_options;
 

@@ -89,7 +89,8 @@ static ts_status random_model(const bench_options *o, model *m, ts_error *error)
 static ts_status size_case(const dataset_case *c, predictor *p, double figures[3], ts_error *error)
 {
     prepared ready;
-    const ts_status status = prepare_case(c, predictor_channels(p), 1, false, NULL, &ready, error);
+    const ts_status status =
+        prepare_case(c, predictor_channels(p), 1, BRAIN_OWN, false, NULL, &ready, error);
     if (status != TS_OK)
         return status;
     figures[0] = (double)predictor_bytes(p, &ready.geometry) * 1e-6;
@@ -145,7 +146,7 @@ int bench_prepare(const bench_options *o)
     for (int64_t i = -1; status == TS_OK && i < o->repeats; i++) {
         prepared ready;
         const double start = clock_seconds();
-        status = prepare_case(&d.cases[0], ALL_MODALITIES, 1, false, p, &ready, &error);
+        status = prepare_case(&d.cases[0], ALL_MODALITIES, 1, BRAIN_OWN, false, p, &ready, &error);
         if (status == TS_OK && i >= 0)
             seconds[i] = clock_seconds() - start;
         if (status == TS_OK)

@@ -1,5 +1,6 @@
 /* twinseg-bench kernels: every layer of a network by itself, its three passes as GFLOP/s and as
- * shares of the register roof that is measured between them; norm as GB/s beside the triad. */
+ * shares of the register roof that is measured before each; their sum over a training pass of the
+ * network; norm as GB/s beside the triad. */
 #include "bench.h"
 
 #include <stdlib.h>
@@ -90,31 +91,44 @@ static void layer_run(layer *l, conv_pass pass)
         conv_weight_gradient(l->e, &l->c, x, &l->dy, l->dweight, l->bias, l->scratch);
 }
 
+/* A layer of the network, and how often it has such a one. Of the first layer no data gradient is
+ * wanted. */
+typedef struct {
+    conv c;
+    int64_t size;
+    int times;
+    bool first;
+} listed;
+
 typedef struct {
     double flops, seconds[3], roof_seconds;
 } totals;
 
 /* One line of the table: medians, and medians of the shares of the roof measured just before. */
-static void layer_measure(layer *l, const char *name, int repeats, totals *sum, char cells[7][24])
+static void layer_measure(layer *l, const listed *k, int repeats, totals *sum, char cells[7][24])
 {
+    static const char *const kinds[] = {"3x3x3", "3x3x3/2", "up"};
     const double flops = conv_flops(&l->c, &l->x[0]);
-    snprintf(cells[0], 24, "%s", name);
+    snprintf(cells[0], 24, "%d %s %ld%s->%ld @%ld", k->times, kinds[k->c.kind], (long)k->c.in[0],
+             k->c.in[1] ? "+" : "", (long)k->c.out, (long)k->size);
     for (int pass = CONV_FORWARD; pass <= CONV_WEIGHT_GRADIENT; pass++) {
         double times[64], shares[64];
+        if (pass == CONV_DATA_GRADIENT && k->first)
+            continue;
         for (int r = 0; r < repeats; r++) {
-            const double roof = roof_gflops(l->e), start = clock_seconds();
+            const double roof = roof_gflops(l->e), start = bench_seconds();
             layer_run(l, (conv_pass)pass);
-            times[r] = clock_seconds() - start;
+            times[r] = bench_seconds() - start;
             shares[r] = flops * 1e-9 / times[r] / roof;
         }
         const double seconds = spread_of(times, (size_t)repeats).median;
         const double share = spread_of(shares, (size_t)repeats).median;
         snprintf(cells[1 + 2 * pass], 24, "%.0f", flops * 1e-9 / seconds);
         snprintf(cells[2 + 2 * pass], 24, "%.0f %%", 100 * share);
-        sum->seconds[pass] += seconds;
-        sum->roof_seconds += seconds * share;
+        sum->seconds[pass] += k->times * seconds;
+        sum->roof_seconds += k->times * seconds * share;
+        sum->flops += k->times * flops;
     }
-    sum->flops += flops;
 }
 
 static int64_t width(const bench_options *o, int64_t stage)
@@ -129,28 +143,27 @@ static conv layer_of(conv_kind kind, int64_t in, int64_t second, int64_t out)
 }
 
 /* The layers of METHOD 3's network, each kind and size once. */
-static size_t list_layers(const bench_options *o, conv *layers, int64_t *sizes)
+static size_t list_layers(const bench_options *o, listed *list)
 {
     size_t count = 0;
     for (int64_t s = 0; s < o->stages; s++) {
         const int64_t size = o->patch >> s, w = width(o, s);
-        sizes[count] = s ? size * 2 : size;
-        layers[count++] = s ? layer_of(CONV_3_2, width(o, s - 1), 0, w) : layer_of(CONV_3, 4, 0, w);
-        sizes[count] = size;
-        layers[count++] = layer_of(CONV_3, w, 0, w);
-        if (s == o->stages - 1)
+        const bool lowest = s == o->stages - 1;
+        list[count++] = s ? (listed){layer_of(CONV_3_2, width(o, s - 1), 0, w), size * 2, 1, false}
+                          : (listed){layer_of(CONV_3, 4, 0, w), size, 1, true};
+        list[count++] = (listed){layer_of(CONV_3, w, 0, w), size, lowest ? 1 : 2, false};
+        if (lowest)
             break;
-        sizes[count] = size / 2;
-        layers[count++] = layer_of(CONV_UP, width(o, s + 1), 0, w);
-        sizes[count] = size;
-        layers[count++] = layer_of(CONV_3, w, w, w);
+        list[count++] = (listed){layer_of(CONV_UP, width(o, s + 1), 0, w), size / 2, 1, false};
+        list[count++] = (listed){layer_of(CONV_3, w, w, w), size, 1, false};
     }
     return count;
 }
 
 static void measure_norm(engine *e, const bench_options *o)
 {
-    printf("\ntriad %.1f GB/s\n", triad_gbytes(e, NULL));
+    const double triad = triad_gbytes(e, NULL);
+    printf("\ntriad %.1f GB/s\n", triad);
     for (int64_t s = 0; s < o->stages; s++) {
         const int64_t size = o->patch >> s, c = width(o, s), factors = o->batch * c * 2;
         tensor y = tensor_describe(e, o->batch, c, size, size, size), da = y, dy = y;
@@ -162,19 +175,20 @@ static void measure_norm(engine *e, const bench_options *o)
             f[i] = 0.5f;
         double forward[64], backward[64];
         for (int64_t r = 0; r < o->repeats; r++) {
-            const double start = clock_seconds();
+            const double start = bench_seconds();
             norm_forward(e, &y, f, f, f, &dy);
-            const double middle = clock_seconds();
+            const double middle = bench_seconds();
             norm_backward(e, &y, f, f, f, &da, &dy, f + factors, f + 2 * factors);
             forward[r] = middle - start;
-            backward[r] = clock_seconds() - middle;
+            backward[r] = bench_seconds() - middle;
         }
         const double bytes = (double)tensor_bytes(&y) * 1e-9;
         const double f_time = spread_of(forward, (size_t)o->repeats).median;
         const double b_time = spread_of(backward, (size_t)o->repeats).median;
-        printf("norm %ld x %ld^3: forward %.2f ms (%.1f GB/s), backward %.2f ms (%.1f GB/s)\n",
-               (long)c, (long)size, f_time * 1e3, 2 * bytes / f_time, b_time * 1e3,
-               5 * bytes / b_time);
+        printf("norm %ld x %ld^3: forward %.2f ms (%.0f %% of the triad), backward %.2f ms (%.0f "
+               "%%)\n",
+               (long)c, (long)size, f_time * 1e3, 200 * bytes / f_time / triad, b_time * 1e3,
+               500 * bytes / b_time / triad);
         void *all[] = {y.data, da.data, dy.data, f};
         for (size_t i = 0; i < COUNT_OF(all); i++)
             free(all[i]);
@@ -183,28 +197,22 @@ static void measure_norm(engine *e, const bench_options *o)
 
 int bench_kernels(const bench_options *o)
 {
-    static const char *const header[] = {"layer", "forward",    "share", "data gr.",
-                                         "share", "weight gr.", "share"};
-    static const char *const kinds[] = {"3x3x3", "3x3x3/2", "up"};
+    static const char *const header[] = {"times, layer", "forward",    "share", "data gr.",
+                                         "share",        "weight gr.", "share"};
     engine *e;
     ts_error error;
     if (engine_create((int)o->threads, o->dtype, NULL, &e, &error) != TS_OK) {
         fprintf(stderr, "twinseg-bench: %s\n", error.text);
         return 1;
     }
-    conv layers[64];
-    int64_t sizes[64];
-    const size_t count = list_layers(o, layers, sizes);
+    listed layers[64];
+    const size_t count = list_layers(o, layers);
     static char lines[65][7][24];
     static const char *cells[65 * 7];
     totals sum = {0};
     for (size_t i = 0; i < count; i++) {
-        char name[24];
-        snprintf(name, sizeof name, "%s %ld%s->%ld @%ld", kinds[layers[i].kind],
-                 (long)layers[i].in[0], layers[i].in[1] ? "+" : "", (long)layers[i].out,
-                 (long)sizes[i]);
-        layer l = layer_make(e, &layers[i], o->batch, sizes[i]);
-        layer_measure(&l, name, (int)o->repeats, &sum, lines[i + 1]);
+        layer l = layer_make(e, &layers[i].c, o->batch, layers[i].size);
+        layer_measure(&l, &layers[i], (int)o->repeats, &sum, lines[i + 1]);
         layer_free(&l);
     }
     for (size_t i = 0; i < (count + 1) * 7; i++)
@@ -212,9 +220,10 @@ int bench_kernels(const bench_options *o)
     printf("target %s, roof %.0f GFLOP/s\n", engine_target(e), roof_gflops(e));
     table_print(stdout, cells, count + 1, 7);
     const double seconds = sum.seconds[0] + sum.seconds[1] + sum.seconds[2];
-    printf("all: %.0f GFLOP/s, %.0f %% of the roof (forward %.1f ms, data gradient %.1f ms, weight "
+    printf("all, by their times: %.0f GFLOP/s, %.0f %% of the roof (forward %.1f ms, data gradient "
+           "%.1f ms, weight "
            "gradient %.1f ms)\n",
-           3 * sum.flops * 1e-9 / seconds, 100 * sum.roof_seconds / seconds, sum.seconds[0] * 1e3,
+           sum.flops * 1e-9 / seconds, 100 * sum.roof_seconds / seconds, sum.seconds[0] * 1e3,
            sum.seconds[1] * 1e3, sum.seconds[2] * 1e3);
     measure_norm(e, o);
     engine_destroy(e);

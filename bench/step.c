@@ -83,13 +83,13 @@ static ts_status run_steps(trainer *t, const batch *b, engine *roof_engine, doub
 {
     for (int64_t i = -1; i < repeats; i++) {
         step_result r;
-        const double roof = roof_gflops(roof_engine), start = clock_seconds();
+        const double roof = roof_gflops(roof_engine), start = bench_seconds();
         const ts_status status = trainer_step(t, b, i + 1, &r, error);
         if (status != TS_OK)
             return status;
         if (i < 0)
             continue;
-        seconds[i] = clock_seconds() - start;
+        seconds[i] = bench_seconds() - start;
         roofs[i] = roof;
     }
     return TS_OK;
@@ -159,10 +159,10 @@ int bench_window(const bench_options *o)
         net_bind(n, workspace);
         net_initialise(n, 1);
         for (int64_t i = -1; status == TS_OK && i < o->repeats; i++) {
-            const double roof = roof_gflops(e), start = clock_seconds();
+            const double roof = roof_gflops(e), start = bench_seconds();
             status = net_forward(n, image, &error);
             if (i >= 0) {
-                seconds[i] = clock_seconds() - start;
+                seconds[i] = bench_seconds() - start;
                 roofs[i] = roof;
             }
         }
