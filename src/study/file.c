@@ -111,7 +111,7 @@ static ts_status read_subsets(study *s, const content *c, const entry *e, ts_err
         for (size_t i = 0; i < s->subset_count; i++)
             if (s->subsets[i].set == subset->set)
                 return bad(c, e, error, "the subset '%s' stands twice", word);
-        snprintf(subset->name, sizeof subset->name, "%s", word);
+        snprintf(subset->name, sizeof subset->name, "%.*s", (int)sizeof subset->name - 1, word);
         s->subset_count++;
     }
     return TS_OK;
