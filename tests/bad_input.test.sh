@@ -73,6 +73,8 @@ printf 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n' | w
 refused "a pointer of Git LFS" "lfs/$id/${id}_flair.nii' is not a NIfTI file: it is a pointer" lfs
 : | with empty flair
 refused "an empty file" "empty/$id/${id}_flair.nii' is empty" empty
+cp -r good pipe && rm "pipe/$id/${id}_flair.nii.gz" && mkfifo "pipe/$id/${id}_flair.nii.gz"
+refused "a named pipe, which nobody writes to" "pipe/$id/${id}_flair.nii.gz': it is not a regular file" pipe
 
 { head -c $header "$image"; repeat x '\001' $((2 * voxels)); } | with skull flair
 check "not skull-stripped: check warns" 0 "^warning: case $id: .*does not look skull-stripped" "$twinseg" check skull
@@ -108,6 +110,8 @@ expect "no scores are half-written" test -z "$(ls | grep half.csv)"
 check "an image for a truth: evaluate" 1 "is no label file: voxel" "$twinseg" evaluate "$truth" "$image"
 cp "$truth" narrow.nii && put narrow.nii 42 '\047\0'
 check "labels of another grid: evaluate" 1 'must be on one grid' "$twinseg" evaluate narrow.nii "$truth"
+check "a truth scored against itself is pointed out" 0 "warning: prediction and truth of .* are one file" \
+    "$twinseg" evaluate "$truth" "$truth"
 cp "$truth" nosize.nii && put nosize.nii 80 '\0\0\300\177'
 check "a prediction without voxel sizes: evaluate" 1 "nosize.nii' says that its voxels measure nan" \
     "$twinseg" evaluate nosize.nii "$truth"

@@ -178,8 +178,9 @@ typedef struct {
 ts_status file_map_open(const char *path, file_map *map, ts_error *error);
 void file_map_close(file_map *map);
 
-bool file_exists(const char *path);      /* anything by that name */
-bool directory_exists(const char *path); /* a directory (or a link to one) */
+bool file_exists(const char *path);           /* anything by that name */
+bool directory_exists(const char *path);      /* a directory (or a link to one) */
+bool file_same(const char *a, const char *b); /* both there, and one and the same */
 /* Size in bytes and modification time in ns; false where there is no such file. */
 bool file_stamp(const char *path, int64_t *bytes, int64_t *modified_ns);
 

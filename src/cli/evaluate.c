@@ -220,6 +220,8 @@ static int run(const cli_arguments *a)
     for (size_t i = 0; i < l.count; i++)
         if (!l.pairs[i].prediction)
             warn("'%s' has no prediction and scores as empty", l.pairs[i].id);
+        else if (file_same(l.pairs[i].prediction, l.pairs[i].truth))
+            warn("prediction and truth of '%s' are one file", l.pairs[i].id);
     r.columns = evaluate_columns_of(r.convention, r.labels[0] == LABELS_BRATS2024 ||
                                                       r.labels[1] == LABELS_BRATS2024);
     double *values = memory_allocate(l.count * (size_t)(r.columns.regions * r.columns.figures),

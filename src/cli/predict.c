@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static const cli_option options[] = {
     {"model", 0, "NAME", "in place of MODEL: also a model of models/ by its name"},
@@ -54,12 +53,6 @@ static int check_arguments(const cli_arguments *a)
 
 /* ---- one patient ------------------------------------------------------------------------ */
 
-static bool same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 /* Slips of the hand that would give a result all the same, or destroy a file. */
 static ts_status check_files(const cli_arguments *a, ts_error *error)
 {
@@ -68,12 +61,12 @@ static ts_status check_files(const cli_arguments *a, ts_error *error)
         const char *path = cli_value(a, modality_names[m]);
         for (int other = 0; path && other < m; other++) {
             const char *second = cli_value(a, modality_names[other]);
-            if (second && same_file(path, second))
+            if (second && file_same(path, second))
                 return error_set(error, TS_BAD_INPUT, "--%s and --%s are the same file, '%s'",
                                  modality_names[other], modality_names[m], path);
         }
         for (size_t i = 0; path && i < COUNT_OF(outputs); i++)
-            if (cli_value(a, outputs[i]) && same_file(path, cli_value(a, outputs[i])))
+            if (cli_value(a, outputs[i]) && file_same(path, cli_value(a, outputs[i])))
                 return error_set(error, TS_BAD_INPUT, "--%s would overwrite the input '%s'",
                                  outputs[i], path);
     }
