@@ -63,9 +63,12 @@ refused "an image of zeros" "zero/$id/${id}_flair.nii' is zero everywhere" zero
 cp "$image" grid.nii && put grid.nii 42 '\047\0' # 39 along x
 with grid flair <grid.nii
 refused "grids that differ" "flair.nii' differ in grid \(40x40x26 .* against 39x40x26" grid
-cp "$image" size.nii && put size.nii 80 '\0\0\300\177'
+cp "$image" size.nii && put size.nii 80 '\0\0\0\0'
 with size flair <size.nii
-refused "voxels of no size" "size/$id/${id}_flair.nii' says that its voxels measure nanx" size
+refused "voxels of no size" "size/$id/${id}_flair.nii' says that its voxels measure 0x" size
+cp "$image" finite.nii && put finite.nii 80 '\0\0\300\177' # NaN
+with finite flair <finite.nii
+refused "a voxel size that is no number" "finite/$id/${id}_flair.nii'.*not finite" finite
 cp "$image" flat.nii && put flat.nii 280 "$(printf '\\0%.0s' {1..48})"
 with flat flair <flat.nii
 refused "a header that places voxels nowhere" "flat/$id/${id}_flair.nii' does not say how" flat
@@ -112,8 +115,8 @@ cp "$truth" narrow.nii && put narrow.nii 42 '\047\0'
 check "labels of another grid: evaluate" 1 'must be on one grid' "$twinseg" evaluate narrow.nii "$truth"
 check "a truth scored against itself is pointed out" 0 "warning: prediction and truth of .* are one file" \
     "$twinseg" evaluate "$truth" "$truth"
-cp "$truth" nosize.nii && put nosize.nii 80 '\0\0\300\177'
-check "a prediction without voxel sizes: evaluate" 1 "nosize.nii' says that its voxels measure nan" \
+cp "$truth" nosize.nii && put nosize.nii 80 '\0\0\0\0'
+check "a prediction without voxel sizes: evaluate" 1 "nosize.nii' says that its voxels measure 0 mm" \
     "$twinseg" evaluate nosize.nii "$truth"
 
 # ---- models ----
