@@ -36,6 +36,21 @@ check "a half-finished run shows what is there" has "$work/half.html" '"steps_do
 mkdir "$work/begun" && cp "$work/run/config.ini" "$work/begun"
 "$twinseg" report "$work/begun" -o "$work/begun.html" >/dev/null 2>&1
 check "so does one that has barely begun" has "$work/begun.html" '"steps_done":0'
+mkdir -p "$work/study/cells" && cp -r "$work/half" "$work/run" "$work/study/cells"
+"$twinseg" report "$work/study" -o "$work/study.html" >"$work/log" 2>&1
+check "a study without a table shows its runs" test "$(grep -o '"steps_done":' "$work/study.html" | wc -l)" -eq 2
+mkdir "$work/study/scores" && cat >"$work/study/scores/table.json" <<'E2'
+{"study": "trial", "reference": "student-only", "folds": 2, "cells": 4, "cells_done": 3, "rows": [
+ {"modalities": "flair", "arm": "student-only", "runs": 2, "runs_planned": 2, "patients": 6, "scores": {"WT":
+  {"dice": {"mean": 0.5, "median": 0.5, "difference": null, "interval": [null, null], "p": null}}}},
+ {"modalities": "flair", "arm": "single-stage", "runs": 1, "runs_planned": 2, "patients": 3, "scores": {"WT":
+  {"dice": {"mean": 0.625, "median": 0.6, "difference": 0.125, "interval": [0.1, 0.2], "p": 0.03}}}}]}
+E2
+"$twinseg" report "$work/pred" "$work/run" "$work/study" --data "$work/data" -o "$work/r.html" >"$work/log" 2>&1
+check "with one, the table" has "$work/r.html" '"mean":0.625'
+echo '{"rows": 3}' >"$work/begun/table.json" && rm "$work/begun/config.ini"
+"$twinseg" report "$work/begun" -o "$work/x.html" >"$work/log" 2>&1
+check "a table that is none is named" has "$work/log" "begun/table.json' is no table of a study"
 first=$(ls "$work/pred" | grep nii | head -1)
 cp "$work/pred/$first" "$work/pred/<script>alert(1)<!--.nii.gz"
 head -c 300 "$work/pred/$first" >"$work/pred/damaged.nii.gz"
@@ -113,6 +128,9 @@ cat >"$work/after.html" <<'E2'
     const page = () => getComputedStyle(document.body).backgroundColor, light = page();
     document.getElementById("theme").click();
     say("light turns dark", page() !== light);
+    const study = [...document.querySelectorAll("section")].at(-1);
+    say("a study's table is laid out", study.textContent.includes("3 of 4 cells: not finished") &&
+      [...study.querySelectorAll("tbody tr")].length === 2 && study.textContent.includes("0.625"));
     say("curves are drawn", document.querySelectorAll("svg path.curve").length >= 3);
   } catch (e) { problems.push(String(e)); }
   say(`no error on the console${problems.map(p => ": " + p)}`, problems.length === 0);
@@ -128,6 +146,6 @@ HOME=$work timeout 60 "$browser" --headless --no-sandbox --disable-gpu --disable
 sed 's/<[^>]*>//g' "$work/dom" | grep -E '^(not )?ok - ' >"$work/results"
 cat "$work/results"
 failures=$((failures + $(grep -c '^not ok' "$work/results")))
-check "the browser came to the end" test "$(wc -l <"$work/results")" -eq 12
+check "the browser came to the end" test "$(wc -l <"$work/results")" -eq 13
 check "and wrote nothing on its console itself" lacks "$work/log" CONSOLE
 exit $((failures > 0))

@@ -98,6 +98,30 @@ static bool holds_labels(const char *folder)
     return found;
 }
 
+/* A study whose table is not made yet is shown by the runs of its cells. */
+static ts_status add_cells(const char *folder, json_t *page, report_counts *counts, ts_error *error)
+{
+    string_list names = {0};
+    char *cells = report_path(folder, "cells", error);
+    ts_status status = cells ? directory_list(cells, &names, error) : TS_MEMORY;
+    for (size_t i = 0; i < names.count && status == TS_OK; i++) {
+        json_t *run = NULL;
+        char *path = report_path(cells, names.items[i], error);
+        status = path ? TS_OK : TS_MEMORY;
+        if (status == TS_OK && folder_holds(path, "config.ini")) {
+            status = report_run(path, &run, error);
+            if (status == TS_OK)
+                json_array_append(json_object_get(page, "runs"), run);
+            counts->runs++;
+        }
+        json_decref(run);
+        free(path);
+    }
+    string_list_free(&names);
+    free(cells);
+    return status;
+}
+
 static ts_status add_folder(const char *folder, const report_options *o, size_t share, json_t *page,
                             report_counts *counts, ts_error *error)
 {
@@ -112,6 +136,11 @@ static ts_status add_folder(const char *folder, const report_options *o, size_t 
     } else if ((status = report_study(folder, &part, error)) == TS_OK && part) {
         where = "studies";
         counts->studies++;
+    } else if (status == TS_OK && folder_holds(folder, "cells")) {
+        note("'%s' has no table yet ('twinseg study STUDY.ini --out %s --table' makes one): its runs "
+             "are shown",
+             folder, folder);
+        return add_cells(folder, page, counts, error);
     } else if (status == TS_OK && holds_labels(folder)) {
         where = "predictions";
         status = report_predictions(folder, o, share, counts, &part, error);
