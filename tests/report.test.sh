@@ -51,6 +51,9 @@ check "with one, the table" has "$work/r.html" '"mean":0.625'
 echo '{"rows": 3}' >"$work/begun/table.json" && rm "$work/begun/config.ini"
 "$twinseg" report "$work/begun" -o "$work/x.html" >"$work/log" 2>&1
 check "a table that is none is named" has "$work/log" "begun/table.json' is no table of a study"
+echo '{"train": 5}' >"$work/half/split.json"
+"$twinseg" report "$work/half" -o "$work/x.html" >"$work/log" 2>&1
+check "a damaged split is named" has "$work/log" "half/split.json': it lists no cases"
 first=$(ls "$work/pred" | grep nii | head -1)
 cp "$work/pred/$first" "$work/pred/<script>alert(1)<!--.nii.gz"
 head -c 300 "$work/pred/$first" >"$work/pred/damaged.nii.gz"

@@ -137,7 +137,8 @@ static ts_status add_folder(const char *folder, const report_options *o, size_t 
         where = "studies";
         counts->studies++;
     } else if (status == TS_OK && folder_holds(folder, "cells")) {
-        note("'%s' has no table yet ('twinseg study STUDY.ini --out %s --table' makes one): its runs "
+        note("'%s' has no table yet ('twinseg study STUDY.ini --out %s --table' makes one): its "
+             "runs "
              "are shown",
              folder, folder);
         return add_cells(folder, page, counts, error);

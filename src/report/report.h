@@ -22,8 +22,8 @@ typedef struct {
 } report_counts;
 
 /* Each folder is a run (config.ini), a study (scores/table.json or table.json, else cells/) or
- * predictions (predict.json or label files); any other is an error that says so. Of what is not finished the
- * report shows what is there. By rename. */
+ * predictions (predict.json or label files); any other is an error that says so. Of what is not
+ * finished the report shows what is there. By rename. */
 ts_status report_write(const char *const *folders, size_t count, const report_options *o,
                        const char *out, report_counts *counts, ts_error *error);
 

@@ -148,19 +148,27 @@ static json_t *list_settings(const plan *p)
     return list;
 }
 
-static ts_status add_file_of_json(const char *folder, const char *name, json_t *out,
-                                  ts_error *error)
+static bool is_split(const json_t *split)
+{
+    return json_is_array(json_object_get(split, "train")) &&
+           json_is_array(json_object_get(split, "held_out")) &&
+           json_is_array(json_object_get(split, "skipped"));
+}
+
+static ts_status add_split(const char *folder, json_t *out, ts_error *error)
 {
     json_error_t cause;
-    char *path = report_path(folder, name, error);
+    char *path = report_path(folder, "split.json", error);
     if (!path)
         return TS_MEMORY;
     ts_status status = TS_OK;
-    json_t *read = file_exists(path) ? json_load_file(path, 0, &cause) : json_null();
-    if (!read)
-        status = error_set(error, TS_BAD_INPUT, "cannot read '%s': %s", path, cause.text);
+    json_t *split = file_exists(path) ? json_load_file(path, 0, &cause) : json_null();
+    if (!json_is_null(split) && !is_split(split))
+        status = error_set(error, TS_BAD_INPUT, "cannot read '%s': %s", path,
+                           split ? "it lists no cases" : cause.text);
     else
-        json_object_set_new(out, "split", read);
+        json_object_set(out, "split", split);
+    json_decref(split);
     free(path);
     return status;
 }
@@ -224,7 +232,7 @@ ts_status report_run(const char *folder, json_t **out, ts_error *error)
     if (status == TS_OK)
         status = add_curves(folder, *out, &steps, error);
     if (status == TS_OK)
-        status = add_file_of_json(folder, "split.json", *out, error);
+        status = add_split(folder, *out, error);
     if (status == TS_OK)
         status = add_log(folder, *out, error);
     if (status != TS_OK)

@@ -3,6 +3,27 @@
 
 #include <stdlib.h>
 
+static bool is_figure(const json_t *f)
+{
+    return json_is_object(f) && json_array_size(json_object_get(f, "interval")) == 2;
+}
+
+/* Rows as the page needs them: all with the same scores. */
+static bool is_table(const json_t *table)
+{
+    const json_t *rows = json_object_get(table, "rows");
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *scores = json_object_get(json_array_get(rows, i), "scores");
+        const char *group, *metric;
+        json_t *metrics, *unused;
+        json_object_foreach(json_object_get(json_array_get(rows, 0), "scores"), group, metrics)
+            json_object_foreach(metrics, metric, unused) if (!is_figure(json_object_get(
+                                                                 json_object_get(scores, group),
+                                                                 metric))) return false;
+    }
+    return json_is_array(rows);
+}
+
 ts_status report_study(const char *folder, json_t **out, ts_error *error)
 {
     static const char *const places[] = {"scores/table.json", "table.json"};
@@ -15,9 +36,9 @@ ts_status report_study(const char *folder, json_t **out, ts_error *error)
             return TS_MEMORY;
         if (file_exists(path)) {
             *out = json_load_file(path, JSON_REJECT_DUPLICATES, &cause);
-            if (!json_is_array(json_object_get(*out, "rows")))
+            if (!is_table(*out))
                 status = error_set(error, TS_BAD_INPUT, "'%s' is no table of a study (%s)", path,
-                                   *out ? "it has no rows" : cause.text);
+                                   *out ? "its rows are not those of one" : cause.text);
         }
         free(path);
     }
