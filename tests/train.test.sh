@@ -49,6 +49,24 @@ check "validation stands where it is due" test \
 train --out "$work/one" --fold 1/5 --threads 1
 check "one thread gives the same bits" same_runs "$work/whole" "$work/one"
 
+# --json: begin, a step a line, end; keys and figures are those of metrics.csv.
+events_agree() {
+    [ "$(sed -n 1p "$work/events" | grep -c '"event":"begin".*"train":4,"held_out":1')" = 1 ] &&
+        [ "$(grep -c '"event":"step"' "$work/events")" = 10 ] &&
+        [ "$(tail -n 1 "$work/events")" = '{"event":"end","status":"stopped","step":10}' ] &&
+        for column in lr loss_student loss_barlow dice_teacher_et; do
+            diff <(sed -n "/\"step\":8,/s/.*\"$column\":\([^,}]*\).*/\1/p" "$work/events" |
+                xargs printf '%.5g\n') \
+                <(awk -F, -v c=$column 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == c) at = i }
+                    $1 == 8 { print $at }' "$work/events-run/metrics.csv" | xargs printf '%.5g\n') ||
+                return 1
+        done
+}
+"$twinseg" train "$work/data" $tiny --cache "$work/cache" --out "$work/events-run" --fold 1/5 \
+    --stop-after 10 --json >"$work/events" 2>"$work/log"
+check "--json tells what metrics.csv tells" events_agree
+check "the progress line names the validation" grep -q 'Dice 0\.' "$work/log"
+
 train --out "$work/parts" --fold 1/5 --stop-after 7
 check "a stopped run has no model yet" test ! -e "$work/parts/model.safetensors"
 "$twinseg" train "$work/data" --out "$work/parts" --cache "$work/cache" --resume --stop-after 6 >"$work/log" 2>&1

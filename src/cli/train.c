@@ -21,6 +21,7 @@ static const cli_option options[] = {
     {"seed", 0, "S", "of weights, split and patches (default 1)"},
     {"threads", 0, "N", "threads (default: all processors); the result does not depend on it"},
     {"cache", 0, "DIR", "prepared cases, shared by runs (default: RUN/cache)"},
+    {"json", 0, NULL, "events on standard output: a JSON object a line (docs/usage.md)"},
     {0},
 };
 
@@ -68,6 +69,7 @@ static int train(const cli_arguments *a)
         .teacher = cli_value(a, "teacher"),
         .cache = cli_value(a, "cache"),
         .resume = cli_flag(a, "resume"),
+        .events = cli_flag(a, "json") ? stdout : NULL,
     };
     const char *fold = cli_value(a, "fold");
     if (!o.out)

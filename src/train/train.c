@@ -3,6 +3,7 @@
 #include "model/model.h"
 #include "train/cases.h"
 #include "train/iteration.h"
+#include "train/live.h"
 #include "train/loading.h"
 #include "train/validate.h"
 
@@ -21,8 +22,8 @@ typedef struct {
     trainer *trainer;
     loader *loader;
     checkpoint_state state;
-    likeness likeness;   /* of the training cases */
-    double mean_seconds; /* of a step, for the time left */
+    likeness likeness; /* of the training cases */
+    live live;
 } run;
 
 static void close_run(run *r)
@@ -193,39 +194,6 @@ static ts_status validate_run(run *r, metrics_row *row, ts_error *error)
     return status;
 }
 
-/* "3.2 h", "14 min", "50 s". */
-static void print_duration(double seconds, char buffer[32])
-{
-    if (seconds >= 5400)
-        snprintf(buffer, 32, "%.1f h", seconds / 3600);
-    else if (seconds >= 90)
-        snprintf(buffer, 32, "%.0f min", seconds / 60);
-    else
-        snprintf(buffer, 32, "%.0f s", seconds);
-}
-
-static void show_progress(const run *r, const metrics_row *row)
-{
-    const struct {
-        const char *name;
-        double value;
-    } losses[] = {{"student", row->loss_student},
-                  {"teacher", row->loss_teacher},
-                  {"barlow", row->loss_barlow},
-                  {"soft", row->loss_soft}};
-    const int64_t steps = train_steps(r->plan);
-    char left[32];
-    text t = {0};
-    print_duration(r->mean_seconds * (double)(steps - row->step), left);
-    for (size_t i = 0; i < COUNT_OF(losses); i++)
-        if (!isnan(losses[i].value))
-            text_append(&t, "  %s %.3g", losses[i].name, losses[i].value);
-    progress_show("step %lld/%lld%s  %.2f s/step (waited %.2f)  %s left  %.0f MiB",
-                  (long long)row->step, (long long)steps, t.data ? t.data : "", r->mean_seconds,
-                  row->waited, left, (double)memory_peak_bytes() / 1048576);
-    text_free(&t);
-}
-
 static bool validates_after(const run *r, int64_t done)
 {
     const int64_t every = r->plan->validate_steps;
@@ -247,7 +215,8 @@ static ts_status one_step(run *r, ts_error *error)
     if (status != TS_OK)
         return status;
     const double seconds = clock_seconds() - start;
-    r->mean_seconds = r->mean_seconds > 0 ? 0.95 * r->mean_seconds + 0.05 * seconds : seconds;
+    double *mean = &r->live.mean_seconds;
+    *mean = *mean > 0 ? 0.95 * *mean + 0.05 * seconds : seconds;
     r->state.step++;
     metrics_row row = {
         .step = r->state.step,
@@ -267,7 +236,8 @@ static ts_status one_step(run *r, ts_error *error)
         status = validate_run(r, &row, error);
     if (status == TS_OK && writes())
         status = run_folder_row(&r->folder, &row, error);
-    show_progress(r, &row);
+    if (status == TS_OK && writes())
+        live_step(&r->live, &row);
     if (status == TS_OK && r->state.step % r->plan->checkpoint_steps == 0)
         status = save(r, error);
     return status;
@@ -295,6 +265,11 @@ static ts_status loop(run *r, ts_error *error)
     const int64_t first = r->state.step, stop = r->options->stop_after, all = train_steps(r->plan);
     const int64_t end = stop > 0 && first + stop < all ? first + stop : all;
     ts_status status = TS_OK;
+    r->live.first = first;
+    r->live.last = end;
+    r->live.steps = all;
+    if (writes())
+        live_begin(&r->live, r->plan, &r->cases.split, pool_threads(trainer_pool(r->trainer)));
     while (status == TS_OK && r->state.step < end && !is_stopping())
         status = run_schedule(r, end, error);
     progress_end();
@@ -436,7 +411,10 @@ static ts_status begin(run *r, ts_error *error)
 
 ts_status train_run(const plan *p, const train_options *options, ts_error *error)
 {
-    run r = {.plan = p, .options = options, .state = {.best_dice = {-1, -1}}};
+    run r = {.plan = p,
+             .options = options,
+             .state = {.best_dice = {-1, -1}},
+             .live = {.events = options->events}};
     ts_error unheard = {0};
     error = error ? error : &unheard; /* the log quotes it */
     ts_status status = begin(&r, error);
@@ -452,6 +430,13 @@ ts_status train_run(const plan *p, const train_options *options, ts_error *error
         run_folder_log(&r.folder, "finished: %lld steps, peak memory %.0f MiB",
                        (long long)r.state.step, (double)memory_peak_bytes() / 1048576);
     }
+    if (writes())
+        live_end(&r.live,
+                 status == TS_STOPPED            ? "stopped"
+                 : status != TS_OK               ? "failed"
+                 : r.state.step < train_steps(p) ? "stopped"
+                                                 : "finished",
+                 r.state.step, status == TS_OK ? NULL : error->text);
     close_run(&r);
     return status;
 }
