@@ -11,7 +11,7 @@ PREFIX   ?= /usr/local
 
 PACKAGES := libdeflate libpng jansson
 ifneq ($(shell pkg-config --exists $(PACKAGES) && echo yes),yes)
-ifeq ($(filter deps demo test lint fuzz fuzz-smoke format clean,$(MAKECMDGOALS)),)
+ifeq ($(filter deps demo test lint fuzz fuzz-smoke format deb clean,$(MAKECMDGOALS)),)
 $(error a library is missing ($(PACKAGES)): run 'make deps', or: apt-get install $(shell sed 's/#.*//' tools/packages.txt 2>/dev/null))
 endif
 endif
@@ -172,7 +172,7 @@ install: all library
 	for model in $(wildcard models/*.safetensors); do \
 	    install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/twinseg/models $$model; done
 
-include tools/lint.mk tools/fuzz.mk
+include tools/lint.mk tools/fuzz.mk tools/package.mk
 
 clean:
 	rm -rf build

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Installs the Debian packages of tools/packages.txt that are missing. Needs root (or sudo) only
-# where something is missing. `deps.sh lint` takes tools/packages-lint.txt in addition.
+# where something is missing. `deps.sh NAME` takes tools/packages-NAME.txt in addition.
 set -eu
 here=$(dirname "$0")
 lists="$here/packages.txt"
-[ "${1:-}" = lint ] && lists="$lists $here/packages-lint.txt"
+[ $# = 0 ] || lists="$lists $here/packages-$1.txt"
 missing=
 for package in $(cat $lists | sed 's/#.*//'); do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
