@@ -122,6 +122,14 @@ run-tests: all library $(TESTS)
 test-slurm: all
 	@BUILD=$(BUILD) tools/run_tests.sh tests/study.slurm.sh
 
+# The whole job on made brains; DEMO is made anew. Both times are printed: all that came before (with
+# the download of packages, where any was missing), and the demo itself.
+DEMO ?= $(BUILD)/demo
+demo:
+	@start=$$(date +%s); $(MAKE) --no-print-directory deps && \
+	$(MAKE) --no-print-directory -j$(JOBS) all && \
+	BUILD=$(BUILD) DEMO_BEFORE=$$(($$(date +%s) - start)) tools/demo.sh $(DEMO)
+
 # Speed, beside the peers that bench-peers installs (in an environment of their own; needed by
 # nothing else). Minutes each; tables in docs/benchmarks.md.
 .PHONY: bench bench-peers
