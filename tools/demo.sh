@@ -51,14 +51,12 @@ mean() {
         END { printf "%.3f", sum / n }' "$folder/scores-$1.csv"
 }
 
-printf '\nDice of 4 held-out phantoms   WT     TC     ET\n'
-printf -- '---------------------------------------------------\n'
-for who in student teacher; do
-    sees='all four    '
-    [ $who = student ] && sees='FLAIR, T1CE '
-    printf '%s (%s)       %s  %s  %s\n' $who "$sees" "$(mean $who WT)" "$(mean $who TC)" \
-        "$(mean $who ET)"
-done
+printf '\n%-28s %6s %6s %6s\n' 'Dice of 4 held-out phantoms' WT TC ET
+printf -- '-------------------------------------------------\n'
+printf '%-28s %6s %6s %6s\n' 'student (FLAIR, T1CE)' "$(mean student WT)" "$(mean student TC)" \
+    "$(mean student ET)"
+printf '%-28s %6s %6s %6s\n' 'teacher (all four)' "$(mean teacher WT)" "$(mean teacher TC)" \
+    "$(mean teacher ET)"
 printf '\nslices  %s/*.png\ncurves  %s\n' "$folder" "$folder/curves.png"
 printf 'time    %d s%s\n' $(($(date +%s) - started)) "${DEMO_BEFORE:+, after $DEMO_BEFORE s of packages and building}"
 echo "Made brains, research use: not a medical device."
