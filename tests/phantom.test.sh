@@ -1,32 +1,6 @@
 #!/bin/bash
 # twinseg phantom on the command line: what it writes, and what it refuses.
-set -u
-twinseg=$(realpath "${BUILD:-build}/twinseg")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
-
-# check NAME STATUS PATTERN COMMAND...: the exit status, and a pattern in what was said.
-check() {
-    local name=$1 status=$2 pattern=$3
-    shift 3
-    "$@" >said 2>&1
-    local got=$?
-    if [ $got -eq "$status" ] && grep -qE -- "$pattern" said; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name (status $got, wanted $status and '$pattern')"
-        sed 's/^/    /' said
-        failures=$((failures + 1))
-    fi
-}
-# expect NAME COMMAND...: the command succeeds.
-expect() {
-    local name=$1
-    shift
-    if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failures=$((failures + 1)); fi
-}
+. tests/common.sh
 phantom() { "$twinseg" phantom "$@" --size 32,32,21; }
 names() { (cd "$1" && find . -type f | sort | tr '\n' ' '); }
 

@@ -1,31 +1,6 @@
 #!/bin/bash
 # twinseg picture on the command line.
-set -u
-twinseg=$(realpath "${BUILD:-build}/twinseg")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
-
-# check NAME STATUS PATTERN COMMAND...: the exit status, and a pattern in what was said.
-check() {
-    local name=$1 status=$2 pattern=$3
-    shift 3
-    "$@" >said 2>&1
-    local got=$?
-    if [ $got -eq "$status" ] && grep -qE -- "$pattern" said; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name (status $got, wanted $status and '$pattern')"
-        sed 's/^/    /' said
-        failures=$((failures + 1))
-    fi
-}
-expect() {
-    local name=$1
-    shift
-    if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failures=$((failures + 1)); fi
-}
+. tests/common.sh
 is_png() { [ "$(head -c 4 "$1" | od -An -tx1 | tr -d ' ')" = 89504e47 ]; }
 
 "$twinseg" phantom data --cases 2 --size 40,40,26 2>said || cat said

@@ -1,34 +1,7 @@
 #!/bin/bash
 # twinseg predict on a small random model and a made patient: what it writes and what it refuses.
-set -u
-build=${BUILD:-build}
-twinseg=$(realpath "$build/twinseg")
-work=$(mktemp -d)
-trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
-"$build/tests/test_predict_case" --make "$work" || { echo "not ok - make the files"; exit 1; }
-cd "$work" || exit 1
-failures=0
-
-# check NAME STATUS PATTERN COMMAND...: the exit status, and a pattern in what was said.
-check() {
-    local name=$1 status=$2 pattern=$3
-    shift 3
-    "$@" >said 2>&1
-    local got=$?
-    if [ $got -eq "$status" ] && grep -qE -- "$pattern" said; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name (status $got, wanted $status and '$pattern')"
-        sed 's/^/    /' said
-        failures=$((failures + 1))
-    fi
-}
-# expect NAME COMMAND...: the command succeeds.
-expect() {
-    local name=$1
-    shift
-    if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failures=$((failures + 1)); fi
-}
+. tests/common.sh
+"$build/tests/test_predict_case" --make . || { echo "not ok - make the files"; exit 1; }
 predict() { "$twinseg" predict "$@"; }
 both=(--flair flair.nii.gz --t1ce t1ce.nii.gz)
 

@@ -1,34 +1,8 @@
 #!/bin/bash
 # twinseg prepare on a made patient: what it writes, the hook for skull stripping, DICOM, refusals.
-set -u
-build=${BUILD:-build}
-twinseg=$(realpath "$build/twinseg")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-"$build/tests/test_align" --make "$work" || { echo "not ok - make the files"; exit 1; }
-cd "$work" || exit 1
+. tests/common.sh
+"$build/tests/test_align" --make . || { echo "not ok - make the files"; exit 1; }
 unset TWINSEG_SKULL_STRIP
-failures=0
-
-# check NAME STATUS PATTERN COMMAND...: the exit status, and a pattern in what was said.
-check() {
-    local name=$1 status=$2 pattern=$3
-    shift 3
-    "$@" >said 2>&1
-    local got=$?
-    if [ $got -eq "$status" ] && grep -qE -- "$pattern" said; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name (status $got, wanted $status and '$pattern')"
-        sed 's/^/    /' said
-        failures=$((failures + 1))
-    fi
-}
-expect() {
-    local name=$1
-    shift
-    if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failures=$((failures + 1)); fi
-}
 prepare() { "$twinseg" prepare "$@"; }
 
 check "a patient" 0 'flair to t1ce: turned 5.4 degrees, shifted' \
