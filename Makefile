@@ -112,8 +112,9 @@ deps:
 test: deps
 	@$(MAKE) --no-print-directory run-tests
 
-.PHONY: run-tests
-run-tests: all library $(TESTS)
+.PHONY: tests run-tests
+tests: $(TESTS)
+run-tests: all library tests
 	@BUILD=$(BUILD) tools/run_tests.sh $(TESTS) $(wildcard tests/*.test.sh)
 
 # The Slurm array of docs/studies.md on a Slurm of this machine: half a minute, root, and the packages of
