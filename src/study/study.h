@@ -44,11 +44,11 @@ typedef struct {
     size_t cell_count;
 } study;
 
-/* Reads and checks a study file; the sentence of an error names file, line and cause. */
 /* Does one run serve all subsets? So do a lone teacher, which sees all modalities anyway, and
  * students of any subset, which are scored on each of the study's. */
 bool study_spans_subsets(const study_arm *arm);
 
+/* Reads and checks a study file; the sentence of an error names file, line and cause. */
 ts_status study_open(const char *path, study *out, ts_error *error);
 void study_close(study *s);
 
