@@ -114,7 +114,7 @@ test: deps
 
 .PHONY: tests run-tests
 tests: $(TESTS)
-run-tests: all library tests
+run-tests: all library tests $(BUILD)/twinseg-bench
 	@BUILD=$(BUILD) tools/run_tests.sh $(TESTS) $(wildcard tests/*.test.sh)
 
 # The Slurm array of docs/studies.md on a Slurm of this machine: half a minute, root, and the packages of

@@ -43,7 +43,7 @@ static const struct {
      "a case's files to its label file, by a network of random weights"},
     {"prepare", " DIR", 1, bench_prepare, "a case's files to the network's input"},
     {"score", " CONVENTION PREDICTION TRUTH", 3, bench_score,
-     "two label files to scores, legacy or lesion"},
+     "two label files to scores, legacy, lesion or panoptic"},
 };
 
 static void print_help(FILE *stream)

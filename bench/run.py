@@ -3,12 +3,13 @@
 terminal and in docs/benchmarks.md. Needs nothing but Python itself; peers are measured where
 `make bench-peers` has installed them.
     python3 bench/run.py [--rounds 3] [--only step,window,...] [--case DIR]
-What --only leaves out keeps its figures of the last run (build/bench/results.json)."""
+What --only leaves out stays on the page as it stands there."""
 import argparse
 import gzip
 import json
 import os
 import platform
+import re
 import statistics
 import struct
 import subprocess
@@ -100,9 +101,9 @@ def kernels(o):
             done = subprocess.run([BENCH, "kernels"] + flags(base=base, stages=stages, patch=patch, batch=batch,
                                                              dtype=dtype, threads=2, repeats=3),
                                   capture_output=True, text=True, check=True)
-            line = next(x for x in done.stdout.splitlines() if x.startswith("all: "))
-            print(f"base {base}, {patch}^3, {dtype}: {line[5:]}")
-            rows.append(dict(what=f"base {base}, {patch}^3, {dtype}", text=line[5:]))
+            line = next(x for x in done.stdout.splitlines() if x.startswith("all, "))
+            print(f"base {base}, {patch}^3, {dtype}: {line}")
+            rows.append(dict(what=f"base {base}, {patch}^3, {dtype}", text=line))
     return rows
 
 
@@ -204,6 +205,16 @@ def scaling(o):
 
 # ---- the page ----------------------------------------------------------------------------------
 
+HEAD = """# Benchmarks
+
+Made by `make bench` (bench/run.py); peers by `make bench-peers`. Each contestant runs in a process
+of its own, two threads, `OMP_WAIT_POLICY=passive`, in turn with the others; medians over all runs,
+and the least and greatest. "of ours": the peer's figure over twinseg's, above 1 is in our favour.
+The roof is what the same two threads do on registers alone, measured between the runs; the
+operations are those that the mathematics needs, so Winograd's algorithm can pass it.
+
+"""
+
 
 def machine():
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")),
@@ -232,21 +243,20 @@ def table(measured):
     return lines
 
 
-def write_page(results):
-    notes = open(PAGE).read().partition(NOTES)[2] if os.path.exists(PAGE) else "\n"
-    lines = ["# Benchmarks", "",
-             "Made by `make bench` (bench/run.py); peers by `make bench-peers`. Each contestant runs in a process",
-             "of its own, two threads, `OMP_WAIT_POLICY=passive`, in turn with the others; medians over all runs,",
-             "and the least and greatest. \"of ours\": the peer's figure over twinseg's, above 1 is in our favour.",
-             "The roof is what the same two threads do on registers alone, measured between the runs; the",
-             "operations are those that the mathematics needs, so Winograd's algorithm can pass it.", "",
-             f"Machine: {machine()}.", ""]
-    for name, (title, _) in SECTIONS.items():
-        if name in results:
-            lines += [f"## {title}", "", f"`python3 bench/run.py --only {name}`", "", *table(results[name]), ""]
+def write_page(name, measured):
+    """The page with that section made anew; all others as they stand there."""
+    page = open(PAGE).read() if os.path.exists(PAGE) else ""
+    before, _, notes = page.partition(NOTES)
+    kept = re.split(r"^## (.*)\n", before, flags=re.MULTILINE)[1:]  # title, text, title, text...
+    texts = dict(zip(kept[::2], kept[1::2]))
+    texts[SECTIONS[name][0]] = "\n".join(["", f"`python3 bench/run.py --only {name}` on", f"{machine()}:", "",
+                                          *table(measured), "", ""])
+    order = [title for title, _ in SECTIONS.values()]
+    titles = sorted(texts, key=lambda title: order.index(title) if title in order else len(order))
     os.makedirs("docs", exist_ok=True)
-    with open(PAGE, "w") as f:
-        f.write("\n".join(lines) + "\n" + NOTES + notes)
+    with open(PAGE + ".part", "w") as f:
+        f.write(HEAD + "".join(f"## {title}\n{texts[title]}" for title in titles) + NOTES + (notes or "\n"))
+    os.rename(PAGE + ".part", PAGE)
 
 
 def phantom_case():
@@ -270,15 +280,20 @@ def main():
     os.makedirs(FOLDER, exist_ok=True)
     o.case = o.case or phantom_case()
     o.dtypes = [o.dtype] if o.dtype else DTYPES
-    kept = FOLDER + "/results.json"
-    results = json.load(open(kept)) if os.path.exists(kept) else {}
-    for name in o.only.split(","):
+    runs = FOLDER + "/results.json"  # of all sections, for --add
+    results = json.load(open(runs)) if os.path.exists(runs) else {}
+    names = o.only.split(",")
+    missing = [name for name in names if o.add and name not in results]
+    if missing:
+        sys.exit(f"bench/run.py: --add: '{runs}' has no runs of {', '.join(missing)}; measure without --add first")
+    for name in names:
         print(f"---- {SECTIONS[name][0]}", flush=True)
         measured = SECTIONS[name][1](o)
         results[name] = results.get(name, []) + measured if o.add else measured
-        with open(kept, "w") as f:
+        with open(runs, "w") as f:
             json.dump(results, f, indent=1)
-    write_page(results)
+        if results[name]:
+            write_page(name, results[name])
 
 
 if __name__ == "__main__":

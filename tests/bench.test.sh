@@ -1,0 +1,66 @@
+#!/bin/bash
+# The benchmark program at the smallest sizes (that it runs and what it prints, no time), and the page
+# that bench/run.py makes of what it prints.
+. tests/common.sh
+bench=$build/twinseg-bench
+one=(--base 8 --stages 2 --patch 8 --threads 1 --repeats 1)
+
+# keys NAME KEY... -- COMMAND...: one line of JSON with a positive number for each key.
+keys() {
+    local name=$1 wanted=()
+    shift
+    while [ "$1" != -- ]; do wanted+=("$1"); shift; done
+    shift
+    check "$name" 0 '^\{.*\}$' "$@"
+    for key in "${wanted[@]}"; do
+        expect "$name: $key" grep -qE "\"$key\": (0\.0*)?[1-9]" said
+    done
+}
+timed=(median_ms min_ms max_ms peak_mb)
+for dtype in fp32 bf16; do
+    for command in step window; do
+        keys "$command, $dtype" "${timed[@]}" gflop gflops roof_gflops -- \
+            "$bench" $command "${one[@]}" --dtype $dtype --json
+    done
+    check "kernels, $dtype" 0 '^all, .*: [0-9]+ GFLOP/s, [0-9]+ % of the roof' "$bench" kernels "${one[@]}" --dtype $dtype
+done
+
+# Its files are of 6 mm, which the program brings to 1 mm: a width of 1 keeps the case short.
+mkdir build # where the case writes
+"$twinseg" phantom cases --cases 1 --size 40,40,26 >said 2>&1
+made=(cases/*/)
+truth=(cases/*/*seg.nii.gz)
+keys case "${timed[@]}" planned_mb windows -- "$bench" case "${made[0]}" "${one[@]}" --base 1 --patch 64 --json
+keys "case, whole" "${timed[@]}" planned_mb windows -- \
+    "$bench" case "${made[0]}" "${one[@]}" --base 1 --patch 64 --prediction whole --json
+keys prepare "${timed[@]}" -- "$bench" prepare "${made[0]}" --repeats 1 --json
+for convention in legacy lesion panoptic; do
+    keys "score, $convention" "${timed[@]}" -- "$bench" score $convention "${truth[0]}" "${truth[0]}" --repeats 1 --json
+done
+check "an unknown command ends with status 2" 2 "no such command" "$bench" nonsense
+
+# The page: run.py beside a program that only prints.
+if ! command -v python3 >/dev/null; then
+    echo "skip - the page: no python3"
+    finish
+fi
+mkdir -p docs
+cat >build/twinseg-bench <<'END'
+#!/bin/sh
+echo '{"median_ms": 5.0, "min_ms": 4.0, "max_ms": 6.0, "peak_mb": 7.0, "gflop": 1, "gflops": 8.0, "roof_gflops": 10.0}'
+END
+chmod +x build/twinseg-bench
+measure() { python3 "$source/bench/run.py" --case . "$@"; }
+check "a section measured" 0 '5\.0 ms' measure --only prepare
+expect "stands on the page" grep -q '^| four volumes | twinseg | 5.0 | 4.0 | 6.0 |' docs/benchmarks.md
+printf 'A word.\n' >>docs/benchmarks.md
+cp docs/benchmarks.md before.md
+rm -r build/bench
+check "another, in a fresh clone" 0 '5\.0 ms' measure --only step --dtype fp32
+expect "comes before the first" test "$(grep -o '^## [AR]' docs/benchmarks.md | tr -d '\n')" = "## A## R"
+expect "which stands as it stood, like the notes" \
+    cmp <(sed -n '/^## Reading/,$p' before.md) <(sed -n '/^## Reading/,$p' docs/benchmarks.md)
+check "--add to runs that are not there" 1 "no runs of prepare" measure --only prepare --add
+check "--add to those that are" 0 '5\.0 ms' measure --only step --dtype bf16 --add
+expect "gives both" test "$(grep -c '^| base 8, 4 stages, .*| twinseg' docs/benchmarks.md)" = 2
+finish
