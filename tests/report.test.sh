@@ -30,6 +30,7 @@ check "that loads nothing from elsewhere" lacks "$work/r.html" '(src|href)=|url\
 check "and names no other address" test "$(grep -oE 'https?://[a-z0-9./]+' "$work/r.html" | sort -u)" = \
     "http://www.w3.org/2000/svg"
 check "settings are in it" has "$work/r.html" '"key":"learning_rate"'
+check "the run's machine and data are in it" has "$work/r.html" '"from_step":0'
 check "checksums are in it" has "$work/r.html" '"fnv1a64":"'
 "$twinseg" report "$work/half" -o "$work/half.html" >/dev/null 2>&1
 check "a half-finished run shows what is there" has "$work/half.html" '"steps_done":4'

@@ -38,7 +38,7 @@ same_runs() {
 }
 
 check "train a fold to its end" train --out "$work/whole" --fold 1/5 --threads 2
-for file in config.ini split.json metrics.csv log.txt checkpoint.safetensors model.safetensors \
+for file in config.ini split.json provenance.json metrics.csv log.txt checkpoint.safetensors model.safetensors \
     teacher.safetensors model-best.safetensors teacher-best.safetensors; do
     [ -s "$work/whole/$file" ] || not_ok "the run folder holds $file"
 done
@@ -72,6 +72,11 @@ check "a stopped run has no model yet" test ! -e "$work/parts/model.safetensors"
 "$twinseg" train "$work/data" --out "$work/parts" --cache "$work/cache" --resume --stop-after 6 >"$work/log" 2>&1
 "$twinseg" train "$work/data" --out "$work/parts" --cache "$work/cache" --resume >"$work/log" 2>&1
 check "stopped twice and resumed: the same bits" same_runs "$work/whole" "$work/parts"
+check "provenance.json has a session each" test "$(grep -o '"from_step": [0-9]*' \
+    "$work/parts/provenance.json" | tr -dc '0-9\n' | tr '\n' ' ')" = "0 7 13 "
+sed 's/"\([0-9a-f]\{8\}\)"/"xxxxxxxx"/' "$work/parts/provenance.json" >"$work/other" && mv "$work/other" "$work/parts/provenance.json"
+"$twinseg" train "$work/data" --out "$work/parts" --cache "$work/cache" --resume >"$work/log" 2>&1
+check "a case that has changed since is noted" grep -q 'is not as it was when the run was begun' "$work/log"
 
 # killed SIGNAL RUN: begins a run and sends the signal once some steps beyond a checkpoint are done
 killed() {

@@ -63,6 +63,14 @@ void pool_run(pool *p, void (*task)(void *context, int64_t index, int thread), v
 /* Processors that this process may use. */
 int processor_count(void);
 
+/* The machine, for records: the processor's name ("" where the system does not tell), how many of
+ * them this process may use, the kernel's name and release. */
+typedef struct {
+    char processor[128], system[192];
+    int processors;
+} machine;
+machine machine_describe(void);
+
 /* Seconds of a monotonic clock. */
 double clock_seconds(void);
 

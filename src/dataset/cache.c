@@ -118,6 +118,7 @@ static cache_state check_file(const file_map *map, uint64_t key, prepared *out)
         return CACHE_DAMAGED;
     out->present = h.present;
     out->geometry = h.geometry;
+    out->checksum = h.block_crc;
     block_bind(&layout, map->bytes + BLOCK_AT, out);
     return CACHE_GOOD;
 }

@@ -86,6 +86,7 @@ typedef struct {
     const uint8_t *labels;
     const int32_t *foreground[4]; /* [class]: linear indices of its voxels; [0] unused */
     int64_t foreground_count[4];
+    uint32_t checksum; /* CRC-32 of voxels, labels and lists; 0 unless from a cache */
     void *heap;
     file_map map;
 } prepared;

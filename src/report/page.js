@@ -185,6 +185,17 @@ function splitParts(split) {
     list("skipped", split.skipped))];
 }
 
+// On what data and machines the run was made.
+function provenanceParts(record) {
+  if (!record) return [];
+  const sessions = record.sessions.map(s => [s.from_step, s.time, s.version, s.processor,
+    s.processors, s.threads, s.target, s.system]);
+  return [folded("data and machines",
+    plainTable("Sessions: begun, and each time resumed", ["from step", "time", "twinseg",
+      "processor", "of them", "threads", "kernels", "system"], sessions),
+    plainTable("Prepared cases", ["case", "CRC-32"], Object.entries(record.cases)))];
+}
+
 function showRun(run) {
   const curve = (key, name, ink, dash) => ({name, ink, dash, steps: run.curves[key]?.step ?? [],
     values: run.curves[key]?.value ?? []});
@@ -203,7 +214,7 @@ function showRun(run) {
     folded("settings", settingsTable(run.settings)),
     folded("models and where they come from", plainTable("", ["file", "role", "channels",
       "parameters", "weights (FNV-1a)", "made by twinseg", "provenance"], models)),
-    caseLists, folded("log", words("pre", run.log ?? "")));
+    ...provenanceParts(run.provenance), caseLists, folded("log", words("pre", run.log ?? "")));
 }
 
 // ---- slices ---------------------------------------------------------------------------------

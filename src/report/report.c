@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <time.h>
 
 /* The page's three files, as they stand in the source tree. */
@@ -42,35 +41,15 @@ json_t *report_string(const char *s)
 
 /* ---- provenance ----------------------------------------------------------------------------- */
 
-/* "model name : ..." of /proc/cpuinfo, or "". */
-static void name_processor(char name[128])
-{
-    char line[256];
-    FILE *f = fopen("/proc/cpuinfo", "r");
-    name[0] = '\0';
-    while (f && fgets(line, sizeof line, f)) {
-        const char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) || !colon)
-            continue;
-        snprintf(name, 128, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
-        break;
-    }
-    if (f)
-        fclose(f);
-}
-
 json_t *report_provenance(void)
 {
-    char stamp[40], processor[128];
-    struct utsname system = {0};
+    char stamp[40];
+    const machine m = machine_describe();
     struct tm local;
     const time_t now = time(NULL);
     strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S %z", localtime_r(&now, &local));
-    name_processor(processor);
-    uname(&system);
     return json_pack("{s:s, s:s, s:s, s:i, s:s}", "version", ts_version(), "time", stamp,
-                     "processor", processor, "processors", processor_count(), "system",
-                     system.release);
+                     "processor", m.processor, "processors", m.processors, "system", m.system);
 }
 
 /* ---- folders -------------------------------------------------------------------------------- */

@@ -155,20 +155,30 @@ static bool is_split(const json_t *split)
            json_is_array(json_object_get(split, "skipped"));
 }
 
-static ts_status add_split(const char *folder, json_t *out, ts_error *error)
+static bool is_provenance(const json_t *record)
+{
+    return json_is_object(json_object_get(record, "cases")) &&
+           json_is_array(json_object_get(record, "sessions"));
+}
+
+/* FOLDER/FILE under that key, null where it is not there yet; content that is not so is an error.
+ */
+static ts_status add_file(const char *folder, const char *file, const char *key,
+                          bool (*is_good)(const json_t *), const char *fault, json_t *out,
+                          ts_error *error)
 {
     json_error_t cause;
-    char *path = report_path(folder, "split.json", error);
+    char *path = report_path(folder, file, error);
     if (!path)
         return TS_MEMORY;
     ts_status status = TS_OK;
-    json_t *split = file_exists(path) ? json_load_file(path, 0, &cause) : json_null();
-    if (!json_is_null(split) && !is_split(split))
+    json_t *content = file_exists(path) ? json_load_file(path, 0, &cause) : json_null();
+    if (!json_is_null(content) && !is_good(content))
         status = error_set(error, TS_BAD_INPUT, "cannot read '%s': %s", path,
-                           split ? "it lists no cases" : cause.text);
+                           content ? fault : cause.text);
     else
-        json_object_set(out, "split", split);
-    json_decref(split);
+        json_object_set(out, key, content);
+    json_decref(content);
     free(path);
     return status;
 }
@@ -232,7 +242,11 @@ ts_status report_run(const char *folder, json_t **out, ts_error *error)
     if (status == TS_OK)
         status = add_curves(folder, *out, &steps, error);
     if (status == TS_OK)
-        status = add_split(folder, *out, error);
+        status =
+            add_file(folder, "split.json", "split", is_split, "it lists no cases", *out, error);
+    if (status == TS_OK)
+        status = add_file(folder, "provenance.json", "provenance", is_provenance,
+                          "it names no cases and sessions", *out, error);
     if (status == TS_OK)
         status = add_log(folder, *out, error);
     if (status != TS_OK)

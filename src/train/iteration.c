@@ -236,6 +236,11 @@ pool *trainer_pool(const trainer *t)
     return engine_pool(t->engine);
 }
 
+const char *trainer_target(const trainer *t)
+{
+    return engine_target(t->engine);
+}
+
 /* ---- the step ----------------------------------------------------------------------------- */
 
 /* What a role sees of this rank's images [N][MODALITIES][voxels]: the teacher all of it, the

@@ -32,6 +32,7 @@ bool trainer_has(const trainer *t, int role);
 modality_set trainer_channels(const trainer *t, int role);
 net *trainer_net(const trainer *t, int role);
 pool *trainer_pool(const trainer *t);
+const char *trainer_target(const trainer *t); /* of the kernels: engine_target */
 
 /* Forward alone, for validation: logits [N][classes][D][H][W] at full resolution, valid until the
  * next call. The batch's step says which modalities a student of any subset sees. */

@@ -5,6 +5,7 @@
 #include "train/iteration.h"
 #include "train/live.h"
 #include "train/loading.h"
+#include "train/provenance.h"
 #include "train/validate.h"
 
 #include <inttypes.h>
@@ -402,6 +403,10 @@ static ts_status begin(run *r, ts_error *error)
         status = run_folder_open(&r->folder, o->out, begun, r->plan, &r->cases.split, error);
     if (status == TS_OK && begun)
         status = restore(r, error);
+    if (status == TS_OK && writes())
+        status =
+            provenance_add(o->out, &r->cases, r->state.step, pool_threads(trainer_pool(r->trainer)),
+                           trainer_target(r->trainer), error);
     if (status == TS_OK && o->teacher && begun)
         status = use_teacher(r, begun, error);
     if (status == TS_OK && writes())
