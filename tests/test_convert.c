@@ -261,6 +261,21 @@ static void test_refusals(void **state)
         exchange_convert(&d, LAYOUT_BRATS2023, ALL_MODALITIES, below("cavity"), NULL, &counts, &e),
         TS_OK);
     assert_int_equal(counts.cavities, 1);
+    d.cases[0].id = strdup("BraTS-GLI-00005-100"); /* of 2024 by its name: 4 stays what it is */
+    assert_int_equal(
+        exchange_convert(&d, LAYOUT_BRATS2023, ALL_MODALITIES, below("kept"), NULL, &counts, &e),
+        TS_OK);
+    assert_int_equal(counts.cavities, 0);
+    volume_header back;
+    uint8_t *values;
+    assert_int_equal(
+        volume_read_labels(below("kept/BraTS-GLI-00005-100/BraTS-GLI-00005-100-seg.nii.gz"), &back,
+                           &values, &e),
+        TS_OK);
+    assert_memory_equal(values, labels, VOXELS);
+    free(values);
+    free(d.cases[0].id);
+    d.cases[0].id = id;
     dataset_close(&d);
 }
 

@@ -76,7 +76,7 @@ typedef struct {
     const char *out;
     volume_header grid;
     bool single[MODALITIES]; /* modality m has a 3-D file of its own */
-    bool cavity;
+    bool cavity_lost;
 } conversion;
 
 /* One file of the case to be written: modality m's, with MSD that of all, or the truth. */
@@ -87,6 +87,7 @@ typedef struct {
     ts_error error;
 } file_job;
 
+enum { RC = 4 }; /* the resection cavity, in files of 2024 and in ours */
 enum { ROLE_ALL = MODALITIES, ROLE_TRUTH };
 
 static ts_status write_one(const conversion *at, modality m, const char *path, ts_error *error)
@@ -119,6 +120,13 @@ static ts_status write_all(const conversion *at, const char *path, ts_error *err
     return status;
 }
 
+/* The resection cavity has a value in BraTS's files from 2023 on, and is read as one where the case
+ * is of 2024 by its name. */
+static bool keeps_cavity(const conversion *at)
+{
+    return at->to == LAYOUT_BRATS2023 && dataset_case_post_treatment(at->c);
+}
+
 static ts_status write_truth(conversion *at, const char *path, ts_error *error)
 {
     volume_header header;
@@ -136,12 +144,15 @@ static ts_status write_truth(conversion *at, const char *path, ts_error *error)
         note("case %s: its truth lies elsewhere by its header; it is taken voxel by voxel and "
              "written on its images' grid",
              at->c->id);
-    if (status == TS_OK && at->c->labels == LABELS_BRATS2024)
-        at->cavity = memchr(labels, 4, voxels) != NULL;
+    const bool has_cavity =
+        status == TS_OK && at->c->labels == LABELS_BRATS2024 && memchr(labels, RC, voxels) != NULL;
+    const bool keeps = has_cavity && keeps_cavity(at);
+    at->cavity_lost = has_cavity && !keeps;
     if (status == TS_OK)
-        status = labels_map(labels, voxels, at->c->labels, true, at->c->truth, error);
+        status = labels_map(labels, voxels, keeps ? LABELS_CAVITY : at->c->labels, true,
+                            at->c->truth, error);
     for (size_t i = 0; status == TS_OK && i < voxels; i++)
-        labels[i] = value[labels[i]];
+        labels[i] = labels[i] == RC ? RC : value[labels[i]];
     if (status == TS_OK)
         status = volume_write_labels(path, &at->grid, labels, error);
     free(labels);
@@ -277,7 +288,7 @@ ts_status exchange_convert(const dataset *d, exchange_layout to, modality_set us
                      : convert_case(&at, p, error);
         counts->cases += status == TS_OK;
         counts->with_truth += status == TS_OK && c->truth;
-        counts->cavities += at.cavity;
+        counts->cavities += at.cavity_lost;
     }
     progress_end();
     if (status == TS_OK && layout_has_description(to))
