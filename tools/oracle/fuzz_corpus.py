@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the fuzz targets for NIfTI and gzip into tests/fuzz/corpus: small files that
-between them use what the readers know (versions, byte orders, types, forms, 4-D, pairs' magic).
+"""Writes the seeds of the fuzz targets for NIfTI, gzip and nnU-Net imports into tests/fuzz/corpus: small
+files that between them use what the readers know (versions, byte orders, types, forms, 4-D, pairs' magic).
 Python's standard library alone: python3 tools/oracle/fuzz_corpus.py"""
 import gzip
+import json
 import pathlib
 import struct
 
@@ -69,7 +70,52 @@ seeds = {
     "made-cut": b"\x0a" + bytes(64),
     "made-wrong": b"\x11" + b"tumour" * 5,
 }
-for folder, files in (("nifti", nifti), ("gzip", seeds)):
+
+
+def nnunet(labels, classes, **changes):
+    """What tools/nnunet_to_safetensors.py makes of an nnU-Net of 2 stages, 1 and 2 features wide."""
+    arguments = {
+        "n_stages": 2, "features_per_stage": [1, 2], "conv_op": "torch.nn.modules.conv.Conv3d",
+        "kernel_sizes": [[3, 3, 3], [3, 3, 3]], "strides": [[1, 1, 1], [2, 2, 2]],
+        "n_conv_per_stage": [2, 2], "n_conv_per_stage_decoder": [2], "conv_bias": True,
+        "norm_op": "InstanceNorm3d", "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+        "dropout_op": None, "nonlin": "LeakyReLU", "nonlin_kwargs": {"inplace": True}, **changes}
+    plans = {
+        "network": "PlainConvUNet", "arguments": arguments, "patch_size": [8, 8, 8],
+        "spacing": [2.0, 2.0, 2.0], "normalization_schemes": ["ZScoreNormalization"] * 2,
+        "use_mask_for_norm": [True, True], "previous_stage": None, "transpose_forward": [0, 1, 2],
+        "origin": {}}
+    dataset = {"channel_names": {"0": "FLAIR", "1": "T1"}, "labels": labels,
+               "regions_class_order": [1, 2, 3]}
+    shapes = {"decoder.transpconvs.0.weight": (2, 1, 2, 2, 2), "decoder.transpconvs.0.bias": (1,),
+              "decoder.seg_layers.0.weight": (classes, 1, 1, 1, 1), "decoder.seg_layers.0.bias": (classes,)}
+    for stage, widths in (("encoder.stages.0.0", (2, 1, 1)), ("encoder.stages.1.0", (1, 2, 2)),
+                          ("decoder.stages.0", (2, 1, 1))):
+        for k in range(2):
+            one = f"{stage}.convs.{k}."
+            shapes[one + "conv.weight"] = (widths[k + 1], widths[k], 3, 3, 3)
+            for vector in ("conv.bias", "norm.weight", "norm.bias"):
+                shapes[one + vector] = (widths[k + 1],)
+    header = {"__metadata__": {"nnunet.format": "1", "nnunet.plans": json.dumps(plans),
+                               "nnunet.dataset": json.dumps(dataset)}}
+    at = 0
+    for name, shape in shapes.items():
+        count = 1
+        for n in shape:
+            count *= n
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + 4 * count]}
+        at += 4 * count
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + struct.pack(f"<{at // 4}f", *[i % 7 / 8 for i in range(at // 4)])
+
+
+imports = {
+    "labels": nnunet({"background": 0, "edema": 1, "necrosis": 2, "enhancing tumor": 3}, 4),
+    "regions": nnunet({"background": 0, "whole tumor": [1, 2, 3], "tumor core": [2, 3], "enhancing tumor": [3]}, 3),
+    "anisotropic": nnunet({"background": 0}, 1, strides=[[1, 1, 1], [1, 2, 2]]),
+}
+for folder, files in (("nifti", nifti), ("gzip", seeds), ("import", imports)):
     (CORPUS / folder).mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (CORPUS / folder / name).write_bytes(content)
