@@ -31,6 +31,7 @@ check "and names no other address" test "$(grep -oE 'https?://[a-z0-9./]+' "$wor
     "http://www.w3.org/2000/svg"
 check "settings are in it" has "$work/r.html" '"key":"learning_rate"'
 check "the run's machine and data are in it" has "$work/r.html" '"from_step":0'
+check "and what predict expected" has "$work/r.html" '"confidence":"case,modalities'
 check "checksums are in it" has "$work/r.html" '"fnv1a64":"'
 "$twinseg" report "$work/half" -o "$work/half.html" >/dev/null 2>&1
 check "a half-finished run shows what is there" has "$work/half.html" '"steps_done":4'
@@ -132,6 +133,9 @@ cat >"$work/after.html" <<'E2'
     const page = () => getComputedStyle(document.body).backgroundColor, light = page();
     document.getElementById("theme").click();
     say("light turns dark", page() !== light);
+    const expected = [...document.querySelectorAll("details")].find(d => d.textContent.startsWith("what predict expected"));
+    say("what predict expected has a row a case", expected.querySelectorAll("tbody tr").length === 4 &&
+      [...expected.querySelectorAll("tbody td:nth-child(3)")].every(c => Number(c.textContent) >= 0));
     const study = [...document.querySelectorAll("section")].at(-1);
     say("a study's table is laid out", study.textContent.includes("3 of 4 cells: not finished") &&
       [...study.querySelectorAll("tbody tr")].length === 2 && study.textContent.includes("0.625"));
@@ -150,6 +154,6 @@ HOME=$work timeout 60 "$browser" --headless --no-sandbox --disable-gpu --disable
 sed 's/<[^>]*>//g' "$work/dom" | grep -E '^(not )?ok - ' >"$work/results"
 cat "$work/results"
 failures=$((failures + $(grep -c '^not ok' "$work/results")))
-check "the browser came to the end" test "$(wc -l <"$work/results")" -eq 13
+check "the browser came to the end" test "$(wc -l <"$work/results")" -eq 14
 check "and wrote nothing on its console itself" lacks "$work/log" CONSOLE
 exit $((failures > 0))

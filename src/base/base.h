@@ -139,6 +139,8 @@ typedef struct {
 
 void text_append(text *t, const char *format, ...) PRINTF_LIKE(2, 3);
 void text_append_bytes(text *t, const char *bytes, size_t count);
+/* A field of a CSV row, in quotes where it needs them (RFC 4180). */
+void text_append_field(text *t, const char *field);
 void text_free(text *t);
 
 /* A copy in memory of its own; NULL when memory is out. */

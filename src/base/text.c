@@ -47,6 +47,21 @@ void text_append(text *t, const char *format, ...)
     va_end(again);
 }
 
+void text_append_field(text *t, const char *field)
+{
+    if (!strpbrk(field, ",\"\r\n")) {
+        text_append(t, "%s", field);
+        return;
+    }
+    text_append(t, "\"");
+    for (; *field; field++) {
+        text_append_bytes(t, field, 1);
+        if (*field == '"')
+            text_append(t, "\"");
+    }
+    text_append(t, "\"");
+}
+
 void text_free(text *t)
 {
     free(t->data);

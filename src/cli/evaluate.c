@@ -48,7 +48,8 @@ static ts_status write_csv(const char *path, const evaluate_list *l, const doubl
     text_append(&t, "\n");
     for (size_t i = 0; i < l->count; i++)
         for (int g = 0; g < c->regions; g++) {
-            text_append(&t, "%s,%s", l->pairs[i].id, c->region_names[g]);
+            text_append_field(&t, l->pairs[i].id);
+            text_append(&t, ",%s", c->region_names[g]);
             for (int f = 0; f < c->figures; f++)
                 text_append(&t, ",%.10g", value_at(values, r, i, g, f));
             text_append(&t, "\n");

@@ -101,30 +101,36 @@ static ts_status record_confidence(const char *out, const char *id, const predic
         "case,modalities,entropy,expected_dice_wt,expected_dice_tc,expected_dice_et,warnings\n";
     uint8_t *earlier = NULL;
     size_t count = 0;
-    text t = {0};
+    text t = {0}, own = {0}, warnings = {0};
     char names[24];
     char *path = string_format("%s/confidence.csv", out);
     ts_status status = path ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
     if (status == TS_OK && file_exists(path))
         status = file_get(path, 1 << 26, &earlier, &count, error);
     text_append(&t, "%s", header);
+    text_append_field(&own, id);
+    text_append(&own, ",");
     const char *line = earlier ? strchr((const char *)earlier, '\n') : NULL;
-    while (line && *++line) {
-        const size_t length = strcspn(line, "\n"), own = strlen(id);
-        if (line[length] && !(length > own && !strncmp(line, id, own) && line[own] == ','))
+    while (line && *++line && !own.failed) {
+        const size_t length = strcspn(line, "\n");
+        if (line[length] && strncmp(line, own.data, own.length) != 0)
             text_append_bytes(&t, line, length + 1);
         line = line[length] ? line + length : NULL;
     }
-    text_append(&t, "%s,%s,%.4f,%.4f,%.4f,%.4f,\"", id, plus_joined(r->used, names),
-                r->confidence.entropy, r->confidence.dice[0], r->confidence.dice[1],
-                r->confidence.dice[2]);
     for (size_t i = 0; i < r->warnings.count; i++)
-        text_append(&t, "%s%s", i ? "; " : "", r->warnings.items[i]);
-    text_append(&t, "\"\n");
+        text_append(&warnings, "%s%s", i ? "; " : "", r->warnings.items[i]);
+    text_append_bytes(&t, own.data, own.length);
+    text_append(&t, "%s,%.4f,%.4f,%.4f,%.4f,", plus_joined(r->used, names), r->confidence.entropy,
+                r->confidence.dice[0], r->confidence.dice[1], r->confidence.dice[2]);
+    text_append_field(&t, warnings.data ? warnings.data : "");
+    text_append(&t, "\n");
+    t.failed = t.failed || own.failed || warnings.failed;
     if (status == TS_OK)
         status = t.failed ? error_set(error, TS_MEMORY, "out of memory")
                           : file_put(path, t.data, t.length, error);
     text_free(&t);
+    text_free(&own);
+    text_free(&warnings);
     free(earlier);
     free(path);
     return status;

@@ -103,6 +103,21 @@ static ts_status read_record(prediction_list *l, const char *folder, json_t **re
     return status;
 }
 
+/* confidence.csv as predict wrote it; null where there is none. */
+static ts_status read_confidence(const char *folder, json_t **content, ts_error *error)
+{
+    uint8_t *bytes = NULL;
+    size_t count = 0;
+    char *path = report_path(folder, "confidence.csv", error);
+    ts_status status = path ? TS_OK : TS_MEMORY;
+    if (status == TS_OK && file_exists(path))
+        status = file_get(path, 1 << 26, &bytes, &count, error);
+    *content = report_string((const char *)bytes);
+    free(bytes);
+    free(path);
+    return status;
+}
+
 /* ---- scores --------------------------------------------------------------------------------- */
 
 static ts_status score_case(prediction_list *l, predicted_case *c, ts_error *error)
@@ -324,7 +339,7 @@ ts_status report_predictions(const char *folder, const report_options *o, size_t
                              report_counts *counts, json_t **out, ts_error *error)
 {
     prediction_list l = {.o = o};
-    json_t *record = NULL, *cases = json_array();
+    json_t *record = NULL, *confidence = NULL, *cases = json_array();
     l.columns = evaluate_columns_of(o->convention, o->labels[0] == LABELS_BRATS2024 ||
                                                        o->labels[1] == LABELS_BRATS2024);
     ts_status status = TS_OK;
@@ -337,11 +352,13 @@ ts_status report_predictions(const char *folder, const report_options *o, size_t
     if (status == TS_OK)
         status = read_record(&l, folder, &record, error);
     if (status == TS_OK)
+        status = read_confidence(folder, &confidence, error);
+    if (status == TS_OK)
         status = fill(&l, text_limit, counts, cases, error);
-    *out = json_pack("{s:o, s:o, s:o, s:o, s:o, s:I}", "path", report_string(folder), "data",
-                     report_string(o->data), "record", record ? record : json_null(), "columns",
-                     describe_columns(&l.columns), "cases", cases, "of",
-                     (json_int_t)(o->data ? l.data.count : 0));
+    *out = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "path", report_string(folder), "data",
+                     report_string(o->data), "record", record ? record : json_null(), "confidence",
+                     confidence ? confidence : json_null(), "columns", describe_columns(&l.columns),
+                     "cases", cases, "of", (json_int_t)(o->data ? l.data.count : 0));
     list_free(&l);
     return status;
 }

@@ -428,6 +428,28 @@ function scoreTable(list, follow) {
     sorted => follow(sorted.map(r => r.id)));
 }
 
+// Rows of fields, which may stand in quotes (RFC 4180).
+function readCsv(text) {
+  const rows = [[]];
+  for (const [, quoted, plain, end] of text.matchAll(/(?:"((?:[^"]|"")*)"|([^,"\n]*))(,|\n|$)/g)) {
+    rows.at(-1).push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
+    if (end === "\n") rows.push([]);
+  }
+  return rows.filter(row => row.length > 1);
+}
+
+// What predict expected of each case, before any truth was known, and what it warned of.
+function confidenceParts(text) {
+  if (!text) return [];
+  const [names, ...rows] = readCsv(text);
+  const isWords = name => ["case", "modalities", "warnings"].includes(name);
+  const columns = names.map(name => ({name: name.replaceAll("_", " "), words: isWords(name)}));
+  const cells = row => row.map((v, i) => columns[i]?.words || v === "" ? v : Number(v));
+  return [folded("what predict expected, and its warnings",
+    sortedTable("from the entropy of the probabilities; as a figure too high, good for an order",
+      columns, rows.map(row => ({cells: cells(row)}))).node)];
+}
+
 function showPredictions(list) {
   const slices = showSlices(list.cases.filter(c => c.slices));
   const table = scoreTable(list, slices.follow), scored = list.cases.filter(c => c.figures.length);
@@ -443,7 +465,7 @@ function showPredictions(list) {
       (list.data ? "" : " Without --data there are no scores and no images.")),
     element("p", {className: "controls"}, sorter("worst first", "ascending"),
       sorter("best first", "descending")),
-    table.node, slices.node,
+    table.node, slices.node, ...confidenceParts(list.confidence),
     folded("files and checksums",
       plainTable("", ["case", "what", "file", "bytes", "FNV-1a, 64 bits"], files)),
     folded("how they were predicted", words("pre", JSON.stringify(list.record, null, 1))));
