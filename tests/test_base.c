@@ -97,6 +97,19 @@ static void test_full_disk(void **state)
     assert_non_null(strstr(e.text, "cannot write 'x.nii': No space left"));
 }
 
+static void test_csv_fields(void **state)
+{
+    (void)state;
+    static const char *const fields[] = {"case 1", "a,b", "6\" from 1", "two\nlines", ""};
+    text t = {0};
+    for (size_t i = 0; i < COUNT_OF(fields); i++) {
+        text_append(&t, i ? "|" : "");
+        text_append_field(&t, fields[i]);
+    }
+    assert_string_equal(t.data, "case 1|\"a,b\"|\"6\"\" from 1\"|\"two\nlines\"|");
+    text_free(&t);
+}
+
 static ts_status collect(void *context, const char *section, const char *key, const char *value,
                          int line, ts_error *error)
 {
@@ -162,6 +175,7 @@ int main(void)
         cmocka_unit_test(test_size_overflow),
         cmocka_unit_test(test_file_by_rename),
         cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_csv_fields),
         cmocka_unit_test(test_ini),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_pool),
