@@ -50,6 +50,7 @@ FLAGS_read    := -O3
 KERNELS := -O3 -ffp-contract=fast
 FLAGS_kernel_portable      := $(KERNELS)
 FLAGS_kernel_portable_bf16 := $(KERNELS)
+FLAGS_softmax_portable     := $(KERNELS)
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
 AVX2   := $(KERNELS) -mavx2 -mfma
 AVX512 := $(AVX2) -mavx512f -mavx512vl -mavx512bw -mavx512dq -mprefer-vector-width=512
@@ -58,6 +59,8 @@ FLAGS_kernel_avx2_bf16     := $(AVX2)
 FLAGS_kernel_avx512        := $(AVX512)
 FLAGS_kernel_avx512_bf16   := $(AVX512)
 FLAGS_kernel_avx512_dot    := $(AVX512) -mavx512bf16
+FLAGS_softmax_avx2         := $(AVX2)
+FLAGS_softmax_avx512       := $(AVX512)
 endif
 
 ROOM_SOURCES := $(filter-out src/cli/%,$(wildcard src/*/*.c))

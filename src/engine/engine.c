@@ -75,13 +75,29 @@ bool engine_target_available(const char *target)
     return i >= 0 && available(i);
 }
 
+static int best_target(compute_dtype dtype)
+{
+    int index = dtype == DTYPE_FP32 || dot_pays() ? TARGETS - 1 : TARGET_AVX512;
+    while (!available(index))
+        index--;
+    return index;
+}
+
+int engine_lanes(void)
+{
+    const char *name = getenv("TWINSEG_TARGET");
+    const int asked = name ? find_target(name) : -1;
+    const int target = asked >= 0 && available(asked) ? asked : best_target(DTYPE_FP32);
+    return target >= TARGET_AVX512 ? 16 : target == TARGET_AVX2 ? 8 : 4;
+}
+
 ts_status engine_create(int threads, compute_dtype dtype, const char *target, engine **out,
                         ts_error *error)
 {
     *out = NULL;
     if (!target)
         target = getenv("TWINSEG_TARGET");
-    int index = dtype == DTYPE_FP32 || dot_pays() ? TARGETS - 1 : TARGET_AVX512;
+    int index = best_target(dtype);
     if (target) {
         index = find_target(target);
         if (index < 0)
@@ -93,8 +109,6 @@ ts_status engine_create(int threads, compute_dtype dtype, const char *target, en
             return error_set(error, TS_BAD_INPUT,
                              "this CPU cannot run the engine target '%s' (TWINSEG_TARGET)", target);
     }
-    while (!available(index))
-        index--;
     engine *e = memory_allocate(1, sizeof *e, "the engine", error);
     if (!e)
         return TS_MEMORY;

@@ -41,6 +41,10 @@ const char *engine_target(const engine *e);
 compute_dtype engine_dtype(const engine *e);
 pool *engine_pool(const engine *e); /* for the caller's own loops between engine calls */
 
+/* 32-bit lanes of the vectors of the target that a target of NULL means: 4, 8 or 16; for vector
+ * code outside of engine/. */
+int engine_lanes(void);
+
 /* The name of target number `index` (0 = ref, then upward in speed), NULL beyond the last. */
 const char *engine_target_name(int index);
 bool engine_target_available(const char *target);
