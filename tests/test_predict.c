@@ -102,6 +102,11 @@ static void test_postprocess(void **state)
     assert_int_equal(work[0], 2);
     assert_int_equal(work[(2 * NY + 2) * NX + 2], 3);
 
+    memcpy(work, labels, sizeof work); /* none is large enough: the largest stays, as it was */
+    assert_int_equal(predict_postprocess(work, shape, 0, 4, &e), TS_OK);
+    for (int i = 0; i < NX * NY * NZ; i++)
+        assert_int_equal(work[i], i <= (2 * NY + 2) * NX + 2 && i != NX - 1 ? labels[i] : 0);
+
     memcpy(work, labels, sizeof work);
     assert_int_equal(predict_postprocess(work, shape, 3, 0, &e), TS_OK); /* three ET: enough */
     assert_memory_equal(work, labels, sizeof work);
@@ -126,9 +131,6 @@ static void test_component_reaches_back(void **state)
             labels[0] = labels[step[a] + step[b]] = labels[2 * step[a]] = 2;
             assert_int_equal(predict_postprocess(labels, shape, 0, 3, &e), TS_OK);
             assert_int_equal(labels[0] + labels[step[a] + step[b]] + labels[2 * step[a]], 6);
-            assert_int_equal(predict_postprocess(labels, shape, 0, 4, &e), TS_OK);
-            for (int i = 0; i < 27; i++)
-                assert_int_equal(labels[i], 0);
         }
 }
 

@@ -1,6 +1,8 @@
 #!/bin/bash
 # The whole job on made brains: a phantom cohort, teacher and student (FLAIR + T1CE) trained in one
 # stage, held-out cases segmented and scored, and pictures. `make demo` builds what it needs first.
+# Where real cases are at hand, in ../shared/brats or in $TWINSEG_SHARED/brats, they are segmented with the
+# model that comes with the program.
 #   demo.sh FOLDER      the folder is made anew; 20 cases to train on, 4 held out, 2 mm voxels
 set -eu
 export LC_ALL=C
@@ -44,6 +46,14 @@ for id in $(cd "$folder/held-out" && ls); do
 done
 "$twinseg" picture "$folder/curves.png" --run "$folder/run"
 
+# Real patients, with the model in models/; those it was trained on are named in docs/models.md.
+real=${TWINSEG_SHARED:-$here/../shared}/brats
+if [ -d "$real" ]; then
+    title "real cases of $real, segmented with --model flair-t1ce"
+    "$twinseg" predict --model flair-t1ce --data "$real" -o "$folder/real"
+    "$twinseg" evaluate "$folder/real" "$real" --convention legacy -o "$folder/scores-real.csv" >/dev/null
+fi
+
 # Means over the cases; columns are found by name.
 mean() {
     awk -F, -v region="$2" 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
@@ -57,6 +67,17 @@ printf '%-28s %6s %6s %6s\n' 'student (FLAIR, T1CE)' "$(mean student WT)" "$(mea
     "$(mean student ET)"
 printf '%-28s %6s %6s %6s\n' 'teacher (all four)' "$(mean teacher WT)" "$(mean teacher TC)" \
     "$(mean teacher ET)"
+if [ -d "$real" ]; then
+    printf '\n%-28s %6s %6s %6s\n' 'Dice of real cases' WT TC ET
+    printf -- '-------------------------------------------------\n'
+    awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+        { dice[$1, $at["region"]] = $at["dice"]; if (!seen[$1]++) ids[++n] = $1 }
+        END { for (i = 1; i <= n; i++)
+            printf "%-28s %6.3f %6.3f %6.3f\n", ids[i], dice[ids[i], "WT"], dice[ids[i], "TC"], dice[ids[i], "ET"] }' \
+        "$folder/scores-real.csv" | while read -r id scores; do
+        printf '%-28s %s%s\n' "$id" "$scores" "$(grep -qw -- "$id" "$here/docs/models.md" && echo '  trained on')"
+    done
+fi
 printf '\nslices  %s/*.png\ncurves  %s\n' "$folder" "$folder/curves.png"
 printf 'time    %d s%s\n' $(($(date +%s) - started)) "${DEMO_BEFORE:+, after $DEMO_BEFORE s of packages and building}"
 echo "Made brains, research use: not a medical device."

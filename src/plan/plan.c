@@ -110,7 +110,7 @@ static const key keys[] = {
     {"et_threshold", KEY_INTEGER, AT(et_threshold_voxels), 0, 1e9, NULL,
      "prediction: fewer ET voxels than this become NCR; 0: off"},
     {"component_threshold", KEY_INTEGER, AT(component_voxels), 0, 1e9, NULL,
-     "prediction: tumour components below this are removed; 0: off"},
+     "prediction: tumour components below this go, but the largest; 0: off"},
 };
 
 const char *const modality_names[MODALITIES] = {"t1", "t1ce", "t2", "flair"};

@@ -1,12 +1,13 @@
-/* The rules after the argmax (METHOD 3), off by default: small components of the tumour go, and an
- * enhancing tumour too small to be one becomes necrosis (BraTS 2020's winners: below 200 voxels,
- * because a false ET where the truth has none costs the whole score of that region). */
+/* The rules after the argmax (METHOD 3), off by default: small components of the tumour go (but
+ * never all: where none is large enough the largest stays, so that a rule cannot hide a finding),
+ * and an enhancing tumour too small to be one becomes necrosis (BraTS 2020's winners: below 200
+ * voxels, because a false ET where the truth has none costs the whole score of that region). */
 #include "predict/predict.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-enum { SEEN = 0x80, NCR = 1, ET = 3 };
+enum { SEEN = 0x80, SMALL = 0x40, NCR = 1, ET = 3 };
 
 int64_t predict_threshold_voxels(double rule_mm3, double voxel_mm3)
 {
@@ -29,11 +30,12 @@ static int64_t reach(uint8_t *labels, const int64_t n[3], int64_t at, int32_t *q
     return end;
 }
 
-/* Floods each component through a queue that holds just its voxels in the end. */
+/* Floods each component through a queue that holds just its voxels in the end, one behind the
+ * other. */
 static ts_status remove_small(uint8_t *labels, const int64_t n[3], int64_t least, ts_error *error)
 {
     const int64_t voxels = n[0] * n[1] * n[2];
-    int64_t tumour = 0;
+    int64_t tumour = 0, begin = 0, end, largest = 0, largest_begin = 0;
     for (int64_t i = 0; i < voxels; i++)
         tumour += labels[i] != 0;
     if (voxels > INT32_MAX)
@@ -42,19 +44,25 @@ static ts_status remove_small(uint8_t *labels, const int64_t n[3], int64_t least
     int32_t *queue = memory_allocate((size_t)tumour, sizeof *queue, "components", error);
     if (!queue)
         return TS_MEMORY;
-    for (int64_t seed = 0; seed < voxels; seed++) {
+    for (int64_t seed = 0; seed < voxels; seed++, begin = end) {
+        end = begin;
         if (!labels[seed] || labels[seed] & SEEN)
             continue;
         labels[seed] |= SEEN;
-        queue[0] = (int32_t)seed;
-        int64_t end = 1;
-        for (int64_t at = 0; at < end; at++)
+        queue[end++] = (int32_t)seed;
+        for (int64_t at = begin; at < end; at++)
             end = reach(labels, n, queue[at], queue, end);
-        for (int64_t i = 0; end < least && i < end; i++)
-            labels[queue[i]] = 0;
+        for (int64_t i = begin; end - begin < least && i < end; i++)
+            labels[queue[i]] |= SMALL;
+        if (end - begin > largest) {
+            largest = end - begin;
+            largest_begin = begin;
+        }
     }
+    for (int64_t i = largest_begin; i < largest_begin + largest; i++)
+        labels[queue[i]] &= (uint8_t)~SMALL;
     for (int64_t i = 0; i < voxels; i++)
-        labels[i] &= (uint8_t)~SEEN;
+        labels[i] = labels[i] & SMALL ? 0 : labels[i] & (uint8_t)~SEEN;
     free(queue);
     return TS_OK;
 }

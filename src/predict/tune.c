@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double component_mm3[] = {0, 25, 50, 100, 200, 400, 800, 1600};
+static const double component_mm3[] = {0, 25, 50, 100, 200, 400, 800, 1600, 3200, 6400, 12800};
 static const double et_mm3[] = {0, 25, 50, 100, 200, 400, 800, 1600};
 enum { COMPONENTS = COUNT_OF(component_mm3), ETS = COUNT_OF(et_mm3), CHOICES = COMPONENTS * ETS };
 
