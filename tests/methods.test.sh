@@ -2,25 +2,7 @@
 # The methods beside single-stage at the command line: two-stage stops and is killed in either stage
 # and ends with the bits of the uninterrupted run, also from a teacher trained before; any-subset's
 # student is written as one that takes any modalities.
-set -u
-twinseg=${BUILD:-build}/twinseg
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failures=0
-
-# check NAME COMMAND...: ok where the command succeeds
-check() {
-    local name=$1
-    shift
-    if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failures=$((failures + 1)); fi
-}
-# refused NAME WORDS COMMAND...: the command fails and says these words
-refused() {
-    local name=$1 words=$2
-    shift 2
-    "$@" >"$work/said" 2>&1 && { check "$name" false; return; }
-    check "$name" grep -q -- "$words" "$work/said"
-}
+. tests/common.sh
 
 "$twinseg" phantom "$work/data" --cases 4 --seed 3 --size 40,40,26 >"$work/log" 2>&1 ||
     { cat "$work/log"; echo "not ok - phantom cohort"; exit 1; }
@@ -37,19 +19,19 @@ tensors() { tail -c +$((9 + $(od -An -tu8 -N8 "$1"))) "$1"; }
 metadata() { head -c $((8 + $(od -An -tu8 -N8 "$1"))) "$1" | tail -c +9; }
 
 two="--method two-stage --fold 1/4"
-check "two stages" train $two --out "$work/two"
-check "twice the schedule" test "$(wc -l <"$work/two/metrics.csv")" -eq 25
-check "first the teacher learns, then the student" test \
+expect "two stages" train $two --out "$work/two"
+expect "twice the schedule" test "$(wc -l <"$work/two/metrics.csv")" -eq 25
+expect "first the teacher learns, then the student" test \
     "$(awk -F, 'NR > 1 { printf "%s", ($3 != "") ($4 != "") ($6 != "") " " }' "$work/two/metrics.csv" |
         tr ' ' '\n' | uniq -c | tr -s ' \n' ' ')" = " 12 010 12 101 "
-check "both are validated in their stage" test \
+expect "both are validated in their stage" test \
     "$(awk -F, 'NR > 1 && $11 $14 != "" { printf "%s%s ", $1, $11 != "" ? "s" : "t" }' "$work/two/metrics.csv")" = \
     "6t 12t 18s 24s "
 train $two --out "$work/parts" --threads 1 --stop-after 9
 resume --out "$work/parts" --stop-after 8
-check "a stop in either stage" grep -q 'stopped after step 17 of 24' "$work/parts/log.txt"
+expect "a stop in either stage" grep -q 'stopped after step 17 of 24' "$work/parts/log.txt"
 resume --out "$work/parts"
-check "stopped in either stage and resumed: the same bits" same_models "$work/two" "$work/parts"
+expect "stopped in either stage and resumed: the same bits" same_models "$work/two" "$work/parts"
 
 # kills a run of two stages once it has written so many rows of metrics, then resumes it
 killed_after() {
@@ -67,43 +49,43 @@ killed_after() {
 }
 killed_after 7 2>/dev/null
 killed_after 16 2>/dev/null
-check "killed in the first stage: the same bits" same_models "$work/two" "$work/killed7"
-check "killed in the second: the same bits" same_models "$work/two" "$work/killed16"
+expect "killed in the first stage: the same bits" same_models "$work/two" "$work/killed7"
+expect "killed in the second: the same bits" same_models "$work/two" "$work/killed16"
 
 given="--method two-stage --fold 1/4 --teacher $work/two/teacher.safetensors"
 train $given --out "$work/given" --stop-after 3
-check "a given teacher begins at the second stage" test "$(awk -F, 'NR == 2 { print $1 }' "$work/given/metrics.csv")" = 13
+expect "a given teacher begins at the second stage" test "$(awk -F, 'NR == 2 { print $1 }' "$work/given/metrics.csv")" = 13
 resume --out "$work/given"
-check "a given teacher: the same student" same_models "$work/two" "$work/given"
-refused "a student for a teacher" "is a student" "$twinseg" train "$work/data" $tiny --method two-stage \
+expect "a given teacher: the same student" same_models "$work/two" "$work/given"
+check "a student for a teacher" 1 "is a student" "$twinseg" train "$work/data" $tiny --method two-stage \
     --cache "$work/cache" --teacher "$work/two/model.safetensors" --out "$work/none"
-refused "a teacher of another size" "another network" "$twinseg" train "$work/data" $tiny base=8 \
+check "a teacher of another size" 1 "another network" "$twinseg" train "$work/data" $tiny base=8 \
     --cache "$work/cache" --method two-stage --teacher "$work/two/teacher.safetensors" --out "$work/none"
-refused "a teacher for another method" "two-stage" "$twinseg" train "$work/data" $tiny \
+check "a teacher for another method" 1 "two-stage" "$twinseg" train "$work/data" $tiny \
     --cache "$work/cache" --teacher "$work/two/teacher.safetensors" --out "$work/none"
-check "refused runs leave nothing" test ! -e "$work/none"
+expect "refused runs leave nothing" test ! -e "$work/none"
 
 train --out "$work/two0" --method two-stage barlow_weight=0 two_stage_soft_weight=0 --fold 1/4
 train --out "$work/alone" --method student-only --fold 1/4
-check "without a lesson two-stage's student is the lone one, bit for bit" \
+expect "without a lesson two-stage's student is the lone one, bit for bit" \
     cmp <(tensors "$work/two0/model.safetensors") <(tensors "$work/alone/model.safetensors")
 train --out "$work/lone-teacher" --method teacher --fold 1/4
-check "its teacher is the lone teacher" \
+expect "its teacher is the lone teacher" \
     cmp <(tensors "$work/two/teacher.safetensors") <(tensors "$work/lone-teacher/teacher.safetensors")
 
 train --out "$work/any" --method any-subset soft_weight=0.5 ema_decay=0.9
-refused "another teacher on resuming" "is not the teacher" "$twinseg" train "$work/data" --out "$work/given" \
+check "another teacher on resuming" 1 "is not the teacher" "$twinseg" train "$work/data" --out "$work/given" \
     --cache "$work/cache" --resume --teacher "$work/any/teacher.safetensors"
-check "any-subset's student says so" grep -q '"twinseg.inputs":"any subset"' <(metadata "$work/any/model.safetensors")
-check "its teacher is a plain one" grep -q '"twinseg.inputs":"all"' <(metadata "$work/any/teacher.safetensors")
+expect "any-subset's student says so" grep -q '"twinseg.inputs":"any subset"' <(metadata "$work/any/model.safetensors")
+expect "its teacher is a plain one" grep -q '"twinseg.inputs":"all"' <(metadata "$work/any/teacher.safetensors")
 train --out "$work/any2" --method any-subset soft_weight=0.5 ema_decay=0.9 --stop-after 7 --threads 1
 resume --out "$work/any2"
-check "with softened labels and an average, resumed: the same bits" same_models "$work/any" "$work/any2"
+expect "with softened labels and an average, resumed: the same bits" same_models "$work/any" "$work/any2"
 train --out "$work/dropout" --method channel-dropout
 train --out "$work/any0" --method any-subset barlow_weight=0
-check "without a lesson it is channel-dropout, bit for bit" \
+expect "without a lesson it is channel-dropout, bit for bit" \
     cmp <(tensors "$work/dropout/model.safetensors") <(tensors "$work/any0/model.safetensors")
-check "channel-dropout has no teacher" test ! -e "$work/dropout/teacher.safetensors"
-refused "an average that takes gradients" "exclude each other" "$twinseg" train "$work/data" $tiny \
+expect "channel-dropout has no teacher" test ! -e "$work/dropout/teacher.safetensors"
+check "an average that takes gradients" 2 "exclude each other" "$twinseg" train "$work/data" $tiny \
     ema_decay=0.9 teacher_gradient=on --out "$work/none"
-exit $((failures > 0))
+finish

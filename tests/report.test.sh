@@ -1,16 +1,7 @@
 #!/bin/bash
 # twinseg report at the command line; and in a real browser, where there is one: no error on the
 # console, sorting, scrolling, switching overlays.
-set -u
-twinseg=${BUILD:-build}/twinseg
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failures=0
-check() {
-    local name=$1
-    shift
-    if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failures=$((failures + 1)); fi
-}
+. tests/common.sh
 has() { grep -qF -- "$2" "$1"; }
 lacks() { ! grep -qE -- "$2" "$1"; }
 
@@ -24,23 +15,23 @@ small="patch=16 base=4 stages=2 spacing=4 barlow_warmup=0"
 } >"$work/log" 2>&1 || { cat "$work/log"; echo "not ok - a run and its predictions"; exit 1; }
 
 "$twinseg" report "$work/pred" "$work/run" --data "$work/data" -o "$work/r.html" >"$work/log" 2>&1
-check "predictions and a run make a report" test $? -eq 0
-check "with slices of all cases" has "$work/log" "4 cases, 4 with slices"
-check "that loads nothing from elsewhere" lacks "$work/r.html" '(src|href)=|url\(|@import|fetch\(|XMLHttp|WebSocket'
-check "and names no other address" test "$(grep -oE 'https?://[a-z0-9./]+' "$work/r.html" | sort -u)" = \
+expect "predictions and a run make a report" test $? -eq 0
+expect "with slices of all cases" has "$work/log" "4 cases, 4 with slices"
+expect "that loads nothing from elsewhere" lacks "$work/r.html" '(src|href)=|url\(|@import|fetch\(|XMLHttp|WebSocket'
+expect "and names no other address" test "$(grep -oE 'https?://[a-z0-9./]+' "$work/r.html" | sort -u)" = \
     "http://www.w3.org/2000/svg"
-check "settings are in it" has "$work/r.html" '"key":"learning_rate"'
-check "the run's machine and data are in it" has "$work/r.html" '"from_step":0'
-check "and what predict expected" has "$work/r.html" '"confidence":"case,modalities'
-check "checksums are in it" has "$work/r.html" '"fnv1a64":"'
+expect "settings are in it" has "$work/r.html" '"key":"learning_rate"'
+expect "the run's machine and data are in it" has "$work/r.html" '"from_step":0'
+expect "and what predict expected" has "$work/r.html" '"confidence":"case,modalities'
+expect "checksums are in it" has "$work/r.html" '"fnv1a64":"'
 "$twinseg" report "$work/half" -o "$work/half.html" >/dev/null 2>&1
-check "a half-finished run shows what is there" has "$work/half.html" '"steps_done":4'
+expect "a half-finished run shows what is there" has "$work/half.html" '"steps_done":4'
 mkdir "$work/begun" && cp "$work/run/config.ini" "$work/begun"
 "$twinseg" report "$work/begun" -o "$work/begun.html" >/dev/null 2>&1
-check "so does one that has barely begun" has "$work/begun.html" '"steps_done":0'
+expect "so does one that has barely begun" has "$work/begun.html" '"steps_done":0'
 mkdir -p "$work/study/cells" && cp -r "$work/half" "$work/run" "$work/study/cells"
 "$twinseg" report "$work/study" -o "$work/study.html" >"$work/log" 2>&1
-check "a study without a table shows its runs" test "$(grep -o '"steps_done":' "$work/study.html" | wc -l)" -eq 2
+expect "a study without a table shows its runs" test "$(grep -o '"steps_done":' "$work/study.html" | wc -l)" -eq 2
 mkdir "$work/study/scores" && cat >"$work/study/scores/table.json" <<'E2'
 {"study": "trial", "reference": "student-only", "folds": 2, "cells": 4, "cells_done": 3, "rows": [
  {"modalities": "flair", "arm": "student-only", "runs": 2, "runs_planned": 2, "patients": 6, "scores": {"WT":
@@ -49,35 +40,35 @@ mkdir "$work/study/scores" && cat >"$work/study/scores/table.json" <<'E2'
   {"dice": {"mean": 0.625, "median": 0.6, "difference": 0.125, "interval": [0.1, 0.2], "p": 0.03}}}}]}
 E2
 "$twinseg" report "$work/pred" "$work/run" "$work/study" --data "$work/data" -o "$work/r.html" >"$work/log" 2>&1
-check "with one, the table" has "$work/r.html" '"mean":0.625'
+expect "with one, the table" has "$work/r.html" '"mean":0.625'
 echo '{"rows": 3}' >"$work/begun/table.json" && rm "$work/begun/config.ini"
 "$twinseg" report "$work/begun" -o "$work/x.html" >"$work/log" 2>&1
-check "a table that is none is named" has "$work/log" "begun/table.json' is no table of a study"
+expect "a table that is none is named" has "$work/log" "begun/table.json' is no table of a study"
 echo '{"train": 5}' >"$work/half/split.json"
 "$twinseg" report "$work/half" -o "$work/x.html" >"$work/log" 2>&1
-check "a damaged split is named" has "$work/log" "half/split.json': it lists no cases"
+expect "a damaged split is named" has "$work/log" "half/split.json': it lists no cases"
 first=$(ls "$work/pred" | grep nii | head -1)
 cp "$work/pred/$first" "$work/pred/<script>alert(1)<!--.nii.gz"
 head -c 300 "$work/pred/$first" >"$work/pred/damaged.nii.gz"
 "$twinseg" report "$work/pred" --data "$work/data" -o "$work/odd.html" --pictures 2 >"$work/log" 2>&1
-check "a damaged prediction is named" has "$work/log" damaged.nii.gz
-check "and the others go on" has "$work/odd.html" "\"id\":\"${first%.nii.gz}\""
-check "names cannot leave the data" lacks "$work/odd.html" '<script>alert'
-check "and stand in it" has "$work/odd.html" '"id":"\u003cscript>alert(1)\u003c!--"'
+expect "a damaged prediction is named" has "$work/log" damaged.nii.gz
+expect "and the others go on" has "$work/odd.html" "\"id\":\"${first%.nii.gz}\""
+expect "names cannot leave the data" lacks "$work/odd.html" '<script>alert'
+expect "and stand in it" has "$work/odd.html" '"id":"\u003cscript>alert(1)\u003c!--"'
 rm "$work/pred/<script>alert(1)<!--.nii.gz" "$work/pred/damaged.nii.gz"
 "$twinseg" report "$work/pred" -o "$work/bare.html" >/dev/null 2>&1
-check "predictions alone are shown too" has "$work/bare.html" '"slices":{'
+expect "predictions alone are shown too" has "$work/bare.html" '"slices":{'
 "$twinseg" report "$work/data" -o "$work/x.html" >"$work/log" 2>&1
-check "a folder that is none of these is refused" test $? -eq 1
-check "with what was looked for" has "$work/log" "neither a run (config.ini), nor a study"
+expect "a folder that is none of these is refused" test $? -eq 1
+expect "with what was looked for" has "$work/log" "neither a run (config.ini), nor a study"
 "$twinseg" report "$work/run" >"$work/log" 2>&1
-check "without -o it is a usage error" test $? -eq 2
+expect "without -o it is a usage error" test $? -eq 2
 
 # ---- the browser --------------------------------------------------------------------------------
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
 if [ -z "$browser" ]; then
     echo "skip - the report in a browser: no chromium here (apt-get install chromium)"
-    exit $((failures > 0))
+    finish
 fi
 # The page between a script that records errors and one that uses the page as a reader would.
 cat >"$work/before.html" <<'E2'
@@ -154,6 +145,6 @@ HOME=$work timeout 60 "$browser" --headless --no-sandbox --disable-gpu --disable
 sed 's/<[^>]*>//g' "$work/dom" | grep -E '^(not )?ok - ' >"$work/results"
 cat "$work/results"
 failures=$((failures + $(grep -c '^not ok' "$work/results")))
-check "the browser came to the end" test "$(wc -l <"$work/results")" -eq 14
-check "and wrote nothing on its console itself" lacks "$work/log" CONSOLE
-exit $((failures > 0))
+expect "the browser came to the end" test "$(wc -l <"$work/results")" -eq 14
+expect "and wrote nothing on its console itself" lacks "$work/log" CONSOLE
+finish

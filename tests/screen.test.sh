@@ -1,57 +1,44 @@
 #!/bin/bash
 # twinseg screen, and predict's warnings, on a phantom cohort in which one case has two files exchanged.
-set -u
-twinseg=$(realpath "${BUILD:-build}/twinseg")
-confidence=$(realpath tools/confidence.sh)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
-
-# check NAME COMMAND...: ok where the command succeeds
-check() {
-    local name=$1
-    shift
-    if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failures=$((failures + 1)); fi
-}
+. tests/common.sh
 
 "$twinseg" phantom data --cases 10 --seed 3 --size 60,60,40 >log 2>&1 || { cat log; exit 1; }
 "$twinseg" screen data spacing=4 >said 2>log
-check "a clean cohort is clean" grep -q '^0 of 10 cases' said
+expect "a clean cohort is clean" grep -q '^0 of 10 cases' said
 "$twinseg" screen data spacing=4 --rates >said 2>log
-check "every exchange of two names is noticed" \
+expect "every exchange of two names is noticed" \
     test "$(grep -A3 '| two given' said | grep -o '10' | wc -l)" -ge 3
-check "one row a subset" test "$(grep -c ' of 10 | ' said)" = 15
+expect "one row a subset" test "$(grep -c ' of 10 | ' said)" = 15
 
 small="--preset tiny spacing=4 patch=16 base=4 stages=3 steps=2 --student flair,t1ce,t2"
 "$twinseg" train data $small --out run >log 2>&1
 case=$(ls data | head -1)
 image() { ls data/$case/*_$1.nii.gz; }
 "$twinseg" predict run --flair $(image flair) --t1ce $(image t1ce) --t2 $(image t2) -o a.nii.gz >said 2>&1
-check "the right images get no warning" test "$(grep -c warning said)" = 0
-check "how sure it is" grep -Eq 'expected Dice: WT 0\.[0-9]+, .* of 1$' said
+expect "the right images get no warning" test "$(grep -c warning said)" = 0
+expect "how sure it is" grep -Eq 'expected Dice: WT 0\.[0-9]+, .* of 1$' said
 "$twinseg" predict run --flair $(image t2) --t1ce $(image t1ce) --t2 $(image flair) -o b.nii.gz >said 2>&1
-check "a T2 given as FLAIR is noticed" grep -q 'warning: .*given as flair looks like a t2' said
-check "and predicted all the same" test -s b.nii.gz
+expect "a T2 given as FLAIR is noticed" grep -q 'warning: .*given as flair looks like a t2' said
+expect "and predicted all the same" test -s b.nii.gz
 
 mkdir mixed && cp -r data/* mixed && cp "$(image t2)" mixed/$case/${case}_flair.nii.gz &&
     cp "$(image flair)" mixed/$case/${case}_t2.nii.gz
 "$twinseg" screen mixed spacing=4 >said 2>log
-check "screen names the case" grep -q "case $case: the image given as flair looks like a t2" said
+expect "screen names the case" grep -q "case $case: the image given as flair looks like a t2" said
 "$twinseg" predict run --data mixed -o out >log 2>&1
-check "a row a case" test "$(wc -l <out/confidence.csv)" -eq 11
-check "with the warnings" grep -q "^$case,t1ce+t2+flair,.*looks like a t2" out/confidence.csv
+expect "a row a case" test "$(wc -l <out/confidence.csv)" -eq 11
+expect "with the warnings" grep -q "^$case,t1ce+t2+flair,.*looks like a t2" out/confidence.csv
 cp out/confidence.csv before.csv
 rm out/$case.nii.gz
 "$twinseg" predict run --data mixed -o out >log 2>&1
-check "a case that is made again has its row once" cmp <(sort out/confidence.csv) <(sort before.csv)
+expect "a case that is made again has its row once" cmp <(sort out/confidence.csv) <(sort before.csv)
 
 "$twinseg" phantom few --cases 4 --seed 3 --size 40,40,26 >log 2>&1
 "$twinseg" screen few spacing=6 >said 2>log
-check "too few cases are refused" test $? -eq 1
-check "and it is said why" grep -q 'too few' log
-TWINSEG=$twinseg "$confidence" data out >said 2>&1
-check "expected beside true Dice" test "$(grep -Ec '^[|] (WT|TC|ET) [|] 10 [|] [01][.]' said)" = 3
+expect "too few cases are refused" test $? -eq 1
+expect "and it is said why" grep -q 'too few' log
+TWINSEG=$twinseg "$source/tools/confidence.sh" data out >said 2>&1
+expect "expected beside true Dice" test "$(grep -Ec '^[|] (WT|TC|ET) [|] 10 [|] [01][.]' said)" = 3
 
 # tune: halves of the cohort as two folds; the model then carries rules, which predict uses
 mkdir first second
@@ -62,11 +49,11 @@ for file in out/*.nii.gz; do
 done
 cp run/model.safetensors tuned.safetensors
 "$twinseg" tune first,second data --write tuned.safetensors >said 2>&1
-check "tune counts the cases of both folds" grep -q 'chosen on 10 cases' said
-check "tune shows what to expect" grep -q "^each case by the others' rules" said
-check "the model carries the rules" grep -aq '"twinseg.rules":"{..cases..:10' tuned.safetensors
+expect "tune counts the cases of both folds" grep -q 'chosen on 10 cases' said
+expect "tune shows what to expect" grep -q "^each case by the others' rules" said
+expect "the model carries the rules" grep -aq '"twinseg.rules":"{..cases..:10' tuned.safetensors
 "$twinseg" tune first,first data >said 2>&1
-check "a case of two folds is refused" grep -q 'is predicted twice' said
+expect "a case of two folds is refused" grep -q 'is predicted twice' said
 "$twinseg" tune first few >said 2>&1
-check "truths on another grid are refused" grep -q 'grid' said
+expect "truths on another grid are refused" grep -q 'grid' said
 [ $failures -eq 0 ]

@@ -2,23 +2,8 @@
 # twinseg study at the command line, on a phantom of a few coarse cases: scores are those of predict
 # and evaluate, whatever interrupts, kills or shares the work; the teacher beside a student is the lone
 # teacher; a cell that fails is named, the others go on, and a second call repeats it alone.
-set -u
-twinseg=${BUILD:-build}/twinseg
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failures=0
+. tests/common.sh
 
-ok() { echo "ok - $1"; }
-not_ok() { echo "not ok - $1"; failures=$((failures + 1)); }
-check() { local name=$1; shift; if "$@"; then ok "$name"; else not_ok "$name"; fi; }
-# ends NAME STATUS WORDS COMMAND...: the command ends with that status and says these words
-ends() {
-    local name=$1 status=$2 words=$3 got
-    shift 3
-    "$@" >"$work/said" 2>&1; got=$?
-    if [ $got -eq "$status" ] && grep -q -- "$words" "$work/said"; then ok "$name"
-    else not_ok "$name"; echo "status $got, said: $(cat "$work/said")"; fi
-}
 # a score file without its times
 untimed() { sed 's/"seconds": [0-9.]*//' "$1"; }
 same_scores() {
@@ -31,7 +16,7 @@ same_scores() {
 }
 
 "$twinseg" phantom "$work/data" --cases 5 --seed 3 --size 40,40,26 >"$work/said" 2>&1 ||
-    { cat "$work/said"; not_ok "phantom cohort"; exit 1; }
+    { cat "$work/said"; echo "not ok - phantom cohort"; exit 1; }
 settings="[settings]
 preset = tiny
 spacing = 6
@@ -53,11 +38,11 @@ END
 grid=("$work/grid.ini" "$work/data" --cache "$work/cache" --threads 1)
 study() { "$twinseg" study "${grid[@]}" --out "$@"; }
 
-ends "the whole grid" 0 "14 done, 0 failed, 0 taken" study "$work/whole" --workers 2
+check "the whole grid" 0 "14 done, 0 failed, 0 taken" study "$work/whole" --workers 2
 for file in table.md table.csv table.json differences.png; do
-    check "$file is there" test -s "$work/whole/scores/$file"
+    expect "$file is there" test -s "$work/whole/scores/$file"
 done
-ends "--list says what is done" 0 "14  done .*no-barlow-t1-s1-f1" study "$work/whole" --list
+check "--list says what is done" 0 "14  done .*no-barlow-t1-s1-f1" study "$work/whole" --list
 
 # the scores of a cell, as the user's own commands give them
 cell=single-stage-t1-s1-f1 run=$work/whole/cells/single-stage-t1-s1-f1
@@ -77,43 +62,43 @@ from_scores() {
     sed -n '/"student"/,/}}$/p' "$work/whole/scores/$cell.json" | grep -o '"[WTE][TC]*": \[[^]]*' |
         sed 's/.*\[//; s/ //g' | sed -n "1,$(from_csv | wc -l)p"
 }
-check "a cell is scored as predict and evaluate do" test "$(from_csv)" = "$(from_scores)"
-check "... on as many cases as were held out" test "$(from_csv | wc -l)" -eq $((6 * $(ls "$work/truth" | wc -l)))
+expect "a cell is scored as predict and evaluate do" test "$(from_csv)" = "$(from_scores)"
+expect "... on as many cases as were held out" test "$(from_csv | wc -l)" -eq $((6 * $(ls "$work/truth" | wc -l)))
 
 # weights FILE ROLE
 weights() { grep -o "\"role\": \"$2\".*\"weights\": \"[0-9a-f]*\"" "$work/whole/scores/$1.json" | tail -c 18; }
-check "the teacher beside a student is the lone teacher" test -n "$(weights teacher-all-s1-f0 teacher)" -a \
+expect "the teacher beside a student is the lone teacher" test -n "$(weights teacher-all-s1-f0 teacher)" -a \
     "$(weights teacher-all-s1-f0 teacher)" = "$(weights single-stage-flair+t1ce-s1-f0 teacher)" -a \
     "$(weights teacher-all-s1-f0 teacher)" = "$(weights single-stage-t1-s1-f0 teacher)"
-check "the arm without Barlow Twins is the lone student" test \
+expect "the arm without Barlow Twins is the lone student" test \
     "$(weights no-barlow-t1-s1-f0 student)" = "$(weights student-only-t1-s1-f0 student)"
-check "and differs from the arm with it" test \
+expect "and differs from the arm with it" test \
     "$(weights single-stage-t1-s1-f0 student)" != "$(weights student-only-t1-s1-f0 student)"
 
 # a student of any subset has one run, scored on every subset; two-stage has its teacher too
 printf 'methods = any-subset, two-stage\nsubsets = flair+t1ce, t1\nseeds = 1\nfolds = 2\n%s\n' \
     "$settings" >"$work/more.ini"
 "$twinseg" study "$work/more.ini" "$work/data" --cache "$work/cache" --out "$work/more" --cell 1-2 >"$work/said" 2>&1
-check "any-subset is scored on each subset" test \
+expect "any-subset is scored on each subset" test \
     "$(grep -o '"input": "[^"]*"' "$work/more/scores/any-subset-all-s1-f0.json" | tr '\n' ' ')" = \
     '"input": "t1ce,flair" "input": "t1" "input": "t1,t1ce,t2,flair" '
 "$twinseg" study "$work/more.ini" --scores "$work/more/scores" --table >"$work/said"
-check "... and stands in the table with each" test "$(grep -c '^| \(flair+t1ce\|t1\) | any-subset | WT' \
+expect "... and stands in the table with each" test "$(grep -c '^| \(flair+t1ce\|t1\) | any-subset | WT' \
     "$work/more/scores/table.md")" -eq 2
-check "two-stage counts the steps of both stages" grep -q '"steps": 24' \
+expect "two-stage counts the steps of both stages" grep -q '"steps": 24' \
     "$work/more/scores/two-stage-flair+t1ce-s1-f0.json"
 
 # another machine: score files alone, no runs
 cp -r "$work/whole/scores" "$work/elsewhere"
-ends "score files count as done" 0 "14 done" study "$work/new" --scores "$work/elsewhere"
-check "... and nothing was run" test -z "$(ls "$work/new/cells")"
+check "score files count as done" 0 "14 done" study "$work/new" --scores "$work/elsewhere"
+expect "... and nothing was run" test -z "$(ls "$work/new/cells")"
 rm "$work/elsewhere/table.md"
-ends "--table from score files" 0 "14 of 14" "$twinseg" study "$work/grid.ini" --scores "$work/elsewhere" --table
-check "... is the same table" cmp "$work/elsewhere/table.csv" "$work/whole/scores/table.csv"
+check "--table from score files" 0 "14 of 14" "$twinseg" study "$work/grid.ini" --scores "$work/elsewhere" --table
+expect "... is the same table" cmp "$work/elsewhere/table.csv" "$work/whole/scores/table.csv"
 
 cp -r "$work/data" "$work/fewer"
 rm -r "$(ls -d "$work"/fewer/*/ | head -n 1)"
-ends "score files of other data are refused" 1 "single-stage-t1-s1-f.: its score file has case .* other data" \
+check "score files of other data are refused" 1 "single-stage-t1-s1-f.: its score file has case .* other data" \
     "$twinseg" study "$work/grid.ini" "$work/fewer" --out "$work/new" --scores "$work/elsewhere" --cell 9-14
 
 # two calls at once, one of them killed on the way
@@ -125,9 +110,9 @@ for i in $(seq 500); do
 done
 { kill -KILL $first; wait $first; } 2>/dev/null
 wait $second
-ends "the rest after a killed worker" 0 "4 done, 0 failed, 0 taken" study "$work/shared" --cell 1-4
-check "... with the same scores" same_scores "$work/shared/scores" "$work/whole/scores" 4
-check "no more than the killed cell was begun twice" test \
+check "the rest after a killed worker" 0 "4 done, 0 failed, 0 taken" study "$work/shared" --cell 1-4
+expect "... with the same scores" same_scores "$work/shared/scores" "$work/whole/scores" 4
+expect "no more than the killed cell was begun twice" test \
     "$(cat "$work"/shared/cells/*/log.txt | grep -c 'begun from step 0')" -le 5
 
 # an interrupt, and one cell by its number
@@ -137,15 +122,15 @@ for i in $(seq 500); do
     [ "$(cat "$work/slow/cells/student-only-flair+t1ce-s1-f0/metrics.csv" 2>/dev/null | wc -l)" -gt 9 ] && break
     sleep 0.02
 done
-ends "--list says who runs" 0 "2  running .*pid $pid on" study "$work/slow" --list
-ends "a cell in other hands is left alone" 0 "1 taken" study "$work/slow" --cell 2
+check "--list says who runs" 0 "2  running .*pid $pid on" study "$work/slow" --list
+check "a cell in other hands is left alone" 0 "1 taken" study "$work/slow" --cell 2
 kill -TERM $pid
 wait $pid
-check "SIGTERM ends it with 130" test $? -eq 130
-check "... with a checkpoint" grep -q 'stopped after step' \
+expect "SIGTERM ends it with 130" test $? -eq 130
+expect "... with a checkpoint" grep -q 'stopped after step' \
     "$work/slow/cells/student-only-flair+t1ce-s1-f0/log.txt"
-ends "... and it stands as begun" 0 "2  begun" study "$work/slow" --list
-check "--cell runs no other" test "$(ls "$work/slow/cells")" = student-only-flair+t1ce-s1-f0
+check "... and it stands as begun" 0 "2  begun" study "$work/slow" --list
+expect "--cell runs no other" test "$(ls "$work/slow/cells")" = student-only-flair+t1ce-s1-f0
 sed -i 's/steps = 400/steps = 12/' "$work/grid.ini"
 
 # finished runs from elsewhere; a damaged one among them
@@ -154,35 +139,35 @@ cp -r "$work"/whole/cells/*-t1-* "$work/adopted/cells"
 rm "$work"/adopted/cells/*/checkpoint.safetensors
 bad=$work/adopted/cells/student-only-t1-s1-f0
 sed -i 's/^base = 4/base = 8/' "$bad/config.ini"
-ends "a cell that fails is named with its cause" 1 "student-only-t1-s1-f0: .*base = 8" \
+check "a cell that fails is named with its cause" 1 "student-only-t1-s1-f0: .*base = 8" \
     study "$work/adopted" --workers 2 --cell 9-14
-check "... and the others go on" grep -q '5 done, 1 failed' "$work/said"
-check "adopted runs are not trained again" test ! -e "$work/adopted/cells/single-stage-t1-s1-f0/checkpoint.safetensors"
-ends "--list remembers the failure" 0 "failed  *student-only-t1-s1-f0 .*base = 8" study "$work/adopted" --list
+expect "... and the others go on" grep -q '5 done, 1 failed' "$work/said"
+expect "adopted runs are not trained again" test ! -e "$work/adopted/cells/single-stage-t1-s1-f0/checkpoint.safetensors"
+check "--list remembers the failure" 0 "failed  *student-only-t1-s1-f0 .*base = 8" study "$work/adopted" --list
 stamp=$(stat -c %Y%i "$work"/adopted/scores/*-f?.json)
 cp "$work/whole/cells/student-only-t1-s1-f0/config.ini" "$bad"
-ends "a second call repeats what is missing" 0 "6 done, 0 failed" study "$work/adopted" --cell 9-14
-check "... and nothing else" test "$stamp" = "$(stat -c %Y%i $(ls "$work"/adopted/scores/*-f?.json | grep -v student-only-t1-s1-f0))"
-check "adopted runs give the same scores" same_scores "$work/adopted/scores" "$work/whole/scores" 6
+check "a second call repeats what is missing" 0 "6 done, 0 failed" study "$work/adopted" --cell 9-14
+expect "... and nothing else" test "$stamp" = "$(stat -c %Y%i $(ls "$work"/adopted/scores/*-f?.json | grep -v student-only-t1-s1-f0))"
+expect "adopted runs give the same scores" same_scores "$work/adopted/scores" "$work/whole/scores" 6
 
 # a disk that takes no more than 20 KiB a file, as a full one fails at some write
 (trap '' XFSZ; ulimit -f 20
- ends "a full disk is said by cell" 1 "single-stage-flair+t1ce-s1-f0: cannot write" \
+ check "a full disk is said by cell" 1 "single-stage-flair.t1ce-s1-f0: cannot write" \
      study "$work/full" --cell 1-2
  exit $failures); failures=$((failures + $?))
-check "... and the next cell was tried" grep -q '0 done, 2 failed' "$work/said"
+expect "... and the next cell was tried" grep -q '0 done, 2 failed' "$work/said"
 
 sed -i 's/barlow_weight = 0/barlow_weight = 5/' "$work/grid.ini"
-ends "scores of other settings are refused" 1 "barlow_weight = 0, the study says 5" study "$work/whole"
-check "... cell by cell" grep -q '10 done, 4 failed' "$work/said"
-ends "no such number" 2 "from 1 to 14" study "$work/whole" --cell 15
-ends "no data" 1 "nowhere" "$twinseg" study "$work/grid.ini" "$work/nowhere" --out "$work/none"
-ends "no DATA" 2 "DATA is missing" "$twinseg" study "$work/grid.ini" --out "$work/none"
-ends "no --out" 2 "out" "$twinseg" study "$work/grid.ini" "$work/data"
-ends "no study file" 1 "none.ini" "$twinseg" study "$work/none.ini" "$work/data" --out "$work/none"
+check "scores of other settings are refused" 1 "barlow_weight = 0, the study says 5" study "$work/whole"
+expect "... cell by cell" grep -q '10 done, 4 failed' "$work/said"
+check "no such number" 2 "from 1 to 14" study "$work/whole" --cell 15
+check "no data" 1 "nowhere" "$twinseg" study "$work/grid.ini" "$work/nowhere" --out "$work/none"
+check "no DATA" 2 "DATA is missing" "$twinseg" study "$work/grid.ini" --out "$work/none"
+check "no --out" 2 "out" "$twinseg" study "$work/grid.ini" "$work/data"
+check "no study file" 1 "none.ini" "$twinseg" study "$work/none.ini" "$work/data" --out "$work/none"
 echo "steps = 5" >"$work/bad.ini"
-ends "a bad study file" 1 "bad.ini' line 1: 'steps' is unknown here" \
+check "a bad study file" 1 "bad.ini' line 1: 'steps' is unknown here" \
     "$twinseg" study "$work/bad.ini" "$work/data" --out "$work/none"
-ends "nothing to tabulate" 1 "no score file" "$twinseg" study "$work/grid.ini" --scores "$work/cache" --table
-check "refused calls leave nothing" test ! -e "$work/none"
-exit $((failures > 0))
+check "nothing to tabulate" 1 "no score file" "$twinseg" study "$work/grid.ini" --scores "$work/cache" --table
+expect "refused calls leave nothing" test ! -e "$work/none"
+finish

@@ -1,6 +1,7 @@
 /* exchange: exported and imported networks. What ONNX Runtime and PyTorch make of them, and nnU-Net
  * of its own, is exchange.test.sh's, with the files that `test_exchange --make DIR` writes. */
 #include "exchange/exchange.h"
+#include "test_folder.h"
 
 #include <setjmp.h>
 #include <stdlib.h>
@@ -36,8 +37,6 @@ static model golden_model(void)
     return exact_model(2, 4, 2, 1u << T1CE | 1u << FLAIR);
 }
 
-static char folder[] = "/tmp/twinseg-exchange-XXXXXX";
-
 static char *below(const char *name)
 {
     static char path[2][256];
@@ -45,20 +44,6 @@ static char *below(const char *name)
     char *out = path[next++ % 2];
     snprintf(out, sizeof path[0], "%s/%s", folder, name);
     return out;
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    char command[64];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
 }
 
 /* The graph is byte for byte the one that ONNX Runtime agreed with (exchange.test.sh checks it

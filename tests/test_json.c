@@ -2,6 +2,7 @@
  * reader sees (expected.json beside them; its README says what the fields mean). evaluate: the keys
  * that docs/usage.md promises, never null, and golden scores. */
 #include "shared.h"
+#include "test_folder.h"
 #include "volume/volume.h"
 
 #include <jansson.h>
@@ -112,22 +113,6 @@ static void test_odd_files(void **state)
 
 /* ---- evaluate ------------------------------------------------------------------------------- */
 
-static char folder[] = "/tmp/twinseg-json-XXXXXX";
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[64];
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    return system(command);
-}
-
 /* A label file of 12^3 voxels of 2 mm: a cube of ED from `begin` on, half of it NCR, and ET. */
 static void write_labels(const char *below, int begin)
 {
@@ -174,7 +159,7 @@ static double figure_of(const json_t *regions, const char *r, const char *key)
 static void check_contract(const char *convention, size_t figures, double penalty_mm)
 {
     static char said[SAID];
-    char arguments[256];
+    char arguments[512];
     json_t *root;
     snprintf(arguments, sizeof arguments,
              "evaluate %s/p %s/t --json --convention %s --labels auto,brats2021 2>%s/errors",
@@ -212,7 +197,7 @@ static void check_contract(const char *convention, size_t figures, double penalt
 static void test_evaluate_contract(void **state)
 {
     (void)state;
-    char path[64];
+    char path[128];
     static const char *const folders[] = {"p", "t"};
     for (int i = 0; i < 2; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, folders[i]);

@@ -1,6 +1,7 @@
 /* model: a written file reads back bit for bit, its bytes are reproducible, the public safetensors
  * library reads it, and every lie of a header is refused with a sentence that names the file. */
 #include "model/model.h"
+#include "test_folder.h"
 
 #include <setjmp.h>
 #include <stdlib.h>
@@ -8,35 +9,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-static char folder[64];
-
-static const char *path_of(const char *name)
-{
-    static char path[4][128];
-    static int turn;
-    turn = (turn + 1) % 4;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
-    return path[turn];
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    strcpy(folder, "/tmp/twinseg-model-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    string_list names;
-    (void)state;
-    if (directory_list(folder, &names, NULL) == TS_OK)
-        for (size_t i = 0; i < names.count; i++)
-            unlink(path_of(names.items[i]));
-    string_list_free(&names);
-    return rmdir(folder);
-}
 
 static model make_model(void)
 {

@@ -4,6 +4,7 @@
 #include "dataset/dataset.h"
 #include "phantom/phantom.h"
 #include "phantom/physics.h"
+#include "test_folder.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -301,22 +302,6 @@ static void test_kinds_of_tumours(void **state)
 }
 
 /* ---- files -------------------------------------------------------------------------------- */
-
-static char folder[] = "/tmp/twinseg-phantom-XXXXXX";
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    char command[64];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
-}
 
 /* What the data set's reader makes of a cohort equals the cases themselves. */
 static void check_cohort(phantom_layout layout, const char *name, uint8_t ncr, uint8_t ed,

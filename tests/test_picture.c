@@ -3,6 +3,7 @@
 #include "picture/canvas.h"
 #include "picture/contour.h"
 #include "picture/picture.h"
+#include "test_folder.h"
 
 #include <math.h>
 #include <png.h>
@@ -13,31 +14,11 @@
 
 #include <cmocka.h>
 
-static char folder[] = "/tmp/twinseg-picture-XXXXXX";
-
 static const char *in_folder(const char *name)
 {
     static char path[256];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     return path;
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    string_list names;
-    (void)state;
-    if (directory_list(folder, &names, NULL) != TS_OK)
-        return -1;
-    for (size_t i = 0; i < names.count; i++)
-        unlink(in_folder(names.items[i]));
-    string_list_free(&names);
-    return rmdir(folder);
 }
 
 static canvas decode(const char *path)

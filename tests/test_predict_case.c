@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "made_model.h"
+#include "test_folder.h"
 
 enum { LABELS = 4 };
 
@@ -42,8 +43,6 @@ static void write_image(const char *path, uint32_t seed, bool flipped)
     if (volume_write_float(path, &like, 1, data, &e) != TS_OK)
         fail_msg("%s", e.text);
 }
-
-static char folder[] = "/tmp/twinseg-predict-XXXXXX";
 
 static char *in_folder(const char *name)
 {
@@ -273,27 +272,6 @@ static void test_case_rules(void **state)
     assert_int_equal(set[3], before[3]);
     free(out);
     model_free(&m);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    string_list names;
-    if (directory_list(folder, &names, NULL) != TS_OK)
-        return -1;
-    for (size_t i = 0; i < names.count; i++) {
-        char *path = in_folder(names.items[i]);
-        unlink(path);
-        free(path);
-    }
-    string_list_free(&names);
-    return rmdir(folder);
 }
 
 /* For tests/predict.test.sh. */

@@ -1,6 +1,7 @@
 /* predict_tune on files whose best rules are known: every prediction has a stray component of 24
  * mm3, and half of them an ET of 32 mm3 where the truth has none; real ones are larger. */
 #include "predict/predict.h"
+#include "test_folder.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -11,8 +12,6 @@
 #include <cmocka.h>
 
 enum { SIDE = 14, VOXELS = SIDE * SIDE * SIDE, CASES = 6 };
-
-static char folder[] = "/tmp/twinseg-tune-XXXXXX";
 
 static uint8_t *at(uint8_t *labels, int x, int y, int z)
 {
@@ -98,18 +97,6 @@ static void test_thresholds(void **state)
     assert_int_equal(predict_threshold_voxels(25, 8), 4);
     assert_int_equal(predict_threshold_voxels(0, 8), 0);
     assert_int_equal(predict_threshold_voxels(25, 0), 0);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return rmdir(folder);
 }
 
 int main(void)

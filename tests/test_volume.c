@@ -1,6 +1,7 @@
 /* volume: what is written reads back, orientation is undone exactly, resampling equals scipy's.
  * (Odd NIfTI files are read by test_json.) */
 #include "shared.h"
+#include "test_folder.h"
 #include "volume/volume.h"
 
 #include <math.h>
@@ -9,35 +10,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-static char folder[64];
-
-static const char *path_of(const char *name)
-{
-    static char path[2][128];
-    static int turn;
-    turn = !turn;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
-    return path[turn];
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    strcpy(folder, "/tmp/twinseg-volume-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    string_list names;
-    (void)state;
-    if (directory_list(folder, &names, NULL) == TS_OK)
-        for (size_t i = 0; i < names.count; i++)
-            unlink(path_of(names.items[i]));
-    string_list_free(&names);
-    return rmdir(folder);
-}
 
 /* ---- writing -------------------------------------------------------------------------------- */
 

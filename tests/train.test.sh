@@ -2,27 +2,10 @@
 # twinseg train and plan at the command line, on a phantom of a few coarse cases: resuming after
 # --stop-after, SIGTERM and kill -9 gives the bits of the uninterrupted run, on any number of threads;
 # bad requests get a sentence and leave nothing behind.
-set -u
-twinseg=${BUILD:-build}/twinseg
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failures=0
-
-ok() { echo "ok - $1"; }
-not_ok() { echo "not ok - $1"; failures=$((failures + 1)); }
-# check NAME COMMAND...: ok where the command succeeds
-check() { local name=$1; shift; if "$@"; then ok "$name"; else not_ok "$name"; fi; }
-# refused NAME STATUS WORDS COMMAND...: the command fails with that status and says these words
-refused() {
-    local name=$1 status=$2 words=$3 got
-    shift 3
-    "$@" >"$work/said" 2>&1; got=$?
-    if [ $got -eq "$status" ] && grep -q -- "$words" "$work/said"; then ok "$name"
-    else not_ok "$name"; echo "status $got, said: $(cat "$work/said")"; fi
-}
+. tests/common.sh
 
 "$twinseg" phantom "$work/data" --cases 5 --seed 3 --size 40,40,26 >"$work/log" 2>&1 ||
-    { cat "$work/log"; not_ok "phantom cohort"; exit 1; }
+    { cat "$work/log"; echo "not ok - phantom cohort"; exit 1; }
 
 tiny="--preset tiny spacing=6 patch=16 base=4 stages=3 steps=24 checkpoint_steps=5"
 tiny="$tiny validate_steps=8 --student flair,t1ce"
@@ -37,17 +20,17 @@ same_runs() {
         cmp <(untimed "$1") <(untimed "$2")
 }
 
-check "train a fold to its end" train --out "$work/whole" --fold 1/5 --threads 2
+expect "train a fold to its end" train --out "$work/whole" --fold 1/5 --threads 2
 for file in config.ini split.json provenance.json metrics.csv log.txt checkpoint.safetensors model.safetensors \
     teacher.safetensors model-best.safetensors teacher-best.safetensors; do
-    [ -s "$work/whole/$file" ] || not_ok "the run folder holds $file"
+    expect "the run folder holds $file" test -s "$work/whole/$file"
 done
-check "metrics.csv has a row a step" test "$(wc -l <"$work/whole/metrics.csv")" -eq 25
-check "validation stands where it is due" test \
+expect "metrics.csv has a row a step" test "$(wc -l <"$work/whole/metrics.csv")" -eq 25
+expect "validation stands where it is due" test \
     "$(awk -F, 'NR > 1 && $11 != "" { printf "%s ", $1 }' "$work/whole/metrics.csv")" = "8 16 24 "
 
 train --out "$work/one" --fold 1/5 --threads 1
-check "one thread gives the same bits" same_runs "$work/whole" "$work/one"
+expect "one thread gives the same bits" same_runs "$work/whole" "$work/one"
 
 # --json: begin, a step a line, end; keys and figures are those of metrics.csv.
 events_agree() {
@@ -64,19 +47,19 @@ events_agree() {
 }
 "$twinseg" train "$work/data" $tiny --cache "$work/cache" --out "$work/events-run" --fold 1/5 \
     --stop-after 10 --json >"$work/events" 2>"$work/log"
-check "--json tells what metrics.csv tells" events_agree
-check "the progress line names the validation" grep -q 'Dice 0\.' "$work/log"
+expect "--json tells what metrics.csv tells" events_agree
+expect "the progress line names the validation" grep -q 'Dice 0\.' "$work/log"
 
 train --out "$work/parts" --fold 1/5 --stop-after 7
-check "a stopped run has no model yet" test ! -e "$work/parts/model.safetensors"
+expect "a stopped run has no model yet" test ! -e "$work/parts/model.safetensors"
 "$twinseg" train "$work/data" --out "$work/parts" --cache "$work/cache" --resume --stop-after 6 >"$work/log" 2>&1
 "$twinseg" train "$work/data" --out "$work/parts" --cache "$work/cache" --resume >"$work/log" 2>&1
-check "stopped twice and resumed: the same bits" same_runs "$work/whole" "$work/parts"
-check "provenance.json has a session each" test "$(grep -o '"from_step": [0-9]*' \
+expect "stopped twice and resumed: the same bits" same_runs "$work/whole" "$work/parts"
+expect "provenance.json has a session each" test "$(grep -o '"from_step": [0-9]*' \
     "$work/parts/provenance.json" | tr -dc '0-9\n' | tr '\n' ' ')" = "0 7 13 "
 sed 's/"\([0-9a-f]\{8\}\)"/"xxxxxxxx"/' "$work/parts/provenance.json" >"$work/other" && mv "$work/other" "$work/parts/provenance.json"
 "$twinseg" train "$work/data" --out "$work/parts" --cache "$work/cache" --resume >"$work/log" 2>&1
-check "a case that has changed since is noted" grep -q 'is not as it was when the run was begun' "$work/log"
+expect "a case that has changed since is noted" grep -q 'is not as it was when the run was begun' "$work/log"
 
 # killed SIGNAL RUN: begins a run and sends the signal once some steps beyond a checkpoint are done
 killed() {
@@ -90,59 +73,59 @@ killed() {
     wait $pid 2>/dev/null
 }
 killed KILL "$work/killed" 2>/dev/null
-check "kill -9 came before the end" test ! -e "$work/killed/model.safetensors"
+expect "kill -9 came before the end" test ! -e "$work/killed/model.safetensors"
 train --out "$work/killed" --fold 1/5 --resume
-check "killed and resumed: the same bits" same_runs "$work/whole" "$work/killed"
+expect "killed and resumed: the same bits" same_runs "$work/whole" "$work/killed"
 killed TERM "$work/termed"
-check "SIGTERM says where it stopped" grep -q 'stopped after step .* --resume' "$work/log"
+expect "SIGTERM says where it stopped" grep -q 'stopped after step .* --resume' "$work/log"
 train --out "$work/termed" --fold 1/5 --resume
-check "SIGTERM and resumed: the same bits" same_runs "$work/whole" "$work/termed"
+expect "SIGTERM and resumed: the same bits" same_runs "$work/whole" "$work/termed"
 
-check "finished runs may be resumed" train --out "$work/whole" --fold 1/5 --resume
-check "and keep their bits" same_runs "$work/whole" "$work/parts"
+expect "finished runs may be resumed" train --out "$work/whole" --fold 1/5 --resume
+expect "and keep their bits" same_runs "$work/whole" "$work/parts"
 
 train --out "$work/w0" barlow_weight=0 steps=6
 train --out "$work/alone" --method student-only steps=6
-check "without a fold nothing is called best" test ! -e "$work/w0/model-best.safetensors"
-check "student-only has no teacher" test ! -e "$work/alone/teacher.safetensors"
+expect "without a fold nothing is called best" test ! -e "$work/w0/model-best.safetensors"
+expect "student-only has no teacher" test ! -e "$work/alone/teacher.safetensors"
 # the tensors lie behind the headers, which differ by the settings
 tensors() { tail -c +$((9 + $(od -An -tu8 -N8 "$1"))) "$1"; }
-check "Barlow weight 0 is the lone student, bit for bit" \
+expect "Barlow weight 0 is the lone student, bit for bit" \
     cmp <(tensors "$work/w0/model.safetensors") <(tensors "$work/alone/model.safetensors")
 train --out "$work/teacher" --method teacher steps=6
-check "the teacher alone trains" test -s "$work/teacher/teacher.safetensors"
+expect "the teacher alone trains" test -s "$work/teacher/teacher.safetensors"
 
 cp -r "$work/data" "$work/partial"
 rm "$work"/partial/*00000*/*_t2.nii.gz
 "$twinseg" train "$work/partial" $tiny steps=1 --out "$work/p1" >"$work/log" 2>&1
-check "a case without T2 is skipped and named" grep -q '1 of 5 cases lack.*00000 lacks t2' "$work/log"
+expect "a case without T2 is skipped and named" grep -q '1 of 5 cases lack.*00000 lacks t2' "$work/log"
 "$twinseg" train "$work/partial" $tiny steps=1 --out "$work/p2" --method student-only >"$work/log" 2>&1
-check "the lone student uses it" grep -q '5 cases train' "$work/p2/log.txt"
+expect "the lone student uses it" grep -q '5 cases train' "$work/p2/log.txt"
 
-refused "a run is not overwritten" 1 "add --resume" "$twinseg" train "$work/data" $tiny --out "$work/whole"
-refused "changed settings are named" 1 "base = 4 and cannot go on with base = 8" \
+check "a run is not overwritten" 1 "add --resume" "$twinseg" train "$work/data" $tiny --out "$work/whole"
+check "changed settings are named" 1 "base = 4 and cannot go on with base = 8" \
     "$twinseg" train "$work/data" --out "$work/parts" --resume base=8
-refused "another fold is named" 1 "fold 1/5" \
+check "another fold is named" 1 "fold 1/5" \
     "$twinseg" train "$work/data" --out "$work/parts" --resume --fold 2/5
-refused "another data set is named" 1 "no longer there\|is new\|lack" \
+check "another data set is named" 1 "no longer there|is new|lack" \
     "$twinseg" train "$work/partial" --out "$work/parts" --resume --cache "$work/cache"
-refused "nothing to resume" 1 "no run to resume" "$twinseg" train "$work/data" --out "$work/none" --resume
-refused "no data" 1 "nowhere" "$twinseg" train "$work/nowhere" --out "$work/none"
-refused "no --out" 2 "out" "$twinseg" train "$work/data"
-refused "a fold beyond the last" 2 "I/K" "$twinseg" train "$work/data" --out "$work/none" --fold 5/5
-refused "a patch that does not halve" 2 "patch 20" "$twinseg" train "$work/data" --out "$work/none" patch=20
-refused "an unknown setting" 2 "learning_rate" "$twinseg" train "$work/data" --out "$work/none" lerning_rate=1
-refused "a learning rate that blows up" 1 "finite" \
+check "nothing to resume" 1 "no run to resume" "$twinseg" train "$work/data" --out "$work/none" --resume
+check "no data" 1 "nowhere" "$twinseg" train "$work/nowhere" --out "$work/none"
+check "no --out" 2 "out" "$twinseg" train "$work/data"
+check "a fold beyond the last" 2 "I/K" "$twinseg" train "$work/data" --out "$work/none" --fold 5/5
+check "a patch that does not halve" 2 "patch 20" "$twinseg" train "$work/data" --out "$work/none" patch=20
+check "an unknown setting" 2 "learning_rate" "$twinseg" train "$work/data" --out "$work/none" lerning_rate=1
+check "a learning rate that blows up" 1 "finite" \
     "$twinseg" train "$work/data" $tiny --out "$work/nan" learning_rate=100 weight_decay=1 gradient_clip=0 steps=60
-check "it leaves the last good checkpoint and no model" \
+expect "it leaves the last good checkpoint and no model" \
     test -s "$work/nan/checkpoint.safetensors" -a ! -e "$work/nan/model.safetensors"
-check "refused runs leave nothing" test ! -e "$work/none"
+expect "refused runs leave nothing" test ! -e "$work/none"
 : >"$work/file"
-refused "an --out that is a file" 1 "file" "$twinseg" train "$work/data" $tiny --out "$work/file"
+check "an --out that is a file" 1 "file" "$twinseg" train "$work/data" $tiny --out "$work/file"
 
 "$twinseg" plan "$work/data" $tiny >"$work/log" 2>&1
-check "plan prints memory and time" grep -q 's a step' "$work/log"
-check "plan counts the parameters" grep -Eq 'student [0-9]{4,}, teacher [0-9]{4,}' "$work/log"
-refused "plan says when memory does not fit" 1 "memory" \
+expect "plan prints memory and time" grep -q 's a step' "$work/log"
+expect "plan counts the parameters" grep -Eq 'student [0-9]{4,}, teacher [0-9]{4,}' "$work/log"
+check "plan says when memory does not fit" 1 "memory" \
     "$twinseg" plan "$work/data" --preset nnunet patch=512 batch=64
-exit $((failures > 0))
+finish

@@ -68,8 +68,8 @@ int processor_count(void);
 typedef struct {
     char processor[128], system[192];
     int processors;
-} machine;
-machine machine_describe(void);
+} machine_facts;
+machine_facts machine_describe(void);
 
 /* Seconds of a monotonic clock. */
 double clock_seconds(void);

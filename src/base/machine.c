@@ -22,9 +22,9 @@ static void name_processor(char *name, size_t room)
         fclose(f);
 }
 
-machine machine_describe(void)
+machine_facts machine_describe(void)
 {
-    machine m = {.processors = processor_count()};
+    machine_facts m = {.processors = processor_count()};
     struct utsname system = {0};
     uname(&system);
     snprintf(m.system, sizeof m.system, "%.90s %.90s", system.sysname, system.release);

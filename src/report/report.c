@@ -44,7 +44,7 @@ json_t *report_string(const char *s)
 json_t *report_provenance(void)
 {
     char stamp[40];
-    const machine m = machine_describe();
+    const machine_facts m = machine_describe();
     struct tm local;
     const time_t now = time(NULL);
     strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S %z", localtime_r(&now, &local));

@@ -34,7 +34,7 @@ static json_t *session(int64_t from_step, int threads, const char *target)
 {
     char stamp[40];
     struct tm local;
-    const machine m = machine_describe();
+    const machine_facts m = machine_describe();
     const time_t now = time(NULL);
     strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S %z", localtime_r(&now, &local));
     return json_pack("{s:I, s:s, s:s, s:s, s:i, s:s, s:i, s:s}", "from_step", (json_int_t)from_step,
