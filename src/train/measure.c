@@ -117,31 +117,45 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-ts_status train_measure(const plan *p, int steps, double *seconds_per_step, ts_error *error)
+/* The median over `steps` steps at one place of the schedule, after one that warms up. */
+static ts_status measure_at(trainer *t, const batch *b, int64_t step, int steps, double *median,
+                            ts_error *error)
 {
     enum { STEPS_MAX = 32 };
     double seconds[STEPS_MAX];
-    trainer *t = NULL;
     step_result result;
-    const size_t voxels = (size_t)(p->batch * p->patch[0] * p->patch[1] * p->patch[2]);
-    batch b = {.images = memory_allocate(voxels, MODALITIES * sizeof(float), "a batch", error),
-               .labels = memory_allocate(voxels, 1, "a batch", error)};
-    ts_status status = b.images && b.labels ? trainer_create(p, &t, error) : TS_MEMORY;
     steps = steps < STEPS_MAX ? steps : STEPS_MAX;
-    if (status == TS_OK) {
-        fill_batch(p, &b);
-        status = trainer_step(t, &b, 0, &result, error);
-    }
+    ts_status status = trainer_step(t, b, step, &result, error);
     for (int i = 0; status == TS_OK && i < steps; i++) {
         const double start = clock_seconds();
-        /* Late in the schedule: the rate is near 0, and noise cannot make the loss diverge. */
-        status = trainer_step(t, &b, train_steps(p) - 1, &result, error);
+        status = trainer_step(t, b, step, &result, error);
         seconds[i] = clock_seconds() - start;
     }
     if (status == TS_OK) {
         qsort(seconds, (size_t)steps, sizeof *seconds, compare_doubles);
-        *seconds_per_step = seconds[steps / 2];
+        *median = seconds[steps / 2];
     }
+    return status;
+}
+
+ts_status train_measure(const plan *p, int steps, double *seconds_per_step, ts_error *error)
+{
+    trainer *t = NULL;
+    double sum = 0;
+    const int stages = (int)(train_steps(p) / p->steps); /* two-stage's cost differs */
+    const size_t voxels = (size_t)(p->batch * p->patch[0] * p->patch[1] * p->patch[2]);
+    batch b = {.images = memory_allocate(voxels, MODALITIES * sizeof(float), "a batch", error),
+               .labels = memory_allocate(voxels, 1, "a batch", error)};
+    ts_status status = b.images && b.labels ? trainer_create(p, &t, error) : TS_MEMORY;
+    if (status == TS_OK)
+        fill_batch(p, &b);
+    for (int stage = 0; status == TS_OK && stage < stages; stage++) {
+        /* Late in the schedule: the rate is near 0, and noise cannot make the loss diverge. */
+        double median = 0;
+        status = measure_at(t, &b, (stage + 1) * p->steps - 1, steps, &median, error);
+        sum += median;
+    }
+    *seconds_per_step = sum / stages;
     trainer_destroy(t);
     free(b.images);
     free(b.labels);

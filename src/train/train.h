@@ -52,7 +52,8 @@ typedef struct {
 ts_status train_plan_memory(const plan *p, train_memory *memory, ts_error *error);
 size_t train_memory_total(const train_memory *m);
 
-/* The median of `steps` steps on synthetic patches, after one that warms up; without loading. */
+/* The median of `steps` steps on synthetic patches, after one that warms up, without loading; of
+ * two-stage's stages the mean of both medians. */
 ts_status train_measure(const plan *p, int steps, double *seconds_per_step, ts_error *error);
 
 #endif
