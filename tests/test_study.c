@@ -361,6 +361,8 @@ static void test_table(void **state)
     for (int g = 0; g < GROUPS; g++) {
         assert_near(row->figures[0][g].mean, 0.64); /* 0.5 + 0.03 + 0.01 + 0.1 */
         assert_near(row->figures[0][g].median, 0.64);
+        assert_true(row->figures[0][g].mean_low > 0.6 && row->figures[0][g].mean_low < 0.64);
+        assert_true(row->figures[0][g].mean_high > 0.64 && row->figures[0][g].mean_high < 0.68);
         assert_near(row->figures[0][g].difference, 0.1);
         assert_near(row->figures[0][g].p, 2.0 / 128); /* all of 7 the same way */
         assert_near(row->figures[0][g].share, 0.25);

@@ -26,6 +26,15 @@ static void append_figure(text *t, const figure *f, int digits)
         text_append(t, " %.*f (%.*f) |", digits, f->mean, digits, f->median);
 }
 
+static void append_dice(text *t, const figure *f)
+{
+    if (isnan(f->mean))
+        text_append(t, " |");
+    else
+        text_append(t, " %.3f (%.3f) [%.3f, %.3f] |", f->mean, f->median, f->mean_low,
+                    f->mean_high);
+}
+
 /* Three digits, the last ones of a small p as a power. */
 static void append_p(text *t, double p)
 {
@@ -39,7 +48,8 @@ static void append_scores(text *t, const table_row *row, int g)
 {
     const figure *dice = &row->figures[0][g];
     text_append(t, "| %s | %s | %s | %zu |", row->subset, row->arm, group_names[g], row->patients);
-    for (int m = 0; m < METRICS; m++)
+    append_dice(t, dice);
+    for (int m = 1; m < METRICS; m++)
         append_figure(t, &row->figures[m][g], m % 2 ? 1 : 3);
     if (isnan(dice->difference))
         text_append(t, " | |");
@@ -75,9 +85,10 @@ ts_status table_write_markdown(const table *whole, const char *path, ts_error *e
         &t,
         "# Study %s: %zu of %zu cells\n\n"
         "%d folds, every patient scored by runs that have not seen it; %zu %s, averaged by "
-        "patient\nfirst. Mean (median) over patients; Dice and HD95 in mm as BraTS 2017 to "
-        "2021 score them, lesion\nDice and HD95 as BraTS 2023. Difference: Dice less that of "
-        "`%s` over the same patients, with the\nbootstrap's 95 %% interval over patients; p: "
+        "patient\nfirst. Mean (median) over patients, of Dice with the bootstrap's 95 %% "
+        "interval of the mean; Dice and\nHD95 in mm as BraTS 2017 to 2021 score them, lesion "
+        "Dice and HD95 as BraTS 2023. Difference: Dice\nless that of "
+        "`%s` over the same patients, with the bootstrap's interval; p: "
         "Wilcoxon's signed-rank test, two-sided, not corrected for\nthe number of rows. Lead: "
         "share of the teacher's lead over `%s` that the arm closes, where the interval of that\n"
         "lead is above zero.\n\n",
@@ -108,8 +119,8 @@ ts_status table_write_csv(const table *whole, const char *path, ts_error *error)
 {
     text t = {0};
     text_append(&t,
-                "modalities,arm,region,metric,runs,patients,mean,median,pairs,difference,low,high,"
-                "p,lead_closed,seconds_a_run,steps\n");
+                "modalities,arm,region,metric,runs,patients,mean,mean_low,mean_high,median,pairs,"
+                "difference,low,high,p,lead_closed,seconds_a_run,steps\n");
     for (size_t i = 0; i < whole->count; i++)
         for (int g = 0; g < GROUPS; g++)
             for (int m = 0; m < METRICS; m++) {
@@ -117,8 +128,9 @@ ts_status table_write_csv(const table *whole, const char *path, ts_error *error)
                 const figure *f = &row->figures[m][g];
                 text_append(&t, "%s,%s,%s,%s,%zu,%zu", row->subset, row->arm, group_names[g],
                             metric_names[m], row->runs, row->patients);
-                append_number(&t, f->mean);
-                append_number(&t, f->median);
+                const double own[] = {f->mean, f->mean_low, f->mean_high, f->median};
+                for (size_t k = 0; k < COUNT_OF(own); k++)
+                    append_number(&t, own[k]);
                 text_append(&t, ",%zu", row->pairs);
                 const double rest[] = {f->difference, f->low,       f->high,   f->p,
                                        f->share,      row->seconds, row->steps};
@@ -142,8 +154,9 @@ static json_t *json_row(const table_row *row)
         for (int m = 0; m < METRICS; m++) {
             const figure *f = &row->figures[m][g];
             json_object_set_new(figures, metric_names[m],
-                                json_pack("{s:o, s:o, s:o, s:[o, o], s:o, s:o}", "mean",
-                                          number(f->mean), "median", number(f->median),
+                                json_pack("{s:o, s:[o, o], s:o, s:o, s:[o, o], s:o, s:o}", "mean",
+                                          number(f->mean), "mean_interval", number(f->mean_low),
+                                          number(f->mean_high), "median", number(f->median),
                                           "difference", number(f->difference), "interval",
                                           number(f->low), number(f->high), "p", number(f->p),
                                           "lead_closed", number(f->share)));

@@ -163,16 +163,19 @@ static ts_status copy_series(const series *s, series *out, ts_error *error)
     return TS_OK;
 }
 
-static void describe(const series *s, double *scratch, table_row *row)
+static ts_status describe(const series *s, double *scratch, table_row *row, ts_error *error)
 {
+    ts_status status = TS_OK;
     for (int m = 0; m < METRICS; m++)
-        for (int g = 0; g < GROUPS; g++) {
+        for (int g = 0; status == TS_OK && g < GROUPS; g++) {
             figure *f = &row->figures[m][g];
-            *f = (figure){NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+            *f = (figure){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
             row->patients = by_patient(s, NULL, m, g, scratch);
             f->mean = mean_of(scratch, row->patients);
+            status = study_bootstrap(scratch, row->patients, &f->mean_low, &f->mean_high, error);
             f->median = median_of(scratch, row->patients);
         }
+    return status;
 }
 
 static ts_status compare(const series *s, const series *reference, double *scratch, table_row *row,
@@ -306,7 +309,7 @@ static ts_status make_row(const source *from, subject who, const study_subset *s
         row->runs_planned = planned_runs(s, who.arm, subset);
         row->seconds = own.runs ? own.seconds / (double)own.runs : NAN;
         row->steps = own.runs ? own.steps / (double)own.runs : NAN;
-        describe(&own, scratch, row);
+        status = describe(&own, scratch, row, error);
     }
     if (status == TS_OK && !row->is_reference)
         status = compare(&own, reference, scratch, row, error);

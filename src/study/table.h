@@ -14,7 +14,7 @@ extern const char *const group_names[GROUPS];
 
 /* Over patients, each the mean of its seeds. NAN where there is nothing to say. */
 typedef struct {
-    double mean, median;
+    double mean, median, mean_low, mean_high; /* the bootstrap's interval of the mean */
     double difference, low, high, p; /* to the reference, over the same patients and seeds */
     double share;                    /* of the teacher's lead over the reference, where it leads */
 } figure;
