@@ -51,7 +51,7 @@ static void print_help(FILE *stream)
     fprintf(stream, "usage: twinseg-bench COMMAND [--base 8] [--cap 320] [--stages 4] [--patch 64] "
                     "[--batch 2]\n                     [--dtype fp32|bf16] [--threads N] "
                     "[--repeats 7] [--clock wall|cpu] [--json]\n                     "
-                    "[--prediction window|whole]\n");
+                    "[--prediction window|whole] [--winograd on|off]\n");
     for (size_t i = 0; i < COUNT_OF(commands); i++) {
         char name[48];
         snprintf(name, sizeof name, "%s%s", commands[i].name, commands[i].words);
@@ -112,6 +112,12 @@ static int parse_options(int argc, char **argv, int word_count, bench_options *o
             if (strcmp(value, "wall") != 0 && strcmp(value, "cpu") != 0)
                 return usage("no such clock:", value);
             o->cpu_clock = strcmp(value, "cpu") == 0;
+            continue;
+        }
+        if (strcmp(name, "--winograd") == 0) {
+            if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+                return usage("neither on nor off:", value);
+            o->winograd = strcmp(value, "on") == 0;
             continue;
         }
         size_t k = 0;

@@ -24,6 +24,7 @@ typedef struct {
     int64_t base, cap, stages, patch, batch, threads, repeats;
     compute_dtype dtype;
     prediction_kind prediction;
+    bool winograd;
     bool json, cpu_clock;
     const char *words[3];
 } bench_options;

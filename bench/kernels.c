@@ -211,6 +211,7 @@ int bench_kernels(const bench_options *o)
     static const char *cells[65 * 7];
     totals sum = {0};
     for (size_t i = 0; i < count; i++) {
+        layers[i].c.winograd = o->winograd;
         layer l = layer_make(e, &layers[i].c, o->batch, layers[i].size);
         layer_measure(&l, &layers[i], (int)o->repeats, &sum, lines[i + 1]);
         layer_free(&l);

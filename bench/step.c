@@ -61,6 +61,7 @@ static void plan_of(const bench_options *o, plan *p)
     p->batch = o->batch;
     p->threads = o->threads;
     p->dtype = (int)o->dtype;
+    p->winograd = o->winograd;
     for (int i = 0; i < 3; i++)
         p->patch[i] = o->patch;
 }

@@ -133,12 +133,13 @@ static void run_forward(engine *e, conv c, bool winograd, conv_inputs x, const f
         free(all[i]);
 }
 
-/* Both gradients, the data gradient twice: written and added. */
-static void run_backward(engine *e, const conv *c, conv_inputs x, const float *weight, results *r)
+/* Both gradients, the data gradient four times: written and added, each by the direct sum and by
+ * Winograd's algorithm. */
+static void run_backward(engine *e, conv *c, conv_inputs x, const float *weight, results *r)
 {
     const int64_t weights = (c->in[0] + c->in[1]) * c->out * (c->kind == CONV_UP ? 8 : 27);
     tensor dy = conv_output(e, c, x[0]), dx[2] = {*x[0]};
-    void *scratch = scratch_for(e, c, x[0]);
+    void *scratch = NULL;
     float *dy_values = random_values(count_of(&dy), 5);
     allocate(&dy);
     allocate(&dx[0]);
@@ -148,8 +149,11 @@ static void run_backward(engine *e, const conv *c, conv_inputs x, const float *w
         allocate(&dx[1]);
     }
     conv_inputs d = {&dx[0], x[1] ? &dx[1] : NULL};
-    for (int add = 0; add < 2; add++) {
-        conv_data_gradient(e, c, weight, &dy, d, (bool[2]){add, add}, scratch);
+    for (int i = 0; i < 4; i++) {
+        free(scratch);
+        c->winograd = i / 2;
+        scratch = scratch_for(e, c, x[0]);
+        conv_data_gradient(e, c, weight, &dy, d, (bool[2]){i % 2, i % 2}, scratch);
         for (int side = 0; side < 2 && d[side]; side++) {
             keep_tensor(r, e, d[side]);
             check_pads(e, d[side]);
@@ -169,7 +173,7 @@ static void run_backward(engine *e, const conv *c, conv_inputs x, const float *w
 static results run_layer(engine *e, const layer_case *k)
 {
     results r = {0};
-    const conv c = {.kind = k->kind, .in = {k->in0, k->in1}, .out = k->out};
+    conv c = {.kind = k->kind, .in = {k->in0, k->in1}, .out = k->out};
     const int64_t voxels = k->n * k->size[0] * k->size[1] * k->size[2];
     float *weight = random_values((k->in0 + k->in1) * k->out * 27, 1);
     float *values0 = random_values(voxels * k->in0, 3);
@@ -274,8 +278,8 @@ static const layer_case cases[] = {
     {CONV_3_2, 1, 20, 0, 70, {6, 4, 2}}, {CONV_UP, 1, 1, 0, 1, {1, 1, 1}},
     {CONV_UP, 2, 3, 0, 2, {2, 1, 3}},    {CONV_UP, 1, 16, 0, 8, {4, 5, 6}},
     {CONV_UP, 2, 5, 0, 20, {3, 9, 17}},  {CONV_UP, 1, 70, 0, 16, {2, 3, 2}},
-    {CONV_3, 1, 16, 0, 16, {8, 16, 12}}, {CONV_3, 1, 20, 16, 24, {5, 10, 20}},
-    {CONV_3, 1, 99, 99, 16, {2, 3, 4}},
+    {CONV_3, 2, 32, 0, 33, {6, 6, 12}},  {CONV_3, 1, 36, 32, 40, {3, 6, 20}},
+    {CONV_3, 1, 99, 99, 32, {2, 3, 4}},
 };
 
 /* The worst part's largest |a - b| over its largest |b|: the error of a sum is that of its largest

@@ -209,8 +209,8 @@ size_t conv_scratch_bytes(const engine *e, const conv *c, const tensor *x, conv_
         return 0;
     if (pass == CONV_WEIGHT_GRADIENT)
         return weight_gradient_scratch(e, c, x);
-    if (pass == CONV_FORWARD && winograd_used(e, c))
-        return winograd_scratch(e, c, x);
+    if (winograd_used(e, c, pass))
+        return winograd_scratch(e, c, x, pass);
     size_t bytes = 0;
     for (int side = 0; side < (c->in[1] ? 2 : 1); side++) {
         scratch_pieces s = {0};
@@ -227,7 +227,7 @@ size_t conv_packed_bytes(const engine *e, const conv *c)
 {
     if (e->target == TARGET_REF)
         return (size_t)((c->in[0] + c->in[1]) * c->out * (c->kind == CONV_UP ? 8 : 27)) * 4;
-    if (winograd_used(e, c))
+    if (winograd_used(e, c, CONV_FORWARD))
         return winograd_packed_bytes(e, c);
     scratch_pieces s = {0};
     const weight_map m = forward_map(e, c, &s);
@@ -241,7 +241,7 @@ void conv_pack(engine *e, const conv *c, const float *weight, void *packed)
         memcpy(packed, weight, conv_packed_bytes(e, c));
         return;
     }
-    if (winograd_used(e, c)) {
+    if (winograd_used(e, c, CONV_FORWARD)) {
         winograd_pack(e, c, weight, packed);
         return;
     }
@@ -300,7 +300,7 @@ void conv_forward(engine *e, const conv *c, conv_inputs x, const void *packed, c
         ref_conv_forward(e, c, x, packed, bias, y, moments);
         return;
     }
-    if (winograd_used(e, c)) {
+    if (winograd_used(e, c, CONV_FORWARD)) {
         winograd_forward(e, c, x, packed, bias, y, moments, scratch);
         return;
     }
@@ -409,7 +409,9 @@ void conv_data_gradient(engine *e, const conv *c, const float *weight, const ten
         ref_conv_data_gradient(e, c, weight, dy, dx, add);
         return;
     }
+    const bool winograd = winograd_used(e, c, CONV_DATA_GRADIENT);
     for (int side = 0; side < 2; side++)
         if (dx[side])
-            data_gradient(e, c, side, weight, dy, dx[side], add[side], scratch);
+            (winograd ? winograd_data_gradient : data_gradient)(e, c, side, weight, dy, dx[side],
+                                                                add[side], scratch);
 }

@@ -80,8 +80,8 @@ typedef enum {
 
 /* in[1] > 0: the input is the concatenation of two tensors (CONV_3 alone), in[0] channels of the
  * first, then in[1] of the second; never copied together.
- * winograd: conv_forward may take Winograd's algorithm where that is faster: a third of the
- * multiplications, rounding errors about 3 times as large. */
+ * winograd: conv_forward and conv_data_gradient may take Winograd's algorithm where that is faster:
+ * a third of the multiplications, rounding errors about 3 times as large. */
 typedef struct {
     conv_kind kind;
     int64_t in[2], out;

@@ -455,6 +455,7 @@ const kernels NAME = {
     .norm_forward = norm_forward_range,
     .norm_sums = norm_sums_range,
     .norm_backward = norm_backward_range,
+    .winograd_weights = winograd_weights,
     .winograd_input = winograd_input,
     .winograd_multiply = winograd_multiply,
     .winograd_output = winograd_output,

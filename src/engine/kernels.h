@@ -85,6 +85,7 @@ typedef struct {
     uint32_t *row[4]; /* rows (2z + pz, 2y + py) of the output, at 2 pz + py; NULL beyond it */
     int64_t x, w;     /* first tile's place in the row of tiles; the row's voxels */
     float bias[2];
+    bool add; /* onto what the rows hold */
 } winograd_outputs;
 
 typedef struct kernels {
@@ -108,7 +109,12 @@ typedef struct kernels {
                       int64_t to, double g[2], double gx[2]);
     void (*norm_backward)(const norm_channel *n, const uint32_t *y, const uint32_t *da,
                           uint32_t *dy, int64_t from, int64_t to);
-    /* Winograd's F(2x2x2, 3x3x3), winograd_template.h. Tiles x.. of a row, whose 4 x 4 input rows
+    /* Winograd's F(2x2x2, 3x3x3), winograd_template.h. The 27 weights of each of `channels` (at
+     * most `tile`), channel_apart floats apart: component k of channel c to packed[k * apart + c],
+     * zeros for channels that are not there. flipped: weight 26 is the first. */
+    void (*winograd_weights)(const float *weight, int64_t channel_apart, int64_t channels,
+                             bool flipped, float *packed, int64_t apart);
+    /* Tiles x.. of a row, whose 4 x 4 input rows
      * [z][y] begin at `row`: component k of channel h to v + k * stride + h * half_apart, whole
      * vectors of tiles. */
     void (*winograd_input)(const uint32_t *const row[4][4], int64_t x, int64_t tiles, float *v,

@@ -1,4 +1,5 @@
-/* CONV_3 forward by Winograd's F(2x2x2, 3x3x3): winograd_template.h has the arithmetic.
+/* CONV_3, forward and its data gradient, by Winograd's F(2x2x2, 3x3x3): winograd_template.h has the
+ * arithmetic.
  *
  * A task is a run of tiles in the order z, y, x, for all channels: it transforms the inputs of all
  * channels into its thread's memory (64 components x channels x tiles), then for TILE output
@@ -11,55 +12,43 @@
  * take 400 KiB, beside 100 KiB of sums: within a second-level cache of 1 MiB. */
 enum { LANES = 48 };
 
-bool winograd_used(const engine *e, const conv *c)
+/* From 32 channels on the transforms are the small part (at 16 to 16 the direct sum is as fast);
+ * what has more outputs than 256 has too few tiles. */
+static bool widths_pay(int64_t in, int64_t out)
 {
-    const int64_t in = c->in[0] + c->in[1];
-    return c->winograd && c->kind == CONV_3 && e->target != TARGET_REF && !e->kernels->dot &&
-           in >= 16 && in <= 512 && c->out >= 16 && c->out <= 256;
+    return in >= 32 && in <= 512 && out >= 32 && out <= 256;
+}
+
+bool winograd_used(const engine *e, const conv *c, conv_pass pass)
+{
+    if (!c->winograd || c->kind != CONV_3 || e->target == TARGET_REF || e->kernels->dot)
+        return false;
+    if (pass == CONV_FORWARD)
+        return widths_pay(c->in[0] + c->in[1], c->out);
+    return pass == CONV_DATA_GRADIENT && widths_pay(c->out, c->in[0]) &&
+           (!c->in[1] || widths_pay(c->out, c->in[1]));
 }
 
 /* ---- weights --------------------------------------------------------------------------- */
 
-static int64_t blocks_of(const engine *e, const conv *c)
+static int64_t blocks_of(const engine *e, int64_t channels)
 {
-    return (c->out + e->kernels->tile - 1) / e->kernels->tile;
+    return (channels + e->kernels->tile - 1) / e->kernels->tile;
 }
 
-/* [output block][component][input][tile] */
-size_t winograd_packed_bytes(const engine *e, const conv *c)
+/* Floats of the weights from `in` to `out` channels: [output block][component][input][tile]. */
+static int64_t weights_count(const engine *e, int64_t in, int64_t out)
 {
-    return (size_t)(blocks_of(e, c) * 64 * (c->in[0] + c->in[1]) * e->kernels->tile) *
-           sizeof(float);
+    return blocks_of(e, out) * 64 * in * e->kernels->tile;
 }
 
-/* Three weights along an axis to four; `in` and `out` with values `from` and `to` apart. */
-static void transform_weights(const double *in, int64_t from, double *out, int64_t to)
-{
-    const double a = in[0], b = in[from], c = in[2 * from];
-    out[0] = a;
-    out[to] = (a + b + c) / 2;
-    out[2 * to] = (a - b + c) / 2;
-    out[3 * to] = c;
-}
-
-static void transform_kernel(const float *weight, double out[64])
-{
-    double w[27], x[36], y[48];
-    for (int i = 0; i < 27; i++)
-        w[i] = (double)weight[i];
-    for (int i = 0; i < 9; i++)
-        transform_weights(w + i * 3, 1, x + i * 4, 1);
-    for (int z = 0; z < 3; z++)
-        for (int k = 0; k < 4; k++)
-            transform_weights(x + z * 12 + k, 4, y + z * 16 + k, 4);
-    for (int k = 0; k < 16; k++)
-        transform_weights(y + k, 16, out + k, 16);
-}
-
+/* The 27 weights from input i to output o lie at weight + i * in_apart + o * out_apart; the data
+ * gradient has them `flipped`, tap 26 first. */
 typedef struct {
     const engine *e;
-    const conv *c;
     const float *weight;
+    int64_t in, out, in_apart, out_apart;
+    bool flipped;
     float *packed;
 } packing;
 
@@ -67,31 +56,36 @@ static void pack_block(void *context, int64_t block, int thread)
 {
     (void)thread;
     const packing *j = context;
-    const int64_t in = j->c->in[0] + j->c->in[1], tile = j->e->kernels->tile;
-    for (int64_t i = 0; i < in; i++)
-        for (int64_t o = 0; o < tile; o++) {
-            double u[64] = {0};
-            if (block * tile + o < j->c->out)
-                transform_kernel(j->weight + ((block * tile + o) * in + i) * 27, u);
-            for (int64_t k = 0; k < 64; k++)
-                j->packed[((block * 64 + k) * in + i) * tile + o] = (float)u[k];
-        }
+    const int64_t tile = j->e->kernels->tile, first = block * tile;
+    for (int64_t i = 0; i < j->in; i++)
+        j->e->kernels->winograd_weights(j->weight + i * j->in_apart + first * j->out_apart,
+                                        j->out_apart, j->out - first < tile ? j->out - first : tile,
+                                        j->flipped, j->packed + (block * 64 * j->in + i) * tile,
+                                        j->in * tile);
+}
+
+size_t winograd_packed_bytes(const engine *e, const conv *c)
+{
+    return (size_t)weights_count(e, c->in[0] + c->in[1], c->out) * sizeof(float);
 }
 
 void winograd_pack(engine *e, const conv *c, const float *weight, float *packed)
 {
-    packing j = {.e = e, .c = c, .weight = weight, .packed = packed};
-    pool_run(e->threads, pack_block, &j, blocks_of(e, c));
+    const int64_t in = c->in[0] + c->in[1];
+    packing j = {e, weight, in, c->out, 27, in * 27, false, packed};
+    pool_run(e->threads, pack_block, &j, blocks_of(e, c->out));
 }
 
 /* ---- the convolution ------------------------------------------------------------------- */
 
 typedef struct {
     engine *e;
-    const conv *c;
-    const tensor *x[2], *y;
-    const float *packed, *bias;
-    double *partial; /* [n][tasks][out][3], or NULL */
+    const tensor *x[2]; /* channels of the first, then those of the second */
+    const tensor *y;
+    int64_t in;
+    const float *packed, *bias; /* bias: [y->c]; NULL: 0 */
+    bool add;                   /* onto what y holds */
+    double *partial;            /* [n][tasks][out][3], or NULL */
     int64_t tasks;
     int64_t stride;                 /* from component to component of inputs */
     int64_t sums_apart;             /* from channel to channel of sums: no multiple of a page */
@@ -150,8 +144,8 @@ static void store_piece(const job *j, int64_t n, const piece *p, int64_t first, 
     const int64_t tile = j->e->kernels->tile;
     for (int64_t c = first; c < first + tile && c < y->c; c += per) {
         uint32_t *unit = tensor_unit(y, n, c / per);
-        winograd_outputs o = {.x = p->x, .w = y->w};
-        for (int h = 0; h < per && c + h < y->c; h++)
+        winograd_outputs o = {.x = p->x, .w = y->w, .add = j->add};
+        for (int h = 0; j->bias && h < per && c + h < y->c; h++)
             o.bias[h] = j->bias[c + h];
         for (int r = 0; r < 4; r++) {
             const int64_t z = 2 * p->z + r / 2, row = 2 * p->y + r % 2;
@@ -189,7 +183,7 @@ static void winograd_task(void *context, int64_t index, int thread)
     const job *j = context;
     const int64_t n = index / j->tasks, first = index % j->tasks * LANES;
     const int64_t end = first + LANES < j->tiles ? first + LANES : j->tiles;
-    const int64_t in = j->c->in[0] + j->c->in[1], tile = j->e->kernels->tile;
+    const int64_t in = j->in, out = j->y->c, tile = j->e->kernels->tile;
     char *local = j->local + (size_t)thread * j->local_bytes;
     float *v = (float *)local, *m = (float *)(local + j->sums_at);
     const uint32_t *const *term = (const uint32_t *const *)(local + j->terms_at);
@@ -201,12 +195,12 @@ static void winograd_task(void *context, int64_t index, int thread)
         const int64_t w = 2 * (p.x + p.count) > j->y->w ? 2 * p.count - 1 : 2 * p.count;
         voxels += w * (2 * p.z + 1 < j->y->d ? 2 : 1) * (2 * p.y + 1 < j->y->h ? 2 : 1);
     }
-    double *partial = j->partial ? j->partial + index * j->c->out * 3 : NULL;
-    for (int64_t c = 0; partial && c < j->c->out; c++) {
+    double *partial = j->partial ? j->partial + index * out * 3 : NULL;
+    for (int64_t c = 0; partial && c < out; c++) {
         partial[c * 3] = (double)voxels;
         partial[c * 3 + 1] = partial[c * 3 + 2] = 0;
     }
-    for (int64_t c = 0; c < j->c->out; c += tile) {
+    for (int64_t c = 0; c < out; c += tile) {
         for (int64_t k = 0; k < 64; k++)
             j->e->kernels->winograd_multiply(term + k * in, in,
                                              j->packed + (c * 64 + k * tile) * in, m + k * LANES,
@@ -214,7 +208,7 @@ static void winograd_task(void *context, int64_t index, int thread)
         for (piece p = {0}; next_piece(j, first, end, &p);)
             store_piece(j, n, &p, c, m, partial);
     }
-    for (int64_t c = 0; partial && c < j->c->out; c++)
+    for (int64_t c = 0; partial && c < out; c++)
         partial[c * 3 + 2] -= partial[c * 3 + 1] * partial[c * 3 + 1] / (double)voxels;
 }
 
@@ -222,20 +216,20 @@ static void winograd_task(void *context, int64_t index, int thread)
  */
 static void list_terms(const job *j)
 {
-    const int64_t in = j->c->in[0] + j->c->in[1];
     for (int thread = 0; thread < pool_threads(j->e->threads); thread++) {
         char *local = j->local + (size_t)thread * j->local_bytes;
         const uint32_t **term = (const uint32_t **)(local + j->terms_at);
         for (int64_t k = 0; k < 64; k++)
-            for (int64_t i = 0; i < in; i++)
+            for (int64_t i = 0; i < j->in; i++)
                 *term++ = (const uint32_t *)local + (i * 64 + k) * j->stride;
     }
 }
 
-static job take_scratch(const engine *e, const conv *c, const tensor *x, scratch_pieces *s)
+/* `out` channels shaped as x out of `in`. */
+static job take_scratch(const engine *e, int64_t in, int64_t out, const tensor *x,
+                        scratch_pieces *s)
 {
-    const int64_t in = c->in[0] + c->in[1];
-    job j = {.c = c};
+    job j = {.in = in};
     /* Where rows are no whole vectors, a last one writes up to 15 lanes too many. */
     j.stride = (x->w + 1) / 2 % 16 ? LANES + 16 : LANES;
     j.sums_apart = 64 * LANES + 16;
@@ -251,30 +245,50 @@ static job take_scratch(const engine *e, const conv *c, const tensor *x, scratch
     scratch_take(&local, (size_t)(64 * in), sizeof(void *));
     j.local_bytes = local.used;
     j.local = scratch_take(s, (size_t)pool_threads(e->threads) * local.used, 1);
-    j.partial = scratch_take(s, (size_t)(x->n * j.tasks * c->out * 3), sizeof *j.partial);
+    j.partial = scratch_take(s, (size_t)(x->n * j.tasks * out * 3), sizeof *j.partial);
     return j;
 }
 
-size_t winograd_scratch(const engine *e, const conv *c, const tensor *x)
+static void run(job *j)
 {
-    scratch_pieces s = {0};
-    take_scratch(e, c, x, &s);
-    return s.used;
+    const tensor *y = j->y;
+    list_terms(j);
+    for (int64_t n = 0; n < y->n; n++)
+        for (int64_t u = 0; u < tensor_units(y); u++)
+            memset(tensor_unit(y, n, u) - y->lead, 0, (size_t)y->lead * sizeof(uint32_t));
+    pool_run(j->e->threads, winograd_task, j, y->n * j->tasks);
+    clear_tail(y);
 }
 
 /* Partial sums are distances from the bias: of the mean, the bias is added back. */
 static void finish_moments(const job *j, float *moments)
 {
-    moments_join(j->y->n, j->c->out, j->tasks, j->partial, moments);
-    for (int64_t i = 0; i < j->y->n * j->c->out; i++)
-        moments[i * 2] += j->bias[i % j->c->out];
+    moments_join(j->y->n, j->y->c, j->tasks, j->partial, moments);
+    for (int64_t i = 0; i < j->y->n * j->y->c; i++)
+        moments[i * 2] += j->bias[i % j->y->c];
+}
+
+size_t winograd_scratch(const engine *e, const conv *c, const tensor *x, conv_pass pass)
+{
+    size_t most = 0;
+    for (int side = 0; side < 2 && c->in[side]; side++) {
+        scratch_pieces s = {0};
+        if (pass == CONV_FORWARD) {
+            take_scratch(e, c->in[0] + c->in[1], c->out, x, &s);
+        } else {
+            scratch_take(&s, (size_t)weights_count(e, c->out, c->in[side]), sizeof(float));
+            take_scratch(e, c->out, c->in[side], x, &s);
+        }
+        most = s.used > most ? s.used : most;
+    }
+    return most;
 }
 
 void winograd_forward(engine *e, const conv *c, conv_inputs x, const float *packed,
                       const float *bias, const tensor *y, float *moments, void *scratch)
 {
     scratch_pieces pieces = {.base = scratch};
-    job j = take_scratch(e, c, x[0], &pieces);
+    job j = take_scratch(e, c->in[0] + c->in[1], c->out, x[0], &pieces);
     j.e = e;
     j.x[0] = x[0];
     j.x[1] = x[1];
@@ -283,12 +297,32 @@ void winograd_forward(engine *e, const conv *c, conv_inputs x, const float *pack
     j.bias = bias;
     if (!moments)
         j.partial = NULL;
-    list_terms(&j);
-    for (int64_t n = 0; n < y->n; n++)
-        for (int64_t u = 0; u < tensor_units(y); u++)
-            memset(tensor_unit(y, n, u) - y->lead, 0, (size_t)y->lead * sizeof(uint32_t));
-    pool_run(e->threads, winograd_task, &j, y->n * j.tasks);
-    clear_tail(y);
+    run(&j);
     if (moments)
         finish_moments(&j, moments);
+}
+
+void winograd_data_gradient(engine *e, const conv *c, int side, const float *weight,
+                            const tensor *dy, const tensor *dx, bool add, void *scratch)
+{
+    scratch_pieces pieces = {.base = scratch};
+    const int64_t in = c->in[0] + c->in[1];
+    float *packed = scratch_take(&pieces, (size_t)weights_count(e, c->out, dx->c), sizeof *packed);
+    packing p = {.e = e,
+                 .weight = weight + (side ? c->in[0] : 0) * 27,
+                 .in = c->out,
+                 .out = dx->c,
+                 .in_apart = in * 27,
+                 .out_apart = 27,
+                 .flipped = true,
+                 .packed = packed};
+    pool_run(e->threads, pack_block, &p, blocks_of(e, dx->c));
+    job j = take_scratch(e, c->out, dx->c, dy, &pieces);
+    j.e = e;
+    j.x[0] = dy;
+    j.y = dx;
+    j.packed = packed;
+    j.add = add;
+    j.partial = NULL;
+    run(&j);
 }

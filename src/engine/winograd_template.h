@@ -22,6 +22,35 @@
 #define MIX(h)   MIX_4(0, h)
 #endif
 
+typedef double vd __attribute__((vector_size(8 * TILE)));
+
+/* Three weights along an axis to four; `from` and `to` apart. */
+INLINE void transform_weights(const vd *w, const int from, vd *out, const int to)
+{
+    const vd ends = (w[0] + w[2 * from]) / 2, middle = w[from] / 2;
+    out[0] = w[0];
+    out[to] = ends + middle;
+    out[2 * to] = ends - middle;
+    out[3 * to] = w[2 * from];
+}
+
+static void winograd_weights(const float *weight, int64_t channel_apart, int64_t channels,
+                             bool flipped, float *packed, int64_t apart)
+{
+    vd w[27] = {{0}}, x[36], y[48], z[64];
+    for (int64_t c = 0; c < channels; c++)
+        for (int k = 0; k < 27; k++)
+            w[k][c] = (double)weight[c * channel_apart + (flipped ? 26 - k : k)];
+    for (int i = 0; i < 9; i++)
+        transform_weights(w + i * 3, 1, x + i * 4, 1);
+    for (int i = 0; i < 12; i++)
+        transform_weights(x + i / 4 * 12 + i % 4, 4, y + i / 4 * 16 + i % 4, 4);
+    for (int k = 0; k < 16; k++)
+        transform_weights(y + k, 16, z + k, 16);
+    for (int k = 0; k < 64; k++)
+        *(vt *)(packed + k * apart) = __builtin_convertvector(z[k], vt);
+}
+
 /* v[i * apart], i = 0..3, along an axis. */
 INLINE void transform_inputs(vf *v, const int apart)
 {
@@ -139,7 +168,7 @@ INLINE void finish_outputs(const winograd_outputs *o, const vf *value, uint32_t 
         const vf kept = count < VL ? choose(keep, value[h], splat(0)) : value[h];
         sum[h] += kept;
         squares[h] += kept * kept;
-        biased[h] = value[h] + splat(o->bias[h]);
+        biased[h] = value[h] + (o->add ? load_half(to, h) : splat(o->bias[h]));
     }
     if (count >= VL) {
         store_halves(to, biased);

@@ -32,6 +32,7 @@ net_config model_config(const plan *p, modality_set channels)
         .cap = (int)p->cap,
         .stages = (int)p->stages,
         .deep_supervision = p->deep_supervision,
+        .winograd = p->winograd,
     };
 }
 

@@ -19,7 +19,7 @@ static unit make_unit(const net *n, conv_kind kind, const tensor *x, int64_t sec
 {
     unit u = {.normed = normed, .x = *x};
     u.conv = (conv){.kind = kind, .in = {x->c, second}, .out = out};
-    u.conv.winograd = n->mode == NET_PREDICT;
+    u.conv.winograd = n->mode == NET_PREDICT || n->config.winograd;
     u.y = conv_output(n->engine, &u.conv, x);
     return u;
 }

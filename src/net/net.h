@@ -12,6 +12,7 @@ typedef struct {
     int in_channels, classes;
     int base, cap, stages;
     bool deep_supervision; /* heads on every decoder stage but the lowest; else on stage 0 alone */
+    bool winograd; /* in training too, where the engine has it (engine.h); prediction always */
 } net_config;
 
 /* One parameter tensor, in PyTorch's shapes: convolution [out][in][k][k][k], transposed

@@ -33,6 +33,8 @@ static const key keys[] = {
     {"seed", KEY_INTEGER, AT(seed), 0, 4294967295.0, NULL, "of every random draw"},
     {"threads", KEY_INTEGER, AT(threads), 0, 1024, NULL, "threads; 0: all processors"},
     {"dtype", KEY_CHOICE, AT(dtype), 0, 0, "fp32|bf16", "storage of activations: fp32 or bf16"},
+    {"winograd", KEY_FLAG, AT(winograd), 0, 0, NULL,
+     "training in fp32 by Winograd's algorithm where layers are wide"},
     {"labels", KEY_CHOICE, AT(labels), 0, 0, label_names,
      "meaning of the truth's values: auto, brats2021, brats2023, brats2024, msd"},
     {"spacing", KEY_REAL, AT(spacing_mm), 0.1, 20, NULL, "voxel size of the network's grid, mm"},

@@ -62,6 +62,7 @@ typedef struct {
     int64_t seed;
     int64_t threads; /* 0: all processors */
     int dtype;       /* enum compute_dtype */
+    bool winograd;   /* in training (engine.h); prediction always takes it */
     int labels;      /* enum label_map */
     /* network */
     double spacing_mm;
