@@ -141,6 +141,7 @@ int main(int argc, char **argv)
                        .batch = 2,
                        .repeats = 7,
                        .threads = processor_count()};
+    memory_begin();
     if (argc < 2)
         return usage("no command after", argv[0]);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {

@@ -122,7 +122,7 @@ static void check_case(const dataset_case *c, int k, modality_set use)
         volume v;
         if (!(use >> m & 1))
             continue;
-        assert_int_equal(volume_read(c->image[m], &v, NULL, &e), TS_OK);
+        assert_int_equal(volume_read(c->image[m], &v, &e), TS_OK);
         assert_true(volume_same_grid(&v.header, &grid));
         for (int i = 0; i < VOXELS; i++)
             assert_true(v.data[c->channel[m] * VOXELS + i] == value_at(k, m, i));
@@ -218,7 +218,7 @@ static void test_values(void **state)
     static const modality order[MODALITIES] = {FLAIR, T1, T1CE, T2}; /* Task01's */
     volume v;
     ts_error e;
-    assert_int_equal(volume_read(below("msd/imagesTr/%s.nii.gz", ids[1]), &v, NULL, &e), TS_OK);
+    assert_int_equal(volume_read(below("msd/imagesTr/%s.nii.gz", ids[1]), &v, &e), TS_OK);
     for (int m = 0; m < MODALITIES; m++)
         assert_true(v.data[m * VOXELS + 5] == value_at(1, (int)order[m], 5));
     volume_free(&v);

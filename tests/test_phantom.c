@@ -327,7 +327,7 @@ static void check_cohort(phantom_layout layout, const char *name, uint8_t ncr, u
             assert_int_equal(labels[i], values[c.labels[i]]);
         for (int m = 0; m < MODALITIES; m++) {
             volume v;
-            assert_int_equal(volume_read(d.cases[k].image[m], &v, NULL, &e), TS_OK);
+            assert_int_equal(volume_read(d.cases[k].image[m], &v, &e), TS_OK);
             assert_int_equal(v.header.datatype, 4);
             assert_memory_equal(v.header.affine, c.affine, sizeof c.affine);
             const float *data = v.data + (size_t)d.cases[k].channel[m] * voxel_count(shape);

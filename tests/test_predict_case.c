@@ -136,7 +136,7 @@ static void test_case_probabilities(void **state)
     const predict_outputs outputs = {.labels = out, .probabilities = maps_path};
     predict_report report;
     if (predict_case(p, &c, &outputs, &report, &e) != TS_OK ||
-        volume_read(maps_path, &maps, NULL, &e) != TS_OK)
+        volume_read(maps_path, &maps, &e) != TS_OK)
         fail_msg("%s", e.text);
     const int64_t n = header.shape[0] * header.shape[1] * header.shape[2];
     assert_int_equal(maps.channels, LABELS);
@@ -190,8 +190,8 @@ static void test_case_confidence(void **state)
     const predict_outputs outputs = {out, maps_path, entropy_path};
     predict_report report;
     if (predict_case(p, &c, &outputs, &report, &e) != TS_OK ||
-        volume_read(maps_path, &maps, NULL, &e) != TS_OK ||
-        volume_read(entropy_path, &entropy, NULL, &e) != TS_OK)
+        volume_read(maps_path, &maps, &e) != TS_OK ||
+        volume_read(entropy_path, &entropy, &e) != TS_OK)
         fail_msg("%s", e.text);
     const int64_t n = header.shape[0] * header.shape[1] * header.shape[2];
     double within = 0, tumour = 0, inside = 0, all = 0;

@@ -41,7 +41,7 @@ static void check_written(const char *name, volume_header like)
     assert_int_equal(h.qform_code, like.qform_code);
     free(back);
     assert_int_equal(volume_write_float(path_of(name), &like, 2, values, &e), TS_OK);
-    assert_int_equal(volume_read(path_of(name), &v, NULL, &e), TS_OK);
+    assert_int_equal(volume_read(path_of(name), &v, &e), TS_OK);
     assert_int_equal(v.channels, 2);
     assert_memory_equal(values, v.data, sizeof values);
     assert_true(volume_same_grid(&like, &v.header));
@@ -103,6 +103,84 @@ static void test_place_is_finite(void **state)
     assert_int_equal(volume_write_float(path_of("n.nii"), &h, 1, values, &e), TS_OK);
     assert_int_equal(volume_read_header(path_of("n.nii"), &back, &e), TS_BAD_INPUT);
     assert_non_null(strstr(e.text, "not finite"));
+}
+
+/* ---- voxels as stored --------------------------------------------------------------------- */
+
+enum { STORED = 100 };
+
+#define STORE(type)                                                                                \
+    {                                                                                              \
+        const type value = (type)k;                                                                \
+        memcpy(bytes + (size_t)i * sizeof value, &value, sizeof value);                            \
+        width = sizeof value;                                                                      \
+    }                                                                                              \
+    break
+
+/* 0, 1, 2... as values of the datatype, the other byte order by wish. */
+static void store(int datatype, bool swap, uint8_t bytes[STORED * 8])
+{
+    size_t width = 0;
+    for (int i = 0; i < STORED; i++) {
+        const int k = i;
+        switch (datatype) {
+        case 2:
+            STORE(uint8_t);
+        case 4:
+            STORE(int16_t);
+        case 8:
+            STORE(int32_t);
+        case 16:
+            STORE(float);
+        case 64:
+            STORE(double);
+        case 256:
+            STORE(int8_t);
+        case 512:
+            STORE(uint16_t);
+        case 768:
+            STORE(uint32_t);
+        case 1024:
+            STORE(int64_t);
+        case 1280:
+            STORE(uint64_t);
+        }
+        for (size_t b = 0; swap && b < width / 2; b++) {
+            uint8_t *value = bytes + (size_t)i * width, kept = value[b];
+            value[b] = value[width - 1 - b];
+            value[width - 1 - b] = kept;
+        }
+    }
+}
+
+/* Every datatype, either byte order, scaled or not, forwards and in strides either way. */
+static void test_values_as_stored(void **state)
+{
+    (void)state;
+    static const int datatypes[] = {2, 4, 8, 16, 64, 256, 512, 768, 1024, 1280};
+    static const int64_t walks[][2] = {{0, 1}, {99, -1}, {1, 7}, {95, -9}};
+    uint8_t bytes[STORED * 8];
+    float out[STORED];
+    for (size_t t = 0; t < COUNT_OF(datatypes); t++)
+        for (int kind = 0; kind < 4; kind++) {
+            const volume_voxels v = {.bytes = bytes,
+                                     .datatype = datatypes[t],
+                                     .swap = kind & 1,
+                                     .slope = kind & 2 ? 0.3 : 1,
+                                     .intercept = kind & 2 ? -2 : 0};
+            store(datatypes[t], v.swap, bytes);
+            assert_true(kind & 2 || volume_values_are_zero(&v, 0, 1));
+            assert_false(volume_values_are_zero(&v, 0, 2));
+            for (size_t w = 0; w < COUNT_OF(walks); w++) {
+                const int64_t first = walks[w][0], step = walks[w][1];
+                const int64_t count = (step > 0 ? STORED - 1 - first : first) / llabs(step) + 1;
+                volume_values(&v, first, step, count, out);
+                for (int64_t i = 0; i < count; i++) {
+                    const double value = (double)(first + i * step) * v.slope + v.intercept;
+                    assert_float_equal(out[i], (float)value, 0);
+                }
+            }
+        }
 }
 
 /* ---- orientation ---------------------------------------------------------------------------- */
@@ -209,9 +287,10 @@ static void test_labels_resample(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_written_reads_back),   cmocka_unit_test(test_bad_labels),
-        cmocka_unit_test(test_place_is_finite),      cmocka_unit_test(test_orientation),
-        cmocka_unit_test(test_resampling_is_scipys), cmocka_unit_test(test_labels_resample),
+        cmocka_unit_test(test_written_reads_back), cmocka_unit_test(test_bad_labels),
+        cmocka_unit_test(test_place_is_finite),    cmocka_unit_test(test_values_as_stored),
+        cmocka_unit_test(test_orientation),        cmocka_unit_test(test_resampling_is_scipys),
+        cmocka_unit_test(test_labels_resample),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

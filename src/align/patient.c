@@ -48,7 +48,7 @@ static bool has_place(const volume_header *h)
 static ts_status read_input(const patient *p, const char *path, volume *out, ts_error *error)
 {
     ts_status status = directory_exists(path) ? dicom_read(path, p->scratch, out, error)
-                                              : volume_read(path, out, NULL, error);
+                                              : volume_read(path, out, error);
     if (status != TS_OK)
         return status;
     if (out->channels != 1)

@@ -61,8 +61,8 @@ ts_status dicom_read(const char *folder, const char *scratch, volume *out, ts_er
                       "that series alone",
                       folder, found);
     else if (status == TS_OK)
-        status = path ? volume_read(path, out, NULL, error)
-                      : error_set(error, TS_MEMORY, "out of memory");
+        status =
+            path ? volume_read(path, out, error) : error_set(error, TS_MEMORY, "out of memory");
     free(path);
     for (size_t i = 0; i < names.count; i++) {
         path = string_format("%s/%s", scratch, names.items[i]);
@@ -117,7 +117,7 @@ static ts_status read_mask(const char *path, const char *command, const volume_h
     if (!file_exists(path))
         return error_set(error, TS_BAD_INPUT, "the command '%s' ended well but wrote no %s",
                          command, path);
-    ts_status status = volume_read(path, &v, NULL, error);
+    ts_status status = volume_read(path, &v, error);
     if (status != TS_OK)
         return status;
     const size_t voxels = (size_t)(grid->shape[0] * grid->shape[1] * grid->shape[2]);

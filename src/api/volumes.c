@@ -49,7 +49,7 @@ ts_status ts_volume_read(const char *path, ts_grid *grid, int64_t *volumes, floa
                          ts_error *error)
 {
     volume v;
-    const ts_status status = volume_read(path, &v, NULL, error);
+    const ts_status status = volume_read(path, &v, error);
     *data = NULL;
     if (status != TS_OK)
         return status;

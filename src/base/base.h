@@ -34,6 +34,15 @@ bool size_multiply(size_t a, size_t b, size_t *product);
  * what: a noun for the sentence, such as "the image". */
 void *memory_allocate(size_t count, size_t size, const char *what, ts_error *error);
 
+/* The same, for what will be overwritten whole: not zeroed, so that the threads that write it share
+ * the work of getting its pages. */
+void *memory_take(size_t count, size_t size, const char *what, ts_error *error);
+
+/* For a program's main: arrays of a mebibyte and more get pages of their own, which go back to the
+ * machine when freed. glibc by itself keeps freed ones of up to 32 MiB in an arena for each thread:
+ * preparing a case then took three times the memory. */
+void memory_begin(void);
+
 /* Are all of these 0? (Label volumes mostly are, and this is as fast as memory.) */
 bool bytes_are_zero(const void *bytes, size_t count);
 

@@ -2,6 +2,7 @@
 #include "base/base.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,7 +26,14 @@ static void advise_huge_pages(void *memory, size_t bytes)
         madvise((char *)memory + before, (bytes - before) / page * page, MADV_HUGEPAGE);
 }
 
-void *memory_allocate(size_t count, size_t size, const char *what, ts_error *error)
+void memory_begin(void)
+{
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
+}
+
+void *memory_take(size_t count, size_t size, const char *what, ts_error *error)
 {
     size_t bytes;
     void *memory = NULL;
@@ -44,7 +52,13 @@ void *memory_allocate(size_t count, size_t size, const char *what, ts_error *err
         return NULL;
     }
     advise_huge_pages(memory, bytes);
-    return memset(memory, 0, bytes);
+    return memory;
+}
+
+void *memory_allocate(size_t count, size_t size, const char *what, ts_error *error)
+{
+    void *memory = memory_take(count, size, what, error);
+    return memory ? memset(memory, 0, (count * size + 63) / 64 * 64) : NULL;
 }
 
 /* The number behind `key` in a file of "key: number kB" lines, in bytes; 0 where it is absent. */

@@ -42,5 +42,6 @@ const cli_command *const cli_commands[] = {
 
 int main(int argc, char **argv)
 {
+    memory_begin();
     return cli_main(argc, argv);
 }

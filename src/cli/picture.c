@@ -29,7 +29,7 @@ typedef struct {
 
 static ts_status read_image(picture_case *c, int m, const char *path, ts_error *e)
 {
-    ts_status status = volume_read(path, &c->images[m], NULL, e);
+    ts_status status = volume_read(path, &c->images[m], e);
     if (status != TS_OK)
         return status;
     if (c->images[m].channels != 1)

@@ -39,7 +39,7 @@ static void find_twins_within(case_report *r, const case_data *d)
 {
     for (int a = 0; a < MODALITIES; a++)
         for (int b = a + 1; b < MODALITIES; b++)
-            if (d->image[a] && d->image[b] && r->print[a] == r->print[b] &&
+            if (d->image[a].bytes && d->image[b].bytes && r->print[a] == r->print[b] &&
                 d->facts[a].nonzero == d->facts[b].nonzero && d->facts[a].nonzero) {
                 char line[512];
                 snprintf(line, sizeof line,
@@ -50,17 +50,31 @@ static void find_twins_within(case_report *r, const case_data *d)
             }
 }
 
+/* The same for the same values, however the file stores them. */
+static uint32_t image_print(const volume_voxels *image, int64_t voxels)
+{
+    float some[4096];
+    uint32_t crc = 0;
+    for (int64_t at = 0; at < voxels; at += (int64_t)COUNT_OF(some)) {
+        const int64_t left = voxels - at, full = (int64_t)COUNT_OF(some);
+        const int64_t count = left < full ? left : full;
+        volume_values(image, at, 1, count, some);
+        crc = libdeflate_crc32(crc, some, (size_t)count * sizeof *some);
+    }
+    return crc;
+}
+
 static void keep_facts(case_report *r, const case_data *d)
 {
-    const size_t voxels = (size_t)(d->header.shape[0] * d->header.shape[1] * d->header.shape[2]);
+    const int64_t voxels = d->header.shape[0] * d->header.shape[1] * d->header.shape[2];
     for (int i = 0; i < 3; i++) {
         r->shape[i] = d->header.shape[i];
         r->zooms[i] = d->header.zooms[i];
     }
     for (int m = 0; m < MODALITIES; m++)
-        if (d->image[m]) {
+        if (d->image[m].bytes) {
             r->read = true;
-            r->print[m] = libdeflate_crc32(0, d->image[m], voxels * sizeof(float));
+            r->print[m] = image_print(&d->image[m], voxels);
         }
     find_twins_within(r, d);
     r->truth = d->truth != NULL && r->read; /* judged beside an image alone */

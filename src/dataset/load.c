@@ -8,7 +8,7 @@
 
 typedef struct {
     const char *path;
-    volume *image; /* NULL: the file is the truth */
+    volume_file *image; /* NULL: the file is the truth */
     volume_header *header;
     uint8_t **labels;
     ts_status status;
@@ -19,7 +19,7 @@ static void read_file(void *context, int64_t index, int thread)
 {
     (void)thread;
     file_job *job = (file_job *)context + index;
-    job->status = job->image ? volume_read(job->path, job->image, NULL, &job->error)
+    job->status = job->image ? volume_open(job->path, job->image, &job->error)
                              : volume_read_labels(job->path, job->header, job->labels, &job->error);
 }
 
@@ -54,6 +54,7 @@ typedef struct {
 typedef struct {
     const case_data *data;
     plane_facts *planes; /* [MODALITIES][nz] */
+    float *rows;         /* [thread][nx] */
 } scan_job;
 
 /* Bits without the sign: 0 for 0 and -0, from 0x7f800000 on for Inf and NaN. */
@@ -66,19 +67,20 @@ static inline uint32_t magnitude_bits(float x)
 
 static void scan_plane(void *context, int64_t index, int thread)
 {
-    (void)thread;
     const scan_job *job = context;
     const int64_t nx = job->data->header.shape[0], ny = job->data->header.shape[1];
     const int64_t nz = job->data->header.shape[2], m = index / nz, z = index % nz;
-    const float *image = job->data->image[m];
-    if (!image)
+    const volume_voxels *image = &job->data->image[m];
+    float *row = job->rows + thread * nx;
+    if (!image->bytes)
         return;
     plane_facts f = {.begin = {nx, ny}};
     for (int64_t y = 0; y < ny; y++) {
-        const float *row = image + (z * ny + y) * nx;
+        const int64_t first_voxel = (z * ny + y) * nx;
         uint32_t nonzero = 0, nonfinite = 0;
-        if (bytes_are_zero(row, (size_t)nx * sizeof *row)) /* most are */
+        if (volume_values_are_zero(image, first_voxel, nx)) /* most are */
             continue;
+        volume_values(image, first_voxel, 1, nx, row);
         for (int32_t x = 0; x < (int32_t)nx; x++) {
             const uint32_t bits = magnitude_bits(row[x]);
             nonzero += bits != 0;
@@ -123,17 +125,20 @@ static image_facts join_planes(const plane_facts *planes, const int64_t n[7])
 
 static ts_status scan_images(case_data *d, pool *p, ts_error *error)
 {
-    const size_t nz = (size_t)d->header.shape[2];
+    const size_t nx = (size_t)d->header.shape[0], nz = (size_t)d->header.shape[2];
+    const size_t threads = p ? (size_t)pool_threads(p) : 1;
     plane_facts *planes = memory_allocate(nz, MODALITIES * sizeof *planes, "a plane table", error);
-    if (!planes)
-        return TS_MEMORY;
-    scan_job job = {.data = d, .planes = planes};
-    pool_run(p, scan_plane, &job, MODALITIES * (int64_t)nz);
-    for (int m = 0; m < MODALITIES; m++)
-        if (d->image[m])
-            d->facts[m] = join_planes(planes + (size_t)m * nz, d->header.shape);
+    float *rows = planes ? memory_take(threads * nx, sizeof *rows, "a row of voxels", error) : NULL;
+    if (rows) {
+        scan_job job = {.data = d, .planes = planes, .rows = rows};
+        pool_run(p, scan_plane, &job, MODALITIES * (int64_t)nz);
+        for (int m = 0; m < MODALITIES; m++)
+            if (d->image[m].bytes)
+                d->facts[m] = join_planes(planes + (size_t)m * nz, d->header.shape);
+    }
+    free(rows);
     free(planes);
-    return TS_OK;
+    return rows ? TS_OK : TS_MEMORY;
 }
 
 /* ---- judgement -------------------------------------------------------------------------- */
@@ -282,7 +287,7 @@ static void judge_images(judge *j, const char *const paths[MODALITIES], case_dat
     if (status != TS_OK)
         found(j, FINDING_PROBLEM, status, "%s", error.text);
     for (int m = 0; status == TS_OK && m < MODALITIES; m++)
-        if (d->image[m])
+        if (d->image[m].bytes)
             judge_image(j, paths[m], &d->facts[m], &d->header);
 }
 
@@ -319,7 +324,7 @@ static bool is_shared(const dataset_case *c, int m)
 }
 
 /* Points image[m] into its file; the first one bound gives the case its grid. */
-static void bind_image(judge *j, const dataset_case *c, int m, const volume *v, case_data *d,
+static void bind_image(judge *j, const dataset_case *c, int m, const volume_file *v, case_data *d,
                        int *first)
 {
     const volume_header *h = &v->header;
@@ -345,8 +350,7 @@ static void bind_image(judge *j, const dataset_case *c, int m, const volume *v, 
         if (!same_shape(h, &d->header))
             return;
     }
-    const size_t voxels = (size_t)(h->shape[0] * h->shape[1] * h->shape[2]);
-    d->image[m] = v->data + (size_t)c->channel[m] * voxels;
+    d->image[m] = volume_channel(v, c->channel[m]);
 }
 
 ts_status case_load(const dataset_case *c, modality_set use, bool with_truth, pool *p,
@@ -383,7 +387,7 @@ ts_status case_take(const volume_header *grid, const float *const images[MODALIT
     *out = (case_data){.header = *grid};
     judge j = {.report = report, .context = context};
     for (int m = 0; m < MODALITIES; m++) {
-        out->image[m] = images[m];
+        out->image[m] = volume_voxels_of(images[m]);
         out->use |= images[m] ? 1u << m : 0;
     }
     if (judge_geometry(&j, "the grid", grid))
@@ -394,7 +398,7 @@ ts_status case_take(const volume_header *grid, const float *const images[MODALIT
 void case_data_free(case_data *d)
 {
     for (int m = 0; m < MODALITIES; m++)
-        volume_free(&d->files[m]);
+        volume_close(&d->files[m]);
     free(d->truth);
     *d = (case_data){0};
 }

@@ -18,14 +18,14 @@ typedef struct {
 
 /* images are [nz][ny][nx] as in the files, not yet oriented; truth is mapped to 0..3. */
 typedef struct {
-    volume_header header; /* of the first modality used */
-    modality_set use;     /* what was asked for and is there */
-    const float *image[MODALITIES];
+    volume_header header;            /* of the first modality used */
+    modality_set use;                /* what was asked for and is there */
+    volume_voxels image[MODALITIES]; /* bytes NULL where there is none */
     image_facts facts[MODALITIES];
     uint8_t *truth;   /* NULL where there is none, or it could not be read */
     bool values[256]; /* which label values the truth's file holds, before mapping */
     volume_header truth_header;
-    volume files[MODALITIES]; /* owners of the images: several share one 4-D file */
+    volume_file files[MODALITIES]; /* owners of the images: several share one 4-D file */
 } case_data;
 
 /* Reads what `use` names and the case has. Returns TS_OK where no problem was reported, else the

@@ -32,7 +32,7 @@ static ts_status plan_geometry(const case_data *d, double spacing_mm, const char
         begin[i] = d->header.shape[i];
         end[i] = 0;
         for (int m = 0; m < MODALITIES; m++) {
-            if (!d->image[m])
+            if (!d->image[m].bytes)
                 continue;
             begin[i] = d->facts[m].begin[i] < begin[i] ? d->facts[m].begin[i] : begin[i];
             end[i] = d->facts[m].end[i] > end[i] ? d->facts[m].end[i] : end[i];
@@ -127,23 +127,23 @@ static ts_status find_brain(const prepared_geometry *g, const case_data *d, uint
 {
     const crop_walk w = walk_crop(g);
     const int64_t *n = g->crop_shape;
-    int32_t *outside =
-        memory_allocate((size_t)voxels_of(n), sizeof *outside, "a brain mask", error);
-    if (!outside)
-        return TS_MEMORY;
-    for (int64_t z = 0; z < n[2]; z++)
-        for (int64_t y = 0; y < n[1]; y++) {
-            const int64_t row = w.start + z * w.step[2] + y * w.step[1];
-            uint8_t *to = mask + (z * n[1] + y) * n[0];
-            for (int64_t x = 0; x < n[0]; x++) {
-                to[x] = 0;
-                for (int m = 0; m < MODALITIES; m++)
-                    to[x] |= d->image[m] && d->image[m][row + x * w.step[0]] != 0;
-            }
+    int32_t *outside = memory_take((size_t)voxels_of(n), sizeof *outside, "a brain mask", error);
+    float *row = outside ? memory_take((size_t)n[0], sizeof *row, "a row of voxels", error) : NULL;
+    memset(mask, 0, (size_t)voxels_of(n));
+    for (int64_t line = 0; row && line < n[1] * n[2]; line++)
+        for (int m = 0; m < MODALITIES; m++) {
+            if (!d->image[m].bytes)
+                continue;
+            volume_values(&d->image[m], w.start + line / n[1] * w.step[2] + line % n[1] * w.step[1],
+                          w.step[0], n[0], row);
+            for (int64_t x = 0; x < n[0]; x++)
+                mask[line * n[0] + x] |= row[x] != 0;
         }
-    leave_outside(mask, n, outside);
+    if (row)
+        leave_outside(mask, n, outside);
     free(outside);
-    return TS_OK;
+    free(row);
+    return row ? TS_OK : TS_MEMORY;
 }
 
 /* ---- images ----------------------------------------------------------------------------- */
@@ -151,7 +151,7 @@ static ts_status find_brain(const prepared_geometry *g, const case_data *d, uint
 /* One modality on its way; planes are summed one by one, so that threads do not change the sum. */
 typedef struct {
     const prepared_geometry *geometry;
-    const float *file;
+    const volume_voxels *file;
     float *out;            /* at `shape` */
     const int64_t *shape;  /* crop_shape, or the final one */
     uint8_t *mask;         /* at `shape`; NULL: the non-zero voxels of out */
@@ -167,10 +167,9 @@ static void crop_plane(void *context, int64_t z, int thread)
     const crop_walk w = walk_crop(g);
     const int64_t nx = g->crop_shape[0], ny = g->crop_shape[1];
     for (int64_t y = 0; y < ny; y++) {
-        const float *from = job->file + w.start + z * w.step[2] + y * w.step[1];
         const size_t row = (size_t)((z * ny + y) * nx);
-        for (int64_t x = 0; x < nx; x++)
-            job->out[row + (size_t)x] = from[x * w.step[0]];
+        volume_values(job->file, w.start + z * w.step[2] + y * w.step[1], w.step[0], nx,
+                      job->out + row);
         for (int64_t x = 0; job->mask && x < nx; x++)
             job->mask[row + (size_t)x] = job->out[row + (size_t)x] != 0;
     }
@@ -268,7 +267,7 @@ static ts_status scratch_allocate(const prepared_geometry *g, scratch *s, ts_err
 {
     const size_t crop = (size_t)voxels_of(g->crop_shape), final = (size_t)voxels_of(g->shape);
     if (is_resampled(g) &&
-        (!(s->crop = memory_allocate(crop, sizeof *s->crop, "a cropped image", error)) ||
+        (!(s->crop = memory_take(crop, sizeof *s->crop, "a cropped image", error)) ||
          !(s->crop_mask = memory_allocate(crop, 1, "a brain mask", error))))
         return TS_MEMORY;
     if ((is_resampled(g) || s->kind == BRAIN_UNION) &&
@@ -300,7 +299,7 @@ static void scratch_free(scratch *s)
     free(s->sums);
 }
 
-static ts_status prepare_image(const prepared_geometry *g, const float *file, float *out,
+static ts_status prepare_image(const prepared_geometry *g, const volume_voxels *file, float *out,
                                const scratch *s, pool *p, ts_error *error)
 {
     image_job job = {
@@ -394,21 +393,25 @@ static ts_status prepare_loaded(const case_data *d, const char *id, brain_mask m
     ts_status status = block_plan(g->shape, labels, &layout, error);
     if (status != TS_OK)
         return status;
-    out->heap = memory_allocate(layout.bytes, 1, "a prepared case", error);
+    out->heap = memory_take(layout.bytes, 1, "a prepared case", error);
     out->id = strdup(id);
     if (!out->heap || !out->id)
         return out->heap ? error_set(error, TS_MEMORY, "out of memory preparing case %s", id)
                          : TS_MEMORY;
+    const size_t image = (size_t)voxels_of(g->shape) * sizeof(float), images = MODALITIES * image;
+    memset((char *)out->heap + images, 0, layout.bytes - images);
     block_fill_labels(&layout, out->heap, g->shape, labels);
     block_bind(&layout, out->heap, out);
     status = scratch_allocate(g, &s, error);
     if (status == TS_OK)
         status = fill_masks(g, d, &s, p, error);
-    for (int m = 0; status == TS_OK && m < MODALITIES; m++)
-        if (d->image[m])
-            status = prepare_image(g, d->image[m],
-                                   (float *)out->heap + (size_t)m * (size_t)voxels_of(g->shape), &s,
-                                   p, error);
+    for (int m = 0; status == TS_OK && m < MODALITIES; m++) {
+        char *at = (char *)out->heap + (size_t)m * image;
+        if (d->image[m].bytes)
+            status = prepare_image(g, &d->image[m], (float *)(void *)at, &s, p, error);
+        else
+            memset(at, 0, image);
+    }
     scratch_free(&s);
     return status;
 }

@@ -55,7 +55,7 @@ static ts_status read_channel(const dataset_case *c, modality m, const volume_he
                               float *out, ts_error *error)
 {
     volume v;
-    ts_status status = volume_read(c->image[m], &v, NULL, error);
+    ts_status status = volume_read(c->image[m], &v, error);
     if (status != TS_OK)
         return status;
     if (c->channel[m] >= v.channels || !volume_same_grid(grid, &v.header))

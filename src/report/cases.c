@@ -203,7 +203,7 @@ static ts_status read_images(const prediction_list *l, const dataset_case *d,
     for (int m = 0; m < MODALITIES; m++) {
         if (!(shown >> m & 1))
             continue;
-        const ts_status status = volume_read(d->image[m], &volumes[m], NULL, error);
+        const ts_status status = volume_read(d->image[m], &volumes[m], error);
         if (status != TS_OK)
             return status;
         const int64_t *s = volumes[m].header.shape;

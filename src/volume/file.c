@@ -38,7 +38,7 @@ static ts_status grow(uint8_t **buffer, size_t *room, size_t used, size_t most, 
     const size_t wanted = *room < most / 2 ? 2 * *room : most;
     if (wanted <= *room)
         return error_set(error, TS_BAD_INPUT, "'%s': its gzip data are damaged", path);
-    uint8_t *larger = memory_allocate(wanted, 1, path, error);
+    uint8_t *larger = memory_take(wanted, 1, path, error);
     if (!larger)
         return TS_MEMORY;
     memcpy(larger, *buffer, used);
@@ -54,7 +54,7 @@ static ts_status unpack_members(struct libdeflate_decompressor *d, const file_ma
 {
     const size_t most = most_unpacked(map->count), claim = claimed_length(map->bytes, map->count);
     size_t room = claim < most ? claim + 1 : most, at = 0, used = 0;
-    out->unpacked = memory_allocate(room, 1, path, error);
+    out->unpacked = memory_take(room, 1, path, error);
     if (!out->unpacked)
         return TS_MEMORY;
     while (at < map->count && map->bytes[at] != 0) {
@@ -196,7 +196,11 @@ static ts_status find_voxels(nifti_file *f, const char *path, ts_error *error)
             "bytes are there",
             path, (long long)f->d.voxels, f->d.value_bytes,
             from->count > f->d.data_offset ? from->count - (size_t)f->d.data_offset : 0);
-    f->voxels = from->bytes + f->d.data_offset;
+    f->voxels = (volume_voxels){.bytes = from->bytes + f->d.data_offset,
+                                .datatype = f->d.header.datatype,
+                                .swap = f->d.swap,
+                                .slope = f->d.header.slope,
+                                .intercept = f->d.header.intercept};
     return TS_OK;
 }
 

@@ -31,17 +31,14 @@ ts_status nifti_parse(const uint8_t *bytes, size_t count, const char *name, nift
                       ts_error *error);
 
 /* A file with its voxels (or, with_voxels false, its header alone); release with nifti_close. */
-typedef struct {
+typedef struct nifti_file {
     nifti_description d;
-    const uint8_t *voxels;
+    volume_voxels voxels;
     nifti_bytes header_file, voxel_file;
 } nifti_file;
 
 ts_status nifti_open(const char *path, bool with_voxels, nifti_file *out, ts_error *error);
 void nifti_close(nifti_file *f);
-
-/* Voxels first .. first + count - 1 as doubles, scaled. */
-void nifti_decode(const nifti_file *f, int64_t first, int64_t count, double *out);
 
 size_t nifti_datatype_bytes(int datatype); /* 0: not read */
 

@@ -9,17 +9,17 @@ enum { BLOCK = 4096 }; /* voxels decoded at once */
 
 /* ---- decoding ----------------------------------------------------------------------------- */
 
-/* Copies `count` values of `bytes` bytes into out, in this machine's order. */
-static void copy_values(const uint8_t *from, size_t bytes, int64_t count, bool swap, void *out)
+/* Copies `count` values of `bytes` bytes, `step` values apart, in this machine's order. */
+static void copy_values(const uint8_t *from, size_t bytes, int64_t step, int64_t count, bool swap,
+                        uint8_t *to)
 {
-    uint8_t *to = out;
-    if (!swap || bytes == 1) {
+    if (step == 1 && (!swap || bytes == 1)) {
         memcpy(to, from, (size_t)count * bytes);
         return;
     }
-    for (int64_t i = 0; i < count; i++, from += bytes, to += bytes)
+    for (int64_t i = 0; i < count; i++, from += step * (int64_t)bytes, to += bytes)
         for (size_t b = 0; b < bytes; b++)
-            to[b] = from[bytes - 1 - b];
+            to[b] = from[swap ? bytes - 1 - b : b];
 }
 
 #define WIDEN(type)                                                                                \
@@ -30,12 +30,13 @@ static void copy_values(const uint8_t *from, size_t bytes, int64_t count, bool s
     }                                                                                              \
     break
 
-static void decode_block(const nifti_file *f, int64_t first, int64_t count, double *out)
+static void decode_block(const volume_voxels *v, int64_t first, int64_t step, int64_t count,
+                         double *out)
 {
     uint8_t raw[BLOCK * 8];
-    const nifti_description *d = &f->d;
-    copy_values(f->voxels + (size_t)first * d->value_bytes, d->value_bytes, count, d->swap, raw);
-    switch (d->header.datatype) {
+    const size_t bytes = nifti_datatype_bytes(v->datatype);
+    copy_values(v->bytes + (size_t)first * bytes, bytes, step, count, v->swap, raw);
+    switch (v->datatype) {
     case 2:
         WIDEN(uint8_t);
     case 4:
@@ -57,15 +58,62 @@ static void decode_block(const nifti_file *f, int64_t first, int64_t count, doub
     case 1280:
         WIDEN(uint64_t);
     }
-    if (d->header.slope != 1 || d->header.intercept != 0)
+    if (v->slope != 1 || v->intercept != 0)
         for (int64_t i = 0; i < count; i++)
-            out[i] = out[i] * d->header.slope + d->header.intercept;
+            out[i] = out[i] * v->slope + v->intercept;
 }
 
-void nifti_decode(const nifti_file *f, int64_t first, int64_t count, double *out)
+/* What most files hold, without the way over double, which would give the same bits. */
+#define STRAIGHT(type)                                                                             \
+    for (int64_t i = 0; i < count; i++) {                                                          \
+        type value;                                                                                \
+        memcpy(&value, v->bytes + (first + i * step) * (int64_t)sizeof value, sizeof value);       \
+        out[i] = (float)value;                                                                     \
+    }                                                                                              \
+    return true
+
+static inline bool decode_straight(const volume_voxels *v, int64_t first, int64_t step,
+                                   int64_t count, float *out)
 {
-    for (int64_t at = 0; at < count; at += BLOCK)
-        decode_block(f, first + at, count - at < BLOCK ? count - at : BLOCK, out + at);
+    if (v->swap || v->slope != 1 || v->intercept != 0)
+        return false;
+    switch (v->datatype) {
+    case 2:
+        STRAIGHT(uint8_t);
+    case 4:
+        STRAIGHT(int16_t);
+    case 16:
+        STRAIGHT(float);
+    case 512:
+        STRAIGHT(uint16_t);
+    }
+    return false;
+}
+
+void volume_values(const volume_voxels *v, int64_t first, int64_t step, int64_t count, float *out)
+{
+    double values[BLOCK];
+    if (step == 1 ? decode_straight(v, first, 1, count, out)
+                  : decode_straight(v, first, step, count, out))
+        return;
+    for (int64_t at = 0; at < count; at += BLOCK) {
+        const int64_t some = count - at < BLOCK ? count - at : BLOCK;
+        decode_block(v, first + at * step, step, some, values);
+        for (int64_t i = 0; i < some; i++)
+            out[at + i] = (float)values[i];
+    }
+}
+
+bool volume_values_are_zero(const volume_voxels *v, int64_t first, int64_t count)
+{
+    const size_t bytes = nifti_datatype_bytes(v->datatype);
+    return v->intercept == 0 &&
+           bytes_are_zero(v->bytes + (size_t)first * bytes, (size_t)count * bytes);
+}
+
+volume_voxels volume_voxels_of(const float *values)
+{
+    return (volume_voxels){.bytes = (const uint8_t *)values, .datatype = 16, .slope = 1};
 }
 
 /* ---- statistics --------------------------------------------------------------------------- */
@@ -109,7 +157,7 @@ ts_status volume_read_statistics(const char *path, volume_header *header,
         return status;
     for (int64_t at = 0; at < f.d.voxels; at += BLOCK) {
         const int64_t count = f.d.voxels - at < BLOCK ? f.d.voxels - at : BLOCK;
-        nifti_decode(&f, at, count, values);
+        decode_block(&f.voxels, at, 1, count, values);
         count_values(&c, values, count);
     }
     *header = f.d.header;
@@ -144,35 +192,55 @@ static ts_status limit_axes(volume_header *h, int most, const char *path, ts_err
                      path, h->dimensions, most);
 }
 
-ts_status volume_read(const char *path, volume *out, volume_statistics *statistics, ts_error *error)
+ts_status volume_open(const char *path, volume_file *out, ts_error *error)
 {
-    nifti_file f;
-    double values[BLOCK];
-    counting c = {0};
+    *out = (volume_file){.file = malloc(sizeof *out->file)};
+    if (!out->file)
+        return error_set(error, TS_MEMORY, "out of memory while opening '%s'", path);
+    ts_status status = nifti_open(path, true, out->file, error);
+    if (status == TS_OK)
+        status = limit_axes(&out->file->d.header, 4, path, error);
+    if (status != TS_OK) {
+        volume_close(out);
+        return status;
+    }
+    out->header = out->file->d.header;
+    out->channels = out->header.shape[3];
+    return TS_OK;
+}
+
+void volume_close(volume_file *f)
+{
+    if (f->file)
+        nifti_close(f->file);
+    free(f->file);
+    *f = (volume_file){0};
+}
+
+volume_voxels volume_channel(const volume_file *f, int64_t channel)
+{
+    volume_voxels v = f->file->voxels;
+    const int64_t *n = f->header.shape;
+    v.bytes += (size_t)(channel * n[0] * n[1] * n[2]) * f->file->d.value_bytes;
+    return v;
+}
+
+ts_status volume_read(const char *path, volume *out, ts_error *error)
+{
+    volume_file f;
     *out = (volume){0};
-    ts_status status = nifti_open(path, true, &f, error);
+    ts_status status = volume_open(path, &f, error);
     if (status != TS_OK)
         return status;
-    status = limit_axes(&f.d.header, 4, path, error);
+    const int64_t voxels = f.file->d.voxels;
+    out->data = memory_take((size_t)voxels, sizeof(float), path, error);
+    status = out->data ? TS_OK : TS_MEMORY;
     if (status == TS_OK) {
-        out->data = memory_allocate((size_t)f.d.voxels, sizeof(float), path, error);
-        status = out->data ? TS_OK : TS_MEMORY;
+        volume_values(&f.file->voxels, 0, 1, voxels, out->data);
+        out->header = f.header;
+        out->channels = f.channels;
     }
-    for (int64_t at = 0; status == TS_OK && at < f.d.voxels; at += BLOCK) {
-        const int64_t count = f.d.voxels - at < BLOCK ? f.d.voxels - at : BLOCK;
-        nifti_decode(&f, at, count, values);
-        for (int64_t i = 0; i < count; i++)
-            out->data[at + i] = (float)values[i];
-        if (statistics)
-            count_values(&c, values, count);
-    }
-    if (status == TS_OK) {
-        out->header = f.d.header;
-        out->channels = f.d.header.shape[3];
-        if (statistics)
-            *statistics = finish_counting(&c);
-    }
-    nifti_close(&f);
+    volume_close(&f);
     return status;
 }
 
@@ -216,11 +284,9 @@ ts_status volume_read_labels(const char *path, volume_header *header, uint8_t **
     }
     for (int64_t at = 0; status == TS_OK && at < f.d.voxels; at += BLOCK) {
         const int64_t count = f.d.voxels - at < BLOCK ? f.d.voxels - at : BLOCK;
-        if (bytes_are_zero(f.voxels + (size_t)at * f.d.value_bytes,
-                           (size_t)count * f.d.value_bytes) &&
-            f.d.header.intercept == 0)
+        if (volume_values_are_zero(&f.voxels, at, count))
             continue;
-        nifti_decode(&f, at, count, values);
+        decode_block(&f.voxels, at, 1, count, values);
         for (int64_t i = 0; status == TS_OK && i < count; i++) {
             const double v = values[i];
             if (v >= 0 && v <= UINT8_MAX && v == (uint8_t)v)

@@ -41,11 +41,36 @@ typedef struct {
 ts_status volume_read_header(const char *path, volume_header *header, ts_error *error);
 
 /* Reads a whole file: .nii, .nii.gz, .hdr/.img[.gz], either byte order, NIfTI-1 or -2.
- * statistics may be NULL. Trailing axes of length 1 are dropped; more than 4 axes are an error.
+ * Trailing axes of length 1 are dropped; more than 4 axes are an error.
  * NaN and Inf are kept; the caller decides. A directory `X.nii` that holds one image (public
  * copies have such) is read through. */
-ts_status volume_read(const char *path, volume *out, volume_statistics *statistics,
-                      ts_error *error);
+ts_status volume_read(const char *path, volume *out, ts_error *error);
+
+/* Voxels as they are stored, in a file or in memory, made float where they are asked for: half the
+ * memory of int16 images, which most are. bytes are another's. */
+typedef struct {
+    const uint8_t *bytes;
+    int datatype;
+    bool swap; /* in the other byte order */
+    double slope, intercept;
+} volume_voxels;
+
+volume_voxels volume_voxels_of(const float *values);
+/* out[i] = voxel first + i * step, scaled, i in 0..count-1. */
+void volume_values(const volume_voxels *v, int64_t first, int64_t step, int64_t count, float *out);
+/* Do the bytes of these voxels say 0? Quick; where not, the values may be 0 all the same (-0). */
+bool volume_values_are_zero(const volume_voxels *v, int64_t first, int64_t count);
+
+/* A file as volume_read takes it, its voxels not yet made float; release with volume_close. */
+typedef struct {
+    volume_header header;
+    int64_t channels;
+    struct nifti_file *file;
+} volume_file;
+
+ts_status volume_open(const char *path, volume_file *out, ts_error *error);
+void volume_close(volume_file *f);
+volume_voxels volume_channel(const volume_file *f, int64_t channel);
 
 /* Reads a label file: values after scaling, rounded; off by more than 1e-3, negative, beyond 255
  * or not finite is an error naming the first such voxel. labels: [nz][ny][nx], owned, free(). */

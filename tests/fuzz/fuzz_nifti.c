@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     volume_header h;
     volume_statistics s;
     uint8_t *labels;
-    if (volume_read(path, &v, &s, &error) == TS_OK) {
+    if (volume_read(path, &v, &error) == TS_OK) {
         check_header(&v.header);
         volatile float last; /* reads the last voxel of each volume, where the shape says it is */
         const int64_t voxels = v.header.shape[0] * v.header.shape[1] * v.header.shape[2];
