@@ -156,8 +156,12 @@ def case(o):
 
 @section("Reading and preparing a case")
 def prepare(o):
-    return compare("four volumes", [("twinseg", ours("prepare", o.case, threads=2)),
-                                    ("nibabel, scipy", peer("prepare.py", o.case))], o)
+    rows = []
+    for threads in (1, 2):
+        rows += compare(f"four volumes, threads {threads}",
+                        [("twinseg", ours("prepare", o.case, threads=threads, repeats=15)),
+                         ("nibabel, scipy", peer("prepare.py", o.case, threads=threads))], o)
+    return rows
 
 
 def moved_truth(path):

@@ -52,7 +52,7 @@ END
 chmod +x build/twinseg-bench
 measure() { python3 "$source/bench/run.py" --case . "$@"; }
 check "a section measured" 0 '5\.0 ms' measure --only prepare
-expect "stands on the page" grep -q '^| four volumes | twinseg | 5.0 | 4.0 | 6.0 |' docs/benchmarks.md
+expect "stands on the page" grep -q '^| four volumes, threads 2 | twinseg | 5.0 | 4.0 | 6.0 |' docs/benchmarks.md
 printf 'A word.\n' >>docs/benchmarks.md
 cp docs/benchmarks.md before.md
 rm -r build/bench
