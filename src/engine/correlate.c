@@ -329,13 +329,19 @@ static void finish_terms(void *context, int64_t index, int thread)
     const correlate_job *j = f->job;
     const int64_t first = index * FINISH_TERMS;
     const int64_t end = smaller(first + FINISH_TERMS, j->terms);
-    for (int64_t c = 0; c < j->channels; c += 16) {
-        const int64_t width = smaller(16, j->channels - c);
+    for (int64_t c = 0; c < j->channels; c += 4) {
+        const int64_t width = smaller(4, j->channels - c);
+        for (int64_t next = c + 4; next < smaller(c + 8, j->channels); next++)
+            for (int64_t t = first; t < end; t += 16)
+                __builtin_prefetch(f->dweight + next * j->terms + t, 1);
         for (int64_t t = first; t < end; t++) {
-            double sum[16] = {0};
-            for (int64_t p = 0; p < j->parts; p++)
-                for (int64_t i = 0; i < width; i++)
-                    sum[i] += (double)j->dw[(p * j->terms + t) * j->stride + c + i];
+            double sum[4] = {0};
+            for (int64_t p = 0; p < j->parts; p++) {
+                const float *dw = j->dw + (p * j->terms + t) * j->stride + c;
+                __builtin_prefetch(dw + 32); /* columns of lines, which no hardware follows */
+                for (int i = 0; i < 4; i++)  /* a whole tile has room */
+                    sum[i] += (double)dw[i];
+            }
             for (int64_t i = 0; i < width; i++)
                 f->dweight[(c + i) * j->terms + t] = (float)sum[i];
         }
