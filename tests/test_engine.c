@@ -222,21 +222,28 @@ static results run_norm_and_head(engine *e, const layer_case *k)
     const int64_t voxels = k->size[0] * k->size[1] * k->size[2];
     float *logits = calloc((size_t)(k->n * classes * voxels), sizeof *logits);
     float *dweight = calloc((size_t)(classes * channels), sizeof *dweight);
-    head_forward(e, &a, weight, bias, classes, logits);
+    void *scratch = memory_allocate(head_scratch_bytes(&y, classes), 1, "test", NULL);
+    const norm_parameters norm = {moments, gamma, beta};
+    head_forward(e, &y, &norm, weight, bias, classes, logits);
+    keep(&r, logits, k->n * classes * voxels);
+    head_forward(e, &a, NULL, weight, bias, classes, logits);
     keep(&r, logits, k->n * classes * voxels);
     for (int add = 0; add < 2; add++) {
         head_data_gradient(e, logits, weight, classes, &dy, add);
         keep_tensor(&r, e, &dy);
         check_pads(e, &dy);
     }
-    head_weight_gradient(e, &a, logits, classes, dweight, bias);
-    keep(&r, dweight, classes * channels);
-    keep(&r, bias, classes);
+    for (int normed = 0; normed < 2; normed++) {
+        head_weight_gradient(e, normed ? &y : &a, normed ? &norm : NULL, logits, classes, dweight,
+                             bias, scratch);
+        keep(&r, dweight, classes * channels);
+        keep(&r, bias, classes);
+    }
     tensor_add(e, values, &dy);
     keep_tensor(&r, e, &dy);
 
-    void *all[] = {values,  more,   moments, gamma,  beta,  weight, bias,   y.data,
-                   da.data, a.data, dy.data, dgamma, dbeta, logits, dweight};
+    void *all[] = {values,  more,   moments, gamma,  beta,  weight, bias,    y.data,
+                   da.data, a.data, dy.data, dgamma, dbeta, logits, dweight, scratch};
     for (size_t i = 0; i < COUNT_OF(all); i++)
         free(all[i]);
     return r;

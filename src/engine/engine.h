@@ -135,17 +135,27 @@ void norm_backward(engine *e, const tensor *y, const float *moments, const float
 
 /* ---- heads: 1x1x1 convolutions to plain logits ----------------------------------------- */
 
-/* logits [n][classes][d][h][w], plain floats; weight [classes][c], bias [classes]. At most 64
- * classes and 4096 channels, as in net_layout. */
-void head_forward(engine *e, const tensor *a, const float *weight, const float *bias,
-                  int64_t classes, float *logits);
+/* What makes an activation of a layer's y, as in norm_forward. */
+typedef struct {
+    const float *moments, *gamma, *beta;
+} norm_parameters;
 
-/* da = (add ? da : 0) + gradient. */
+/* logits [n][classes][d][h][w], plain floats, of the activation of y, which is made on the way, or
+ * (norm NULL) of y itself; weight [classes][c], bias [classes]. At most 64 classes and 4096
+ * channels, as in net_layout. */
+void head_forward(engine *e, const tensor *y, const norm_parameters *norm, const float *weight,
+                  const float *bias, int64_t classes, float *logits);
+
+/* da = (add ? da : 0) + gradient of the activation. */
 void head_data_gradient(engine *e, const float *dlogits, const float *weight, int64_t classes,
                         const tensor *da, bool add);
 
+/* Scratch of head_weight_gradient, at a multiple of 64. */
+size_t head_scratch_bytes(const tensor *y, int64_t classes);
+
 /* dweight, dbias: overwritten. */
-void head_weight_gradient(engine *e, const tensor *a, const float *dlogits, int64_t classes,
-                          float *dweight, float *dbias);
+void head_weight_gradient(engine *e, const tensor *y, const norm_parameters *norm,
+                          const float *dlogits, int64_t classes, float *dweight, float *dbias,
+                          void *scratch);
 
 #endif

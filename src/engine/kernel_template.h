@@ -376,65 +376,7 @@ static void part_channels(const uint32_t *unit, int64_t count, void *low, void *
 
 #include "engine/norm_template.h"
 
-/* ---- rows of plain floats -------------------------------------------------------------- */
-
-INLINE vf load_plain(const float *p, int64_t count)
-{
-    if (count >= VL)
-        return load(p);
-    float part[VL] __attribute__((aligned(4 * VL))) = {0};
-    memcpy(part, p, (size_t)count * sizeof *part);
-    return load(part);
-}
-
-INLINE void store_plain(void *p, vf value, int64_t count)
-{
-    if (count >= VL)
-        *(vf_unaligned *)p = value;
-    else
-        memcpy(p, &value, (size_t)count * 4);
-}
-
-static void head_forward_row(const head_row *r, const float *weight, const float *bias)
-{
-    for (int64_t k = 0; k < r->classes; k++, weight += r->channels)
-        for (int64_t x = 0; x < r->w; x += VL) {
-            vf sum = splat(bias[k]);
-            for (int64_t c = 0; c < r->channels; c++)
-                sum += load_half(r->unit[c / HALVES] + x, c % HALVES) * splat(weight[c]);
-            store_plain(r->logits + k * r->stride + x, sum, r->w - x);
-        }
-}
-
-static void head_data_row(const head_row *r, const float *weight, bool add)
-{
-    for (int64_t c = 0; c < r->channels; c += HALVES)
-        for (int64_t x = 0; x < r->w; x += VL) {
-            uint32_t *to = r->unit[c / HALVES] + x;
-            vf sum[HALVES];
-            for (int h = 0; h < HALVES; h++) {
-                sum[h] = add ? load_half(to, h) : (vf){0};
-                for (int64_t k = 0; k < r->classes && c + h < r->channels; k++)
-                    sum[h] += load_plain(r->logits + k * r->stride + x, r->w - x) *
-                              splat(weight[k * r->channels + c + h]);
-            }
-            uint32_t elements[VL] __attribute__((aligned(4 * VL)));
-            store_halves(elements, sum);
-            store_plain(to, load(elements), r->w - x);
-        }
-}
-
-static void head_weight_row(const head_row *r, double *dweight)
-{
-    for (int64_t k = 0; k < r->classes; k++, dweight += r->channels)
-        for (int64_t c = 0; c < r->channels; c++) {
-            vf sum = {0};
-            for (int64_t x = 0; x < r->w; x += VL)
-                sum += load_half(r->unit[c / HALVES] + x, c % HALVES) *
-                       load_plain(r->logits + k * r->stride + x, r->w - x);
-            dweight[c] += total(sum);
-        }
-}
+#include "engine/head_template.h"
 
 #include "engine/winograd_template.h"
 
@@ -461,7 +403,7 @@ const kernels NAME = {
     .winograd_output = winograd_output,
     .phases_split = phases_split,
     .phases_merge = phases_merge,
-    .head_forward = head_forward_row,
-    .head_data = head_data_row,
-    .head_weight = head_weight_row,
+    .head_forward = head_forward_plane,
+    .head_data = head_data_plane,
+    .head_weight = head_weight_plane,
 };

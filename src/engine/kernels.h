@@ -51,13 +51,19 @@ typedef struct {
     float g_mean[2], gx_mean[2]; /* backward's second pass */
 } norm_channel;
 
-/* A row of voxels of a tensor beside the same row of plain logits. */
+/* a = leaky((y - mean) * scale + beta). */
 typedef struct {
-    uint32_t *const *unit; /* one for each unit of `channels`, at the row's first voxel */
-    int64_t channels, classes, w;
+    float mean, scale, beta;
+} head_norm;
+
+/* A plane of voxels of a tensor beside the same plane of plain logits. */
+typedef struct {
+    uint32_t *const *unit; /* one for each unit of `channels`, at the plane's first voxel */
+    const head_norm *norm; /* of each channel; NULL: the tensor holds activations */
+    int64_t channels, classes, h, w, row;
     float *logits; /* class k at k * stride */
     int64_t stride;
-} head_row;
+} head_plane;
 
 /* Stride 2: a tensor `whole` is eight *phases* of half its size, those of its even and odd
  * positions, each shaped as the tensor `half` on the layer's other side. Phase (pz, py, px) at
@@ -131,10 +137,11 @@ typedef struct kernels {
                          const phases *p);
     /* p's rows into all units of whole, pads too; add: onto what whole holds. */
     void (*phases_merge)(const phases *p, const tensor *whole, int64_t n, bool add);
-    /* weight, dweight [classes][channels]; dweight is added to. */
-    void (*head_forward)(const head_row *h, const float *weight, const float *bias);
-    void (*head_data)(const head_row *h, const float *weight, bool add);
-    void (*head_weight)(const head_row *h, double *dweight);
+    /* weight [classes][channels]; sums [classes][channels + 1] of logits times activations, the
+     * last of logits alone, are added to. */
+    void (*head_forward)(const head_plane *p, const float *weight, const float *bias);
+    void (*head_data)(const head_plane *p, const float *weight, bool add);
+    void (*head_weight)(const head_plane *p, double *sums);
 } kernels;
 
 extern const kernels kernels_portable, kernels_portable_bf16, kernels_avx2, kernels_avx2_bf16,

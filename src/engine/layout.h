@@ -92,11 +92,11 @@ void ref_norm_forward(engine *e, const tensor *y, const float *moments, const fl
 void ref_norm_backward(engine *e, const tensor *y, const float *moments, const float *gamma,
                        const float *beta, const tensor *da, const tensor *dy, float *dgamma,
                        float *dbeta);
-void ref_head_forward(engine *e, const tensor *a, const float *weight, const float *bias,
-                      int64_t classes, float *logits);
+void ref_head_forward(engine *e, const tensor *y, const norm_parameters *norm, const float *weight,
+                      const float *bias, int64_t classes, float *logits);
 void ref_head_data_gradient(engine *e, const float *dlogits, const float *weight, int64_t classes,
                             const tensor *da, bool add);
-void ref_head_weight_gradient(engine *e, const tensor *a, const float *dlogits, int64_t classes,
-                              float *dweight, float *dbias);
+void ref_head_weight_gradient(engine *e, const tensor *y, const norm_parameters *norm,
+                              const float *dlogits, int64_t classes, float *dweight, float *dbias);
 
 #endif

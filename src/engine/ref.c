@@ -284,8 +284,20 @@ static int64_t plain_index(const tensor *t, int64_t classes, int64_t n, int64_t 
     return (((n * classes + k) * t->d + z) * t->h + y) * t->w + x;
 }
 
-void ref_head_forward(engine *e, const tensor *a, const float *weight, const float *bias,
-                      int64_t classes, float *logits)
+/* The activation of a head's input, as in ref_norm_forward. */
+static float head_input(const tensor *y, const norm_parameters *norm, int64_t n, int64_t c,
+                        int64_t z, int64_t row, int64_t x)
+{
+    const float value = get(y, n, c, z, row, x);
+    if (!norm)
+        return value;
+    const float *moments = norm->moments + (n * y->c + c) * 2;
+    const float v = norm->gamma[c] * ((value - moments[0]) * moments[1]) + norm->beta[c];
+    return v > 0 ? v : LEAKY_SLOPE * v;
+}
+
+void ref_head_forward(engine *e, const tensor *a, const norm_parameters *norm, const float *weight,
+                      const float *bias, int64_t classes, float *logits)
 {
     (void)e;
     for (int64_t n = 0; n < a->n; n++)
@@ -294,7 +306,7 @@ void ref_head_forward(engine *e, const tensor *a, const float *weight, const flo
             {
                 double sum = bias[k];
                 for (int64_t c = 0; c < a->c; c++)
-                    sum += (double)weight[k * a->c + c] * get(a, n, c, z, y, x);
+                    sum += (double)weight[k * a->c + c] * head_input(a, norm, n, c, z, y, x);
                 logits[plain_index(a, classes, n, k, z, y, x)] = (float)sum;
             }
 }
@@ -317,8 +329,8 @@ void ref_head_data_gradient(engine *e, const float *dlogits, const float *weight
             }
 }
 
-void ref_head_weight_gradient(engine *e, const tensor *a, const float *dlogits, int64_t classes,
-                              float *dweight, float *dbias)
+void ref_head_weight_gradient(engine *e, const tensor *a, const norm_parameters *norm,
+                              const float *dlogits, int64_t classes, float *dweight, float *dbias)
 {
     (void)e;
     for (int64_t k = 0; k < classes; k++) {
@@ -327,7 +339,7 @@ void ref_head_weight_gradient(engine *e, const tensor *a, const float *dlogits, 
             for (int64_t n = 0; n < a->n; n++)
                 FOR_VOXELS(a)
             sum += (double)dlogits[plain_index(a, classes, n, k, z, y, x)] *
-                   (c < 0 ? 1 : get(a, n, c, z, y, x));
+                   (c < 0 ? 1 : head_input(a, norm, n, c, z, y, x));
             *(c < 0 ? &dbias[k] : &dweight[k * a->c + c]) = (float)sum;
         }
     }

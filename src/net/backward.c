@@ -1,7 +1,8 @@
 /* The backward pass: heads and decoder from full resolution down, bottleneck, encoder up again.
  *
  * temporary[2] holds the activation that a weight gradient reads; gradients go to and fro between
- * the other two. The gradient of a skip waits in net.skip for its encoder stage. */
+ * the other two. The gradient of a skip takes the place of its activation, and waits there for its
+ * encoder stage. */
 #include "net/graph.h"
 
 /* Adds the caller's gradient at this unit's activation, if there is one. */
@@ -62,8 +63,7 @@ static tensor decoder_back(net *n, int s, const tensor *da, int here)
     const unit *below = s + 2 < n->config.stages ? &n->decoder[s + 1][1] : &n->encoder[s + 1][1];
     const tensor dy = second_layer_back(n, n->decoder[s], da, n->temporary[!here]);
     norm_back(n, &n->decoder[s][0], &dy);
-    const tensor skip = activation(n, &n->encoder[s][1]);
-    weights_back(n, &n->decoder[s][0], &n->up[s].y, &skip, &dy);
+    weights_back(n, &n->decoder[s][0], &n->up[s].y, &n->skip[s], &dy);
     const tensor dup = tensor_in(&n->up[s].y, n->temporary[here]);
     data_back(n, &n->decoder[s][0], &dy, &dup, &n->skip[s], false);
     const tensor x = activation(n, below);
@@ -77,9 +77,11 @@ static tensor decoder_back(net *n, int s, const tensor *da, int here)
  * da. */
 static void head_back(net *n, int h, const tensor *da, bool add)
 {
-    const tensor x = activation(n, &n->decoder[h][1]);
-    head_weight_gradient(n->engine, &x, n->logits[h], n->config.classes,
-                         n->gradients + n->head_weight[h], n->gradients + n->head_bias[h]);
+    const unit *u = &n->decoder[h][1];
+    const norm_parameters norm = unit_norm(n, u);
+    head_weight_gradient(n->engine, &u->y, &norm, n->logits[h], n->config.classes,
+                         n->gradients + n->head_weight[h], n->gradients + n->head_bias[h],
+                         n->scratch);
     head_data_gradient(n->engine, n->logits[h], net_weight(n, n->head_weight[h]), n->config.classes,
                        da, add);
 }

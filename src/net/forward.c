@@ -43,20 +43,34 @@ static tensor layer(const net *n, const unit *u, const tensor *x, const tensor *
     return a;
 }
 
+/* Logits of stage s from what its last convolution, or with norm NULL its activation, gave. */
+static void head(const net *n, int s, const tensor *x, const norm_parameters *norm)
+{
+    head_forward(n->engine, x, norm, net_weight(n, n->head_weight[s]),
+                 net_weight(n, n->head_bias[s]), n->config.classes, n->logits[s]);
+}
+
 /* Stage s of the decoder reads `below` in temporary[here]; gives its activation in the other of the
- * first two, which in prediction held the up-sampled map before. */
+ * first two, which in prediction held the up-sampled map before. Nothing but the head reads the
+ * activation of stage 0: it is made there on the way. */
 static tensor decode(const net *n, int s, const tensor *below, int here)
 {
     const bool train = n->mode == NET_TRAIN;
+    const unit *last = &n->decoder[s][1];
     const tensor up = train ? n->up[s].y : tensor_in(&n->up[s].y, n->temporary[!here]);
     convolve(n, &n->up[s], below, NULL, &up);
-    tensor skip = n->skip[s];
-    if (train) { /* made again; n->skip is for its gradient */
-        skip = tensor_in(&n->encoder[s][1].y, n->temporary[!here]);
-        unit_activate(n, &n->encoder[s][1], &n->encoder[s][1].y, &skip);
+    const tensor a = layer(n, &n->decoder[s][0], &up, &n->skip[s], n->temporary[here]);
+    if (s > 0) {
+        const tensor x = layer(n, last, &a, NULL, n->temporary[!here]);
+        if (s < net_heads(n) && train)
+            head(n, s, &x, NULL);
+        return x;
     }
-    const tensor a = layer(n, &n->decoder[s][0], &up, &skip, n->temporary[here]);
-    return layer(n, &n->decoder[s][1], &a, NULL, n->temporary[!here]);
+    const tensor y = train ? last->y : tensor_in(&last->y, n->temporary[!here]);
+    const norm_parameters norm = unit_norm(n, last);
+    convolve(n, last, &a, NULL, &y);
+    head(n, s, &y, &norm);
+    return y;
 }
 
 ts_status net_forward(net *n, const float *input, ts_error *error)
@@ -71,16 +85,10 @@ ts_status net_forward(net *n, const float *input, ts_error *error)
     tensor x = n->input;
     for (int s = 0; s <= lowest; s++) {
         const tensor a = layer(n, &n->encoder[s][0], &x, NULL, n->temporary[1]);
-        const bool keep = n->mode == NET_PREDICT && s < lowest;
-        x = layer(n, &n->encoder[s][1], &a, NULL, keep ? n->skip[s].data : n->temporary[0]);
+        x = layer(n, &n->encoder[s][1], &a, NULL, s < lowest ? n->skip[s].data : n->temporary[0]);
     }
-    for (int s = lowest - 1; s >= 0; s--) {
+    for (int s = lowest - 1; s >= 0; s--, here = !here)
         x = decode(n, s, &x, here);
-        here = !here;
-        if (s < net_heads(n) && (s == 0 || n->mode == NET_TRAIN))
-            head_forward(n->engine, &x, net_weight(n, n->head_weight[s]),
-                         net_weight(n, n->head_bias[s]), n->config.classes, n->logits[s]);
-    }
     return TS_OK;
 }
 

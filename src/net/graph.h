@@ -1,8 +1,9 @@
 /* The inside of a net: its layers with their tensors, shared by forward.c and backward.c.
  *
  * Training keeps of every layer the convolution's output y and its moments; activations a = leaky
- * ReLU(norm(y)) are made again where they are read (one pass over memory instead of one tensor).
- * Prediction normalises in place and keeps only the skips. */
+ * ReLU(norm(y)) are made again where they are read (one pass over memory instead of one tensor),
+ * but for the skips', which stay until the way back. Prediction normalises in place and keeps only
+ * the skips. The heads make their input on the way. */
 #ifndef TWINSEG_NET_GRAPH_H
 #define TWINSEG_NET_GRAPH_H
 
@@ -49,7 +50,7 @@ struct net {
     /* memory of the workspace */
     tensor input;
     void *temporary[3];          /* each holds the largest activation */
-    tensor skip[NET_STAGES_MAX]; /* prediction: activations; training: their gradients */
+    tensor skip[NET_STAGES_MAX]; /* activations; on the way back their gradients */
     float *logits[NET_STAGES_MAX];
     void *scratch;
     feature_gradient features[NET_FEATURES_MAX];
@@ -67,6 +68,12 @@ static inline tensor tensor_in(const tensor *like, void *data)
 static inline const float *net_weight(const net *n, int64_t offset)
 {
     return n->weights + offset;
+}
+
+/* What makes the activation of a unit's y. */
+static inline norm_parameters unit_norm(const net *n, const unit *u)
+{
+    return (norm_parameters){u->moments, net_weight(n, u->gamma), net_weight(n, u->beta)};
 }
 
 /* The unit whose activation is the feature of that name; NULL where the net has none. */

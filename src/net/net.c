@@ -147,9 +147,10 @@ static void largest_scratch(net *n, unit *u, void *context)
     }
 }
 
-/* The plan of the workspace. y and up-sampled maps of training live from forward to backward; the
- * temporaries serve activations on the way forward, gradients and activations on the way back.
- * Prediction keeps the skips alone, and works in two temporaries. */
+/* The plan of the workspace. y and up-sampled maps of training live from forward to backward, and
+ * so do the skips' activations, until their gradients take their place; the temporaries serve
+ * activations on the way forward, gradients and activations on the way back. Prediction keeps the
+ * skips alone, and works in two temporaries. */
 static size_t lay_out(net *n, void *workspace)
 {
     arena a = {workspace, 0};
@@ -168,6 +169,8 @@ static size_t lay_out(net *n, void *workspace)
         const tensor *t = &n->decoder[h][1].y;
         n->logits[h] =
             take(&a, (size_t)(n->batch * n->config.classes * t->d * t->h * t->w) * sizeof(float));
+        const size_t bytes = head_scratch_bytes(t, n->config.classes);
+        scratch = bytes > scratch ? bytes : scratch;
     }
     n->scratch = take(&a, scratch);
     return a.used;
