@@ -38,10 +38,13 @@ void *memory_allocate(size_t count, size_t size, const char *what, ts_error *err
  * the work of getting its pages. */
 void *memory_take(size_t count, size_t size, const char *what, ts_error *error);
 
-/* For a program's main: arrays of a mebibyte and more get pages of their own, which go back to the
- * machine when freed. glibc by itself keeps freed ones of up to 32 MiB in an arena for each thread:
- * preparing a case then took three times the memory. */
+/* For a program's main: arrays of 8 MiB and more get pages of their own, which go back to the
+ * machine when freed, and smaller ones are kept for the next. glibc by itself keeps freed ones of
+ * up to 32 MiB in an arena for each thread, where preparing a case took three times the memory. */
 void memory_begin(void);
+
+/* The first of bytes begin..end-1 that is not 0; end where all are. (Masks mostly are 0.) */
+int64_t bytes_next_set(const uint8_t *bytes, int64_t begin, int64_t end);
 
 /* Are all of these 0? (Label volumes mostly are, and this is as fast as memory.) */
 bool bytes_are_zero(const void *bytes, size_t count);

@@ -29,7 +29,8 @@ static void advise_huge_pages(void *memory, size_t bytes)
 void memory_begin(void)
 {
 #ifdef M_MMAP_THRESHOLD
-    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_MMAP_THRESHOLD, 8 << 20);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
 #endif
 }
 
@@ -84,6 +85,16 @@ static bool read_number(const char *path, size_t *value)
     const bool ok = fscanf(f, "%zu", value) == 1;
     fclose(f);
     return ok;
+}
+
+int64_t bytes_next_set(const uint8_t *bytes, int64_t begin, int64_t end)
+{
+    uint64_t eight = 0;
+    while (begin + 8 <= end && (memcpy(&eight, bytes + begin, sizeof eight), eight == 0))
+        begin += 8;
+    while (begin < end && !bytes[begin])
+        begin++;
+    return begin;
 }
 
 bool bytes_are_zero(const void *bytes, size_t count)

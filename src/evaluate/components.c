@@ -25,47 +25,58 @@ static int32_t join(int32_t *parents, int32_t i, int32_t j)
     return parents[i] = j;
 }
 
-/* The 13 neighbours that a scan has passed, as steps in x, y, z. The last four do not touch the one
- * to the left: where that is set, it has joined all the others. */
-static const int8_t passed[13][3] = {
-    {-1, 0, 0},  {-1, -1, 0}, {0, -1, 0}, {-1, -1, -1}, {0, -1, -1}, {-1, 0, -1}, {0, 0, -1},
-    {-1, 1, -1}, {0, 1, -1},  {1, -1, 0}, {1, -1, -1},  {1, 0, -1},  {1, 1, -1},
-};
-enum { BESIDE_LEFT = 9 };
-
 static bool inside(const int64_t shape[3], int64_t x, int64_t y, int64_t z)
 {
     return x >= 0 && y >= 0 && z >= 0 && x < shape[0] && y < shape[1] && z < shape[2];
 }
 
-/* First labels: every voxel joins what it touches among those passed. Returns how many were given.
- */
+/* The four rows beside a row that a scan has passed, as steps in y and z. */
+static const int8_t passed[4][2] = {{-1, 0}, {-1, -1}, {0, -1}, {1, -1}};
+
+/* The label of a run begin..end-1 of row (y, z): that of all it touches, joined; 0 for none. */
+static int32_t label_run(const int32_t *labels, const int64_t shape[3], int64_t begin, int64_t end,
+                         int64_t y, int64_t z, int32_t *parents)
+{
+    const int64_t from = begin > 0 ? begin - 1 : 0, to = end < shape[0] ? end + 1 : end;
+    int32_t own = 0;
+    for (int k = 0; k < 4; k++) {
+        if (!inside(shape, 0, y + passed[k][0], z + passed[k][1]))
+            continue;
+        const int32_t *row = labels + shape[0] * (y + passed[k][0] + shape[1] * (z + passed[k][1]));
+        int32_t last = 0; /* of this row: a run of it has one label */
+        for (int64_t x = from; x < to; x++) {
+            if (row[x] && row[x] != last)
+                own = own ? join(parents, own, row[x]) : row[x];
+            last = row[x];
+        }
+    }
+    return own;
+}
+
+/* First labels: every run of a row joins what it touches among the rows passed. Returns how many
+ * were given. */
 static int32_t scan(const uint8_t *mask, const int64_t shape[3], int32_t *labels, int32_t *parents)
 {
+    const int64_t nx = shape[0];
     int32_t given = 0;
-    int64_t at = 0;
+    memset(labels, 0, (size_t)voxels_of(shape) * sizeof *labels);
     for (int64_t z = 0; z < shape[2]; z++)
-        for (int64_t y = 0; y < shape[1]; y++)
-            for (int64_t x = 0; x < shape[0]; x++, at++) {
-                const bool left = x > 0 && mask[at - 1];
-                labels[at] = 0;
-                if (!mask[at])
-                    continue;
-                if (left)
-                    labels[at] = labels[at - 1];
-                for (int k = left ? BESIDE_LEFT : 0; k < 13; k++) {
-                    const int8_t *s = passed[k];
-                    if (!inside(shape, x + s[0], y + s[1], z + s[2]))
-                        continue;
-                    const int32_t other = labels[at + s[0] + shape[0] * (s[1] + shape[1] * s[2])];
-                    if (other && other != labels[at])
-                        labels[at] = labels[at] ? join(parents, labels[at], other) : other;
-                }
-                if (!labels[at]) {
-                    labels[at] = ++given;
+        for (int64_t y = 0; y < shape[1]; y++) {
+            const int64_t row = nx * (y + shape[1] * z);
+            int64_t end = 0;
+            for (int64_t x = 0; (x = bytes_next_set(mask + row, end, nx)) < nx;) {
+                end = x;
+                while (end < nx && mask[row + end])
+                    end++;
+                int32_t label = label_run(labels, shape, x, end, y, z, parents);
+                if (!label) {
+                    label = ++given;
                     parents[given] = given;
                 }
+                for (int64_t i = x; i < end; i++)
+                    labels[row + i] = label;
             }
+        }
     return given;
 }
 
@@ -78,7 +89,7 @@ ts_status components_label(const uint8_t *mask, const int64_t shape[3], int32_t 
     size_t most = 2;
     for (int i = 0; i < 3; i++)
         most *= (size_t)(shape[i] + 1) / 2;
-    int32_t *parents = memory_allocate(most + 1, sizeof *parents, "the components", error);
+    int32_t *parents = memory_take(most + 1, sizeof *parents, "the components", error);
     if (!parents)
         return TS_MEMORY;
     const int32_t given = scan(mask, shape, labels, parents);
@@ -89,7 +100,7 @@ ts_status components_label(const uint8_t *mask, const int64_t shape[3], int32_t 
     if (numbers) {
         for (int32_t i = 1; i <= given; i++)
             numbers[i] = parents[i] == i ? ++*count : numbers[parents[i]];
-        for (int64_t i = 0; i < voxels; i++)
+        for (int64_t i = 0; *count < given && i < voxels; i++)
             labels[i] = numbers[labels[i]];
     }
     free(numbers);

@@ -13,17 +13,21 @@ static const int32_t no_steps = INT32_MAX;
 
 /* ---- along x -------------------------------------------------------------------------------- */
 
-static void step_row(const uint8_t *set, int64_t count, int32_t *steps)
+/* From one voxel of the set to the next, the nearer of the two. */
+static void step_row(const uint8_t *set, int32_t count, int32_t *steps)
 {
-    int32_t since = no_steps; /* the last voxel of the set */
-    for (int64_t x = 0; x < count; x++) {
-        since = set[x] ? 0 : since == no_steps ? no_steps : since + 1;
-        steps[x] = since;
-    }
-    since = no_steps;
-    for (int64_t x = count - 1; x >= 0; x--) {
-        since = set[x] ? 0 : since == no_steps ? no_steps : since + 1;
-        steps[x] = since < steps[x] ? since : steps[x];
+    int32_t last = -1; /* voxel of the set before */
+    for (int32_t x = (int32_t)bytes_next_set(set, 0, count);;
+         x = (int32_t)bytes_next_set(set, x + 1, count)) {
+        const int32_t middle = last < 0 ? 0 : x < count ? (last + x) / 2 + 1 : count;
+        for (int32_t i = last + 1; i < middle; i++)
+            steps[i] = i - last;
+        for (int32_t i = middle; i < x; i++)
+            steps[i] = x < count ? x - i : no_steps;
+        if (x == count)
+            return;
+        steps[x] = 0;
+        last = x;
     }
 }
 
@@ -35,10 +39,9 @@ ts_status distance_open(const uint8_t *set, const int64_t shape[3], const double
         map->shape[k] = shape[k];
         map->spacing_mm[k] = spacing_mm[k];
     }
-    map->steps =
-        memory_allocate((size_t)voxels_of(shape), sizeof *map->steps, "a distance map", error);
+    map->steps = memory_take((size_t)voxels_of(shape), sizeof *map->steps, "a distance map", error);
     for (int64_t row = 0; map->steps && row < shape[1] * shape[2]; row++)
-        step_row(set + row * shape[0], shape[0], map->steps + row * shape[0]);
+        step_row(set + row * shape[0], (int32_t)shape[0], map->steps + row * shape[0]);
     return map->steps ? TS_OK : TS_MEMORY;
 }
 
@@ -136,7 +139,7 @@ static ts_status fill_planes(distance_map *map, ts_error *error)
         .halves = memory_allocate((size_t)ny, sizeof(double), "a distance map", error),
         .apex = memory_allocate((size_t)ny, sizeof(int64_t), "a distance map", error),
     };
-    map->in_planes = memory_allocate(voxels, sizeof *map->in_planes, "a distance map", error);
+    map->in_planes = memory_take(voxels, sizeof *map->in_planes, "a distance map", error);
     const bool room = map->in_planes && r.values && r.from && r.halves && r.apex;
     for (int64_t k = 1; room && k < ny; k++)
         r.halves[k] = 0.5 / (double)k;

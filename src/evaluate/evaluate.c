@@ -83,14 +83,17 @@ ts_status region_cut(const label_pair *l, unsigned labels, const region_extent *
                      ts_error *error)
 {
     int64_t begin[3];
+    uint8_t within[256];
+    for (int v = 0; v < 256; v++)
+        within[v] = in_region((uint8_t)v, labels);
     for (int k = 0; k < 3; k++) {
         begin[k] = e->low[k] > DILATION ? e->low[k] - DILATION : 0;
         const int64_t end = e->high[k] + DILATION + 1;
         m->shape[k] = (end < l->shape[k] ? end : l->shape[k]) - begin[k];
         m->spacing_mm[k] = l->spacing_mm[k];
     }
-    m->a = memory_allocate((size_t)voxels_of(m->shape), 1, "a region's box", error);
-    m->b = memory_allocate((size_t)voxels_of(m->shape), 1, "a region's box", error);
+    m->a = memory_take((size_t)voxels_of(m->shape), 1, "a region's box", error);
+    m->b = memory_take((size_t)voxels_of(m->shape), 1, "a region's box", error);
     if (!m->a || !m->b)
         return TS_MEMORY;
     for (int64_t z = 0, at = 0; z < m->shape[2]; z++)
@@ -98,8 +101,8 @@ ts_status region_cut(const label_pair *l, unsigned labels, const region_extent *
             const int64_t row =
                 begin[0] + l->shape[0] * (begin[1] + y + l->shape[1] * (begin[2] + z));
             for (int64_t x = 0; x < m->shape[0]; x++, at++) {
-                m->a[at] = in_region(l->prediction[row + x], labels);
-                m->b[at] = in_region(l->truth[row + x], labels);
+                m->a[at] = within[l->prediction[row + x]];
+                m->b[at] = within[l->truth[row + x]];
             }
         }
     return TS_OK;

@@ -34,7 +34,7 @@ static ts_status surfaces_create(surfaces *s, const int64_t shape[3], const doub
     *s = (surfaces){.shape = {shape[0], shape[1], shape[2]}, .spacing_mm = spacing_mm};
     const size_t voxels = (size_t)voxels_of(shape);
     for (int i = 0; i < 2; i++)
-        s->surface[i] = memory_allocate(voxels, 1, "a surface", error);
+        s->surface[i] = memory_take(voxels, 1, "a surface", error);
     return s->surface[0] && s->surface[1] ? TS_OK : TS_MEMORY;
 }
 
@@ -50,19 +50,19 @@ static ts_status measure(surfaces *s, ts_error *error)
 {
     const int64_t voxels = voxels_of(s->shape);
     size_t total = 0;
-    for (int64_t i = 0; i < voxels; i++)
-        total += (size_t)(s->surface[0][i] != 0) + (size_t)(s->surface[1][i] != 0);
-    s->points = memory_allocate(total, sizeof *s->points, "the surface distances", error);
+    for (int side = 0; side < 2; side++)
+        for (int64_t i = -1; (i = bytes_next_set(s->surface[side], i + 1, voxels)) < voxels;)
+            total++;
+    s->points = memory_take(total, sizeof *s->points, "the surface distances", error);
     ts_status status = s->points ? TS_OK : TS_MEMORY;
     surface_point *next = s->points;
     for (int side = 0; status == TS_OK && side < 2; side++) {
         const uint8_t *own = s->surface[side];
         distance_map map;
         status = distance_open(s->surface[!side], s->shape, s->spacing_mm, &map, error);
-        for (int64_t i = 0; status == TS_OK && i < voxels; i++) {
+        int64_t i = bytes_next_set(own, 0, voxels);
+        for (; status == TS_OK && i < voxels; i = bytes_next_set(own, i + 1, voxels)) {
             double square = 0;
-            if (!own[i])
-                continue;
             status = distance_squared(&map, i, &square, error);
             *next++ = (surface_point){sqrt(square), s->areas ? s->areas[own[i]] : 1};
             s->count[side]++;
@@ -78,14 +78,17 @@ static ts_status measure(surfaces *s, ts_error *error)
 static void mark_surface(const uint8_t *mask, const int64_t shape[3], uint8_t *surface)
 {
     const int64_t nx = shape[0], ny = shape[1], nz = shape[2];
-    int64_t i = 0;
     for (int64_t z = 0; z < nz; z++)
-        for (int64_t y = 0; y < ny; y++)
-            for (int64_t x = 0; x < nx; x++, i++)
-                surface[i] =
-                    mask[i] && (x == 0 || !mask[i - 1] || x == nx - 1 || !mask[i + 1] || y == 0 ||
-                                !mask[i - nx] || y == ny - 1 || !mask[i + nx] || z == 0 ||
-                                !mask[i - nx * ny] || z == nz - 1 || !mask[i + nx * ny]);
+        for (int64_t y = 0; y < ny; y++) {
+            const uint8_t *m = mask + nx * (y + ny * z);
+            uint8_t *s = surface + nx * (y + ny * z);
+            memcpy(s, m, (size_t)nx);
+            if (y == 0 || y == ny - 1 || z == 0 || z == nz - 1)
+                continue;
+            for (int64_t x = 1; x < nx - 1; x++)
+                s[x] = m[x] & (1 ^ (m[x - 1] & m[x + 1] & m[x - nx] & m[x + nx] & m[x - nx * ny] &
+                                    m[x + nx * ny]));
+        }
 }
 
 /* Shares of the first and of the second surface that lie within the tolerance of the other. */

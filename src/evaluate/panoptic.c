@@ -37,7 +37,7 @@ static void instances_free(instances *s)
 static ts_status find_instances(const uint8_t *mask, const int64_t shape[3], instances *s,
                                 ts_error *error)
 {
-    s->labels = memory_allocate((size_t)voxels_of(shape), sizeof(int32_t), "the instances", error);
+    s->labels = memory_take((size_t)voxels_of(shape), sizeof(int32_t), "the instances", error);
     if (!s->labels || components_label(mask, shape, s->labels, &s->count, error) != TS_OK)
         return TS_MEMORY;
     s->all = memory_allocate((size_t)s->count + 1, sizeof(instance), "the instances", error);
@@ -45,18 +45,19 @@ static ts_status find_instances(const uint8_t *mask, const int64_t shape[3], ins
         return TS_MEMORY;
     for (int32_t k = 1; k <= s->count; k++)
         s->all[k] = (instance){0, {INT64_MAX, INT64_MAX, INT64_MAX}, {-1, -1, -1}};
-    int64_t i = 0;
-    for (int64_t z = 0; z < shape[2]; z++)
-        for (int64_t y = 0; y < shape[1]; y++)
-            for (int64_t x = 0; x < shape[0]; x++, i++) {
-                const int64_t at[3] = {x, y, z};
-                instance *one = &s->all[s->labels[i]];
-                one->voxels++;
-                for (int k = 0; s->labels[i] && k < 3; k++) {
-                    one->low[k] = at[k] < one->low[k] ? at[k] : one->low[k];
-                    one->high[k] = at[k] > one->high[k] ? at[k] : one->high[k];
-                }
+    for (int64_t row = 0; row < shape[1] * shape[2]; row++) {
+        const uint8_t *m = mask + row * shape[0];
+        int64_t x = bytes_next_set(m, 0, shape[0]);
+        for (; x < shape[0]; x = bytes_next_set(m, x + 1, shape[0])) {
+            const int64_t at[3] = {x, row % shape[1], row / shape[1]};
+            instance *one = &s->all[s->labels[row * shape[0] + x]];
+            one->voxels++;
+            for (int k = 0; k < 3; k++) {
+                one->low[k] = at[k] < one->low[k] ? at[k] : one->low[k];
+                one->high[k] = at[k] > one->high[k] ? at[k] : one->high[k];
             }
+        }
+    }
     return TS_OK;
 }
 
@@ -135,8 +136,8 @@ static ts_status score_match(const mask_pair *m, const instances *predicted, con
         box.shape[k] = (a->high[k] > b->high[k] ? a->high[k] : b->high[k]) - low[k] + 1;
         tolerance_mm = fmin(tolerance_mm, box.spacing_mm[k]);
     }
-    box.a = memory_allocate((size_t)voxels_of(box.shape), 1, "an instance", error);
-    box.b = memory_allocate((size_t)voxels_of(box.shape), 1, "an instance", error);
+    box.a = memory_take((size_t)voxels_of(box.shape), 1, "an instance", error);
+    box.b = memory_take((size_t)voxels_of(box.shape), 1, "an instance", error);
     ts_status status = box.a && box.b ? TS_OK : TS_MEMORY;
     for (int64_t z = 0, at = 0; status == TS_OK && z < box.shape[2]; z++)
         for (int64_t y = 0; y < box.shape[1]; y++)
@@ -286,7 +287,7 @@ static void score_task(void *context, int64_t r, int thread)
 static ts_status copy_box(const uint8_t *labels, const int64_t shape[3], const region_extent *e,
                           const int64_t box[3], uint8_t **out, ts_error *error)
 {
-    *out = memory_allocate((size_t)voxels_of(box), 1, "a case's labels", error);
+    *out = memory_take((size_t)voxels_of(box), 1, "a case's labels", error);
     for (int64_t row = 0; *out && row < box[1] * box[2]; row++) {
         const int64_t y = e->low[1] + row % box[1], z = e->low[2] + row / box[1];
         memcpy(*out + row * box[0], labels + e->low[0] + shape[0] * (y + shape[1] * z),

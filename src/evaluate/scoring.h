@@ -45,7 +45,8 @@ typedef struct {
     int64_t searches;  /* looks at rows that may still be taken before in_planes pays */
 } distance_map;
 
-/* To be closed also after an error. set: [nz][ny][nx], not empty when distances are asked for. */
+/* To be closed also after an error. set: [nz][ny][nx], rows shorter than 2^31; not empty when
+ * distances are asked for. */
 ts_status distance_open(const uint8_t *set, const int64_t shape[3], const double spacing_mm[3],
                         distance_map *map, ts_error *error);
 void distance_close(distance_map *map);
