@@ -415,6 +415,50 @@ static void test_union_mask(void **state)
     prepared_free(&ready);
 }
 
+/* A FLAIR and a truth whose first axis runs the other way, as some tools write them, make the case
+ * that they would make in order. */
+static void test_other_axes(void **state)
+{
+    (void)state;
+    enum { N = 6, VOXELS = N * N * N };
+    const int64_t shape[3] = {N, N, N};
+    const double spacing[3] = {1, 1, 1};
+    const double lps[4][4] = {{-1, 0, 0, 7}, {0, -1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}};
+    const double rps[4][4] = {{1, 0, 0, 7 - (N - 1)}, {0, -1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}};
+    const volume_header h = volume_header_make(shape, spacing, lps);
+    const volume_header other = volume_header_make(shape, spacing, rps);
+    float image[VOXELS], turned[VOXELS];
+    uint8_t labels[VOXELS], turned_labels[VOXELS];
+    char path[5][512];
+    prepared ready[2];
+    ts_error e;
+    run("mkdir -p %s/axes", root);
+    for (int i = 0; i < VOXELS; i++) {
+        const int across = i / N * N + N - 1 - i % N;
+        image[i] = turned[across] = (float)(i + 1);
+        labels[i] = turned_labels[across] = i % 7 == 0 ? 2 : 0;
+    }
+    for (int i = 0; i < 5; i++)
+        snprintf(path[i], sizeof path[i], "%s/axes/%d.nii", root, i);
+    assert_int_equal(volume_write_float(path[0], &h, 1, image, &e), TS_OK);
+    assert_int_equal(volume_write_float(path[1], &h, 1, image, &e), TS_OK);
+    assert_int_equal(volume_write_float(path[2], &other, 1, turned, &e), TS_OK);
+    assert_int_equal(volume_write_labels(path[3], &h, labels, &e), TS_OK);
+    assert_int_equal(volume_write_labels(path[4], &other, turned_labels, &e), TS_OK);
+    for (int i = 0; i < 2; i++) {
+        dataset_case c = {.id = (char[]){"x"}, .truth = path[3 + i]};
+        c.image[T1CE] = path[0];
+        c.image[FLAIR] = path[1 + i];
+        assert_int_equal(prepare_case(&c, ALL_MODALITIES, 1, BRAIN_OWN, true, NULL, &ready[i], &e),
+                         TS_OK);
+    }
+    assert_memory_equal(ready[0].images, ready[1].images, MODALITIES * sizeof image);
+    assert_memory_equal(ready[0].labels, ready[1].labels, sizeof labels);
+    assert_memory_equal(ready[1].labels, labels, sizeof labels);
+    prepared_free(&ready[0]);
+    prepared_free(&ready[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -428,6 +472,7 @@ int main(void)
         cmocka_unit_test(test_nnunet),
         cmocka_unit_test(test_dataset_json),
         cmocka_unit_test(test_union_mask),
+        cmocka_unit_test(test_other_axes),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }

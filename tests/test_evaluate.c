@@ -2,6 +2,7 @@
  * rule), the surfel table, distances and components against plain loops, labels case by case. */
 #include "evaluate/scoring.h"
 #include "shared.h"
+#include "test_folder.h"
 #include "volume/volume.h"
 
 #include <jansson.h>
@@ -260,6 +261,37 @@ static void test_components_and_dilation(void **state)
     }
 }
 
+/* A truth whose first axis runs the other way on the same grid is compared voxel of the patient by
+ * voxel of the patient. */
+static void test_other_axes(void **state)
+{
+    (void)state;
+    enum { N = 8, COUNT = N * N * N };
+    const int64_t shape[3] = {N, N, N};
+    const double spacing[3] = {2, 2, 2};
+    const double lps[4][4] = {{-2, 0, 0, 0}, {0, -2, 0, 0}, {0, 0, 2, 0}, {0, 0, 0, 1}};
+    const double rps[4][4] = {{2, 0, 0, -2 * (N - 1)}, {0, -2, 0, 0}, {0, 0, 2, 0}, {0, 0, 0, 1}};
+    const volume_header h = volume_header_make(shape, spacing, lps);
+    const volume_header other = volume_header_make(shape, spacing, rps);
+    uint8_t labels[COUNT] = {0}, turned[COUNT] = {0};
+    region_scores scores[REGIONS];
+    char prediction[128], truth[128];
+    ts_error e;
+    for (int i = 0; i < COUNT; i++)
+        if (i % N < 3)
+            labels[i] = turned[i / N * N + N - 1 - i % N] = (uint8_t)(1 + i % 3);
+    snprintf(prediction, sizeof prediction, "%s", path_of("p.nii"));
+    snprintf(truth, sizeof truth, "%s", path_of("t.nii"));
+    assert_int_equal(volume_write_labels(prediction, &h, labels, &e), TS_OK);
+    assert_int_equal(volume_write_labels(truth, &other, turned, &e), TS_OK);
+    const evaluate_pair pair = {(char[]){"x"}, prediction, truth};
+    assert_int_equal(
+        evaluate_pair_score(&pair, CONVENTION_LEGACY, LABELS_AUTO, LABELS_AUTO, NULL, scores, &e),
+        TS_OK);
+    for (int r = 0; r < REGIONS; r++)
+        assert_true(scores[r].dice == 1 && scores[r].hd95 == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +300,7 @@ int main(void)
         cmocka_unit_test(test_surfel_table),
         cmocka_unit_test(test_distances),
         cmocka_unit_test(test_components_and_dilation),
+        cmocka_unit_test(test_other_axes),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

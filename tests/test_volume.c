@@ -218,6 +218,42 @@ static void test_orientation(void **state)
         assert_true(same.axis[i] == i && !same.flip[i]);
 }
 
+/* The same grid written along other axes, all 48 ways, comes back in order. */
+static void test_turn(void **state)
+{
+    (void)state;
+    static const int permutations[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                           {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    volume_header h = make_header();
+    int16_t file[60], turned[60];
+    ts_error e;
+    h.affine[0][1] = 0.1; /* a little oblique */
+    for (int i = 0; i < 60; i++)
+        file[i] = (int16_t)(i * 100);
+    for (int way = 0; way < 48; way++) {
+        volume_orientation o = {.flip = {way & 1, way & 2, way & 4}};
+        volume_header t = h;
+        void *back;
+        memcpy(o.axis, permutations[way / 8], sizeof o.axis);
+        for (int i = 0; i < 3; i++) {
+            const double last = (double)(h.shape[o.axis[i]] - 1);
+            t.shape[i] = h.shape[o.axis[i]];
+            for (int r = 0; r < 3; r++) {
+                t.affine[r][i] = h.affine[r][o.axis[i]] * (o.flip[i] ? -1 : 1);
+                t.affine[r][3] += o.flip[i] ? h.affine[r][o.axis[i]] * last : 0;
+            }
+        }
+        volume_reorient(file, h.shape, o, sizeof *file, turned);
+        assert_true(volume_same_space(&t, &h));
+        assert_int_equal(volume_same_grid(&t, &h), way == 0);
+        assert_int_equal(volume_turn(&t, turned, sizeof *file, &h, &back, &e), TS_OK);
+        assert_memory_equal(back, file, sizeof file);
+        free(back);
+        t.affine[2][3] += 0.5;
+        assert_false(volume_same_space(&t, &h));
+    }
+}
+
 /* ---- resampling ----------------------------------------------------------------------------- */
 
 enum { NX = 11, NY = 7, NZ = 9 };
@@ -287,10 +323,10 @@ static void test_labels_resample(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_written_reads_back), cmocka_unit_test(test_bad_labels),
-        cmocka_unit_test(test_place_is_finite),    cmocka_unit_test(test_values_as_stored),
-        cmocka_unit_test(test_orientation),        cmocka_unit_test(test_resampling_is_scipys),
-        cmocka_unit_test(test_labels_resample),
+        cmocka_unit_test(test_written_reads_back),   cmocka_unit_test(test_bad_labels),
+        cmocka_unit_test(test_place_is_finite),      cmocka_unit_test(test_values_as_stored),
+        cmocka_unit_test(test_orientation),          cmocka_unit_test(test_turn),
+        cmocka_unit_test(test_resampling_is_scipys), cmocka_unit_test(test_labels_resample),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -52,6 +52,9 @@ static ts_status read_labels(picture_case *c, int which, const char *path, label
     ts_status status = volume_read_labels(path, &header, &c->labels[which], e);
     if (status != TS_OK)
         return status;
+    status = volume_turn_labels(&header, &c->labels[which], c->grid, NULL, e);
+    if (status != TS_OK)
+        return status;
     size_t voxels = 1;
     for (int k = 0; k < 3; k++) {
         if (header.shape[k] != c->grid->shape[k])

@@ -252,12 +252,26 @@ static void judge_image(judge *j, const char *path, const image_facts *f, const 
               path, litres, 100 * share);
 }
 
+/* Some tools write the axes of one grid in another order or direction. */
+static void found_turned(judge *j, const char *path, const char *first)
+{
+    found(j, FINDING_NOTE, TS_OK, "'%s' runs along other axes than '%s', on the same grid: turned",
+          path, first);
+}
+
 /* A truth counts voxel by voxel: some of BraTS 2017 carry another origin than their images. */
 static void judge_truth(judge *j, const dataset_case *c, case_data *d, const char *image_path)
 {
     const volume_header *h = &d->truth_header;
     char a[128], b[128];
     ts_error error;
+    bool turned;
+    const ts_status turning =
+        volume_turn_labels(&d->truth_header, &d->truth, &d->header, &turned, &error);
+    if (turning != TS_OK)
+        found(j, FINDING_PROBLEM, turning, "%s", error.text);
+    else if (turned)
+        found_turned(j, c->truth, image_path);
     if (!same_shape(h, &d->header)) {
         found(j, FINDING_PROBLEM, TS_BAD_INPUT,
               "'%s' does not have the shape of its images: %s against %s of '%s'", c->truth,
@@ -342,15 +356,25 @@ static void bind_image(judge *j, const dataset_case *c, int m, const volume_file
     }
     if (!judge_geometry(j, c->image[m], h))
         return;
+    volume_voxels voxels = volume_channel(v, c->channel[m]);
     if (*first < 0) {
         *first = m;
         d->header = *h;
+    } else if (!volume_same_grid(h, &d->header) && volume_same_space(h, &d->header)) {
+        ts_error error;
+        found_turned(j, c->image[m], c->image[*first]);
+        const size_t bytes = volume_voxel_bytes(&voxels);
+        const ts_status status =
+            volume_turn(h, voxels.bytes, bytes, &d->header, &d->turned[m], &error);
+        if (status != TS_OK)
+            found(j, FINDING_PROBLEM, status, "%s", error.text);
+        voxels.bytes = d->turned[m];
     } else {
         judge_grids(j, c->image[m], h, c->image[*first], &d->header);
         if (!same_shape(h, &d->header))
             return;
     }
-    d->image[m] = volume_channel(v, c->channel[m]);
+    d->image[m] = voxels;
 }
 
 ts_status case_load(const dataset_case *c, modality_set use, bool with_truth, pool *p,
@@ -399,6 +423,8 @@ void case_data_free(case_data *d)
 {
     for (int m = 0; m < MODALITIES; m++)
         volume_close(&d->files[m]);
+    for (int m = 0; m < MODALITIES; m++)
+        free(d->turned[m]);
     free(d->truth);
     *d = (case_data){0};
 }

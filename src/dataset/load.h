@@ -16,7 +16,7 @@ typedef struct {
     int64_t begin[3], end[3]; /* x y z of the box around its non-zero voxels; empty where none */
 } image_facts;
 
-/* images are [nz][ny][nx] as in the files, not yet oriented; truth is mapped to 0..3. */
+/* images are [nz][ny][nx] as in the first file, not yet oriented; truth is mapped to 0..3. */
 typedef struct {
     volume_header header;            /* of the first modality used */
     modality_set use;                /* what was asked for and is there */
@@ -26,6 +26,7 @@ typedef struct {
     bool values[256]; /* which label values the truth's file holds, before mapping */
     volume_header truth_header;
     volume_file files[MODALITIES]; /* owners of the images: several share one 4-D file */
+    void *turned[MODALITIES];      /* owners of those that ran along other axes */
 } case_data;
 
 /* Reads what `use` names and the case has. Returns TS_OK where no problem was reported, else the

@@ -257,6 +257,14 @@ static ts_status read_pair(const evaluate_pair *pair, pair_reading *r, pool *p, 
         if (!r->labels[0])
             return TS_MEMORY;
     }
+    bool turned;
+    const ts_status status =
+        volume_turn_labels(&r->headers[0], &r->labels[0], &r->headers[1], &turned, error);
+    if (status != TS_OK)
+        return status;
+    if (turned)
+        note("'%s' runs along other axes than its truth, on the same grid: turned",
+             pair->prediction);
     const int64_t *a = r->headers[0].shape, *b = r->headers[1].shape;
     if (memcmp(a, b, 3 * sizeof *a))
         return error_set(error, TS_BAD_INPUT,

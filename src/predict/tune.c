@@ -87,6 +87,8 @@ static ts_status try_pair(const evaluate_pair *pair, tried *out, ts_error *error
     ts_status status = read_labels(pair->prediction, &h, &prediction, error);
     if (status == TS_OK)
         status = read_labels(pair->truth, &truth_header, &truth, error);
+    if (status == TS_OK)
+        status = volume_turn_labels(&truth_header, &truth, &h, NULL, error);
     if (status == TS_OK && memcmp(h.shape, truth_header.shape, 3 * sizeof *h.shape))
         status = error_set(error, TS_BAD_INPUT, "'%s' and '%s' are not on one grid",
                            pair->prediction, pair->truth);

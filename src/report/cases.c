@@ -186,6 +186,9 @@ static ts_status read_labels(const char *path, label_map map, volume_header *gri
         return status;
     if (first)
         *grid = header;
+    status = volume_turn_labels(&header, out, grid, NULL, error);
+    if (status != TS_OK)
+        return status;
     if (memcmp(header.shape, grid->shape, 3 * sizeof *grid->shape)) {
         free(*out);
         *out = NULL;

@@ -2,6 +2,7 @@
 #include "volume/volume.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The permutation of axes whose columns point best along L, P, S: the greatest sum of |cosine|. */
@@ -74,4 +75,61 @@ void volume_reorient_back(const void *in, const int64_t shape_out[3], volume_ori
 {
     const walk w = make_walk(shape_out, o);
     copy_oriented(&w, (uint8_t *)(uintptr_t)in, out, element_bytes, true);
+}
+
+/* Shape and affine of the grid whose axis i is the header's axis o.axis[i]. */
+static volume_header turned_header(const volume_header *h, volume_orientation o)
+{
+    volume_header t = *h;
+    for (int i = 0; i < 3; i++) {
+        const int axis = o.axis[i];
+        t.shape[i] = h->shape[axis];
+        for (int r = 0; r < 3; r++) {
+            t.affine[r][i] = o.flip[i] ? -h->affine[r][axis] : h->affine[r][axis];
+            if (o.flip[i])
+                t.affine[r][3] += h->affine[r][axis] * (double)(h->shape[axis] - 1);
+        }
+    }
+    return t;
+}
+
+bool volume_same_space(const volume_header *a, const volume_header *b)
+{
+    const volume_header x = turned_header(a, volume_orientation_lps(a->affine));
+    const volume_header y = turned_header(b, volume_orientation_lps(b->affine));
+    return volume_same_grid(&x, &y);
+}
+
+ts_status volume_turn(const volume_header *from, const void *voxels, size_t element_bytes,
+                      const volume_header *to, void **out, ts_error *error)
+{
+    const size_t count = (size_t)(from->shape[0] * from->shape[1] * from->shape[2]);
+    void *oriented = memory_take(count, element_bytes, "an image to turn", error);
+    *out = oriented ? memory_take(count, element_bytes, "an image to turn", error) : NULL;
+    if (*out) {
+        volume_reorient(voxels, from->shape, volume_orientation_lps(from->affine), element_bytes,
+                        oriented);
+        volume_reorient_back(oriented, to->shape, volume_orientation_lps(to->affine), element_bytes,
+                             *out);
+    }
+    free(oriented);
+    return *out ? TS_OK : TS_MEMORY;
+}
+
+ts_status volume_turn_labels(volume_header *h, uint8_t **labels, const volume_header *like,
+                             bool *turned, ts_error *error)
+{
+    void *out;
+    const bool turn = !volume_same_grid(h, like) && volume_same_space(h, like);
+    if (turned)
+        *turned = turn;
+    if (!turn)
+        return TS_OK;
+    const ts_status status = volume_turn(h, *labels, 1, like, &out, error);
+    if (status != TS_OK)
+        return status;
+    free(*labels);
+    *labels = out;
+    *h = *like;
+    return TS_OK;
 }

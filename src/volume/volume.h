@@ -60,6 +60,7 @@ volume_voxels volume_voxels_of(const float *values);
 void volume_values(const volume_voxels *v, int64_t first, int64_t step, int64_t count, float *out);
 /* Do the bytes of these voxels say 0? Quick; where not, the values may be 0 all the same (-0). */
 bool volume_values_are_zero(const volume_voxels *v, int64_t first, int64_t count);
+size_t volume_voxel_bytes(const volume_voxels *v); /* of one, as stored */
 
 /* A file as volume_read takes it, its voxels not yet made float; release with volume_close. */
 typedef struct {
@@ -110,12 +111,23 @@ typedef struct {
 } volume_orientation;
 
 volume_orientation volume_orientation_lps(const double affine[4][4]);
-/* out axis i takes from in axis o.axis[i]; element_bytes 1, 2 or 4; shape_in is x, y, z. */
+/* out axis i takes from in axis o.axis[i]; shape_in is x, y, z. */
 void volume_reorient(const void *in, const int64_t shape_in[3], volume_orientation o,
                      size_t element_bytes, void *out);
 /* The inverse: out gets shape_out (the file's), in has the oriented shape. */
 void volume_reorient_back(const void *in, const int64_t shape_out[3], volume_orientation o,
                           size_t element_bytes, void *out);
+
+/* Is one grid the other but for flips and permutations of its axes? */
+bool volume_same_space(const volume_header *a, const volume_header *b);
+/* The voxels of `from`, in the order that `to` has, where volume_same_space holds. *out: free(). */
+ts_status volume_turn(const volume_header *from, const void *voxels, size_t element_bytes,
+                      const volume_header *to, void **out, ts_error *error);
+
+/* Labels that run along other axes of `like`'s grid: *labels and *h are put into its order; others
+ * stay as they are. *turned (or NULL) tells which. */
+ts_status volume_turn_labels(volume_header *h, uint8_t **labels, const volume_header *like,
+                             bool *turned, ts_error *error);
 
 /* ---- resampling ------------------------------------------------------------------------- */
 
