@@ -1,8 +1,8 @@
 /* The backward pass: heads and decoder from full resolution down, bottleneck, encoder up again.
  *
- * temporary[2] holds the activation that a weight gradient reads; gradients go to and fro between
- * the other two. The gradient of a skip takes the place of its activation, and waits there for its
- * encoder stage. */
+ * Gradients go to and fro between the temporaries. The activation that a weight gradient reads is
+ * made in the stage's place of net.skip, as long as that does not hold the gradient of the skip,
+ * which waits there for its encoder stage; then in a temporary. */
 #include "net/graph.h"
 
 /* Adds the caller's gradient at this unit's activation, if there is one. */
@@ -15,10 +15,10 @@ static void add_feature_gradient(net *n, const unit *u, const tensor *da)
         }
 }
 
-/* The activation of a unit, made again in temporary[2]. */
-static tensor activation(const net *n, const unit *u)
+/* The activation of a unit, made again in `place`. */
+static tensor activation(const net *n, const unit *u, void *place)
 {
-    const tensor a = tensor_in(&u->y, n->temporary[2]);
+    const tensor a = tensor_in(&u->y, place);
     unit_activate(n, u, &u->y, &a);
     return a;
 }
@@ -45,28 +45,32 @@ static void data_back(net *n, const unit *u, const tensor *dy, const tensor *dx,
 }
 
 /* The second layer of a stage: gradient of its activation, in da, to that of the first layer's, in
- * `place`. */
-static tensor second_layer_back(net *n, const unit stage[2], const tensor *da, void *place)
+ * `place`; the first layer's activation comes to `spare`. */
+static tensor second_layer_back(net *n, const unit stage[2], const tensor *da, void *place,
+                                void *spare)
 {
     const tensor dx = tensor_in(&stage[0].y, place);
     norm_back(n, &stage[1], da);
-    const tensor x = activation(n, &stage[0]);
+    const tensor x = activation(n, &stage[0], spare);
     weights_back(n, &stage[1], &x, NULL, da);
     data_back(n, &stage[1], da, &dx, NULL, false);
     return dx;
 }
 
-/* Stage s of the decoder: da, the gradient of its activation, lies in temporary[here], and so does
- * what is returned, the gradient of the activation one stage below. */
+/* Stage s of the decoder: da, the gradient of its activation, lies in temporary[here], and what is
+ * returned, the gradient of the activation one stage below, in the other one. */
 static tensor decoder_back(net *n, int s, const tensor *da, int here)
 {
-    const unit *below = s + 2 < n->config.stages ? &n->decoder[s + 1][1] : &n->encoder[s + 1][1];
-    const tensor dy = second_layer_back(n, n->decoder[s], da, n->temporary[!here]);
+    const bool last = s + 2 == n->config.stages;
+    const unit *below = last ? &n->encoder[s + 1][1] : &n->decoder[s + 1][1];
+    const tensor dy = second_layer_back(n, n->decoder[s], da, n->temporary[!here], n->skip[s].data);
     norm_back(n, &n->decoder[s][0], &dy);
-    weights_back(n, &n->decoder[s][0], &n->up[s].y, &n->skip[s], &dy);
-    const tensor dup = tensor_in(&n->up[s].y, n->temporary[here]);
-    data_back(n, &n->decoder[s][0], &dy, &dup, &n->skip[s], false);
-    const tensor x = activation(n, below);
+    const tensor x = activation(n, below, last ? n->lowest : n->skip[s + 1].data);
+    const tensor up = net_upsample(n, s, &x, n->temporary[here]);
+    const tensor skip = activation(n, &n->encoder[s][1], n->skip[s].data);
+    weights_back(n, &n->decoder[s][0], &up, &skip, &dy);
+    const tensor dup = up;
+    data_back(n, &n->decoder[s][0], &dy, &dup, &skip, false); /* skip becomes its gradient */
     weights_back(n, &n->up[s], &x, NULL, &dup);
     const tensor dx = tensor_in(&below->y, n->temporary[!here]);
     data_back(n, &n->up[s], &dup, &dx, NULL, false);
@@ -86,12 +90,17 @@ static void head_back(net *n, int h, const tensor *da, bool add)
                        da, add);
 }
 
-static void encoder_back(net *n, int s, const tensor *da, void *place)
+/* Stage s of the encoder: gradients go to temporary[place], activations to the other one, where the
+ * bottleneck's da lies at first. */
+static void encoder_back(net *n, int s, const tensor *da, int place)
 {
+    const bool lowest = s + 1 == n->config.stages;
+    void *spare = n->temporary[!place];
     add_feature_gradient(n, &n->encoder[s][1], da);
-    const tensor dy = second_layer_back(n, n->encoder[s], da, place);
+    const tensor dy =
+        second_layer_back(n, n->encoder[s], da, n->temporary[place], lowest ? n->lowest : spare);
     norm_back(n, &n->encoder[s][0], &dy);
-    const tensor x = s ? activation(n, &n->encoder[s - 1][1]) : n->input;
+    const tensor x = s ? activation(n, &n->encoder[s - 1][1], spare) : n->input;
     weights_back(n, &n->encoder[s][0], &x, NULL, &dy);
     if (s)
         data_back(n, &n->encoder[s][0], &dy, &n->skip[s - 1], NULL, true);
@@ -111,8 +120,8 @@ ts_status net_backward(net *n, ts_error *error)
         da = decoder_back(n, s, &da, here);
         here = !here;
     }
-    encoder_back(n, lowest, &da, n->temporary[!here]);
+    encoder_back(n, lowest, &da, !here);
     for (int s = lowest - 1; s >= 0; s--)
-        encoder_back(n, s, &n->skip[s], n->temporary[0]);
+        encoder_back(n, s, &n->skip[s], 0);
     return TS_OK;
 }

@@ -33,6 +33,13 @@ void unit_activate(const net *n, const unit *u, const tensor *y, const tensor *a
     norm_forward(n->engine, y, u->moments, net_weight(n, u->gamma), net_weight(n, u->beta), a);
 }
 
+tensor net_upsample(const net *n, int s, const tensor *below, void *place)
+{
+    const tensor up = tensor_in(&n->up[s].y, place);
+    convolve(n, &n->up[s], below, NULL, &up);
+    return up;
+}
+
 /* Convolution, norm, activation. Training keeps y and writes the activation to `place`; prediction
  * convolves into `place` and normalises there. Returns the activation. */
 static tensor layer(const net *n, const unit *u, const tensor *x, const tensor *second, void *place)
@@ -50,15 +57,14 @@ static void head(const net *n, int s, const tensor *x, const norm_parameters *no
                  net_weight(n, n->head_bias[s]), n->config.classes, n->logits[s]);
 }
 
-/* Stage s of the decoder reads `below` in temporary[here]; gives its activation in the other of the
- * first two, which in prediction held the up-sampled map before. Nothing but the head reads the
- * activation of stage 0: it is made there on the way. */
+/* Stage s of the decoder reads `below` in temporary[here]; gives its activation in the other one,
+ * which held the up-sampled map before. Nothing but the head reads the activation of stage 0: it is
+ * made there on the way. */
 static tensor decode(const net *n, int s, const tensor *below, int here)
 {
     const bool train = n->mode == NET_TRAIN;
     const unit *last = &n->decoder[s][1];
-    const tensor up = train ? n->up[s].y : tensor_in(&n->up[s].y, n->temporary[!here]);
-    convolve(n, &n->up[s], below, NULL, &up);
+    const tensor up = net_upsample(n, s, below, n->temporary[!here]);
     const tensor a = layer(n, &n->decoder[s][0], &up, &n->skip[s], n->temporary[here]);
     if (s > 0) {
         const tensor x = layer(n, last, &a, NULL, n->temporary[!here]);

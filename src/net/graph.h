@@ -1,9 +1,9 @@
 /* The inside of a net: its layers with their tensors, shared by forward.c and backward.c.
  *
- * Training keeps of every layer the convolution's output y and its moments; activations a = leaky
- * ReLU(norm(y)) are made again where they are read (one pass over memory instead of one tensor),
- * but for the skips', which stay until the way back. Prediction normalises in place and keeps only
- * the skips. The heads make their input on the way. */
+ * Training keeps of every normed layer the convolution's output y and its moments; activations
+ * a = leaky ReLU(norm(y)) and up-sampled maps are made again where they are read (one pass over
+ * memory, a hundredth of a step, instead of one tensor). Prediction normalises in place and keeps
+ * only the skips. The heads make their input on the way. */
 #ifndef TWINSEG_NET_GRAPH_H
 #define TWINSEG_NET_GRAPH_H
 
@@ -19,7 +19,7 @@ typedef struct {
     int64_t weight, bias, gamma, beta;
     size_t packed; /* bytes into net.packed */
     tensor x;      /* shape of the (first) input */
-    tensor y;      /* with its memory in training; in prediction a shape alone */
+    tensor y;      /* where normed, with its memory in training; else a shape alone */
     float *moments;
 } unit;
 
@@ -49,8 +49,9 @@ struct net {
 
     /* memory of the workspace */
     tensor input;
-    void *temporary[3];          /* each holds the largest activation */
-    tensor skip[NET_STAGES_MAX]; /* activations; on the way back their gradients */
+    void *temporary[2];          /* each holds the largest activation */
+    void *lowest;                /* training: an activation of the bottleneck */
+    tensor skip[NET_STAGES_MAX]; /* activations, until the backward pass has their gradients */
     float *logits[NET_STAGES_MAX];
     void *scratch;
     feature_gradient features[NET_FEATURES_MAX];
@@ -81,5 +82,8 @@ const unit *net_feature_unit(const net *n, const char *name);
 
 /* a = activation of a unit, from its y. */
 void unit_activate(const net *n, const unit *u, const tensor *y, const tensor *a);
+
+/* The transposed convolution to stage s, into `place`. */
+tensor net_upsample(const net *n, int s, const tensor *below, void *place);
 
 #endif

@@ -123,7 +123,7 @@ static void *take(arena *a, size_t bytes)
 static void take_unit(net *n, unit *u, void *context)
 {
     arena *a = context;
-    if (n->mode == NET_TRAIN)
+    if (n->mode == NET_TRAIN && u->normed)
         u->y.data = take(a, tensor_bytes(&u->y));
     if (u->normed)
         u->moments = take(a, (size_t)(n->batch * u->conv.out * 2) * sizeof(float));
@@ -147,10 +147,9 @@ static void largest_scratch(net *n, unit *u, void *context)
     }
 }
 
-/* The plan of the workspace. y and up-sampled maps of training live from forward to backward, and
- * so do the skips' activations, until their gradients take their place; the temporaries serve
+/* The plan of the workspace. Training's y live from forward to backward; the temporaries serve
  * activations on the way forward, gradients and activations on the way back. Prediction keeps the
- * skips alone, and works in two temporaries. */
+ * skips alone. */
 static size_t lay_out(net *n, void *workspace)
 {
     arena a = {workspace, 0};
@@ -159,9 +158,10 @@ static size_t lay_out(net *n, void *workspace)
     over_units(n, largest_scratch, &scratch);
     n->input.data = take(&a, tensor_bytes(&n->input));
     over_units(n, take_unit, &a);
-    const int temporaries = n->mode == NET_TRAIN ? 3 : 2;
-    for (int i = 0; i < temporaries; i++)
+    for (int i = 0; i < 2; i++)
         n->temporary[i] = take(&a, activation);
+    if (n->mode == NET_TRAIN)
+        n->lowest = take(&a, tensor_bytes(&n->encoder[n->config.stages - 1][1].y));
     for (int s = 0; s < n->config.stages - 1; s++)
         n->skip[s] = tensor_in(&n->encoder[s][1].y, take(&a, tensor_bytes(&n->encoder[s][1].y)));
     const int heads = n->mode == NET_TRAIN ? net_heads(n) : 1;
