@@ -1,12 +1,17 @@
 /* Phases (kernels.h): even and odd positions of the axes apart and together again, once per target.
- * Included by kernel_template.h. */
+ * Included by kernel_template.h.
+ *
+ * A task goes through all units at a few rows each, runs that end before a hardware prefetcher has
+ * caught up: with each row that of the next unit is asked for, `next` elements on. */
 
 /* One row apart: `pairs` pairs, then zeros up to `row` elements. Whole vectors may reach into the
  * next row, which is written later, or into the zeros behind the last. */
-INLINE void split_pair(const uint32_t *in, int64_t w, int64_t row, uint32_t *even, uint32_t *odd)
+INLINE void split_pair(const uint32_t *in, int64_t w, int64_t next, int64_t row, uint32_t *even,
+                       uint32_t *odd)
 {
     const int64_t pairs = w / 2;
     for (int64_t i = 0; i < pairs; i += VL) {
+        ask_for(in + 2 * i + next, 2 * VL);
         const vf a = load(in + 2 * i), b = load(in + 2 * i + VL);
         *(vf_unaligned *)(even + i) = __builtin_shufflevector(a, b, EVENS(0));
         *(vf_unaligned *)(odd + i) = __builtin_shufflevector(a, b, EVENS(1));
@@ -39,8 +44,8 @@ static void split_rows(const tensor *whole, const uint32_t *in, int block, int p
         if (z < 0 || y == half->h || from_z >= whole->d || from_y >= whole->h)
             clear_row(even, odd, half->row);
         else
-            split_pair(in + from_z * whole->plane + from_y * whole->row, whole->w, half->row, even,
-                       odd);
+            split_pair(in + from_z * whole->plane + from_y * whole->row, whole->w,
+                       whole->unit_stride, half->row, even, odd);
         if (++y == high) {
             y = 0;
             z++;
@@ -77,9 +82,11 @@ INLINE void put_elements(uint32_t *to, vf value, bool add)
 }
 
 /* A row of w elements out of an even and an odd one, and the pad behind it. */
-INLINE void merge_pair(const uint32_t *even, const uint32_t *odd, uint32_t *to, int64_t w, bool add)
+INLINE void merge_pair(const uint32_t *even, const uint32_t *odd, uint32_t *to, int64_t w,
+                       int64_t next, bool add)
 {
     for (int64_t i = 0; 2 * i < w; i += VL) {
+        ask_for(to + 2 * i + next, 2 * VL);
         const vf a = load(even + i), b = load(odd + i);
         const vf low = __builtin_shufflevector(a, b, MIX(0));
         const vf high = __builtin_shufflevector(a, b, MIX(VL / 2));
@@ -121,7 +128,8 @@ static void phases_merge(const phases *p, const tensor *whole, int64_t n, bool a
                 }
                 for (int py = 0; py < 2 && y + py < whole->h; py++, row += whole->row)
                     merge_pair(phases_volume(p, u, pz, py, 0) + at,
-                               phases_volume(p, u, pz, py, 1) + at, row, whole->w, add);
+                               phases_volume(p, u, pz, py, 1) + at, row, whole->w,
+                               whole->unit_stride, add);
             }
         if (p->first_row + p->rows == all_rows)
             memset(to + whole->d * whole->plane, 0,
