@@ -76,10 +76,20 @@ INLINE vu bf16_bits(vf value)
     return bits + 0x7fff + (bits >> 16 & 1);
 }
 
+#if DOT
+/* Value i of the low 16 halves of a vector, then value i of the high ones. */
+#define PAIR_2(i) i, (i) + 16, (i) + 1, (i) + 17
+#define PAIR_8(i) PAIR_2(i), PAIR_2((i) + 2), PAIR_2((i) + 4), PAIR_2((i) + 6)
+typedef uint16_t vh __attribute__((vector_size(4 * VL)));
+#endif
+
 /* Elements of HALVES channels to anywhere. */
 INLINE void store_halves(uint32_t *p, const vf *value)
 {
-#if HALVES == 2
+#if DOT
+    const vh both = (vh)_mm512_cvtne2ps_pbh((__m512)value[1], (__m512)value[0]);
+    *(vu_unaligned *)p = (vu)__builtin_shufflevector(both, both, PAIR_8(0), PAIR_8(8));
+#elif HALVES == 2
     *(vu_unaligned *)p = bf16_bits(value[0]) >> 16 | (bf16_bits(value[1]) & TOP);
 #else
     *(vf_unaligned *)p = value[0];
@@ -356,11 +366,10 @@ static void part_channels(const uint32_t *unit, int64_t count, void *low, void *
     for (int64_t f = 0; f < count; f += 2 * VL) {
         ask_for(unit + f + 512, 2 * VL);
 #if DOT
-        typedef uint16_t parts __attribute__((vector_size(64)));
         const vu first = *(const vu_unaligned *)(unit + f);
         const vu second = *(const vu_unaligned *)(unit + f + VL);
-        const parts l = __builtin_shufflevector((parts)first, (parts)second, HALF_WORDS(0));
-        const parts h = __builtin_shufflevector((parts)first, (parts)second, HALF_WORDS(1));
+        const vh l = __builtin_shufflevector((vh)first, (vh)second, HALF_WORDS(0));
+        const vh h = __builtin_shufflevector((vh)first, (vh)second, HALF_WORDS(1));
         *(vu_unaligned *)((uint16_t *)low + f) = (vu)l;
         *(vu_unaligned *)((uint16_t *)high + f) = (vu)h;
 #else
