@@ -113,9 +113,11 @@ def step(o):
     for base, stages, patch, batch, repeats in ((8, 4, 64, 2, 5), (16, 4, 64, 2, 3), (32, 6, 128, 1, 1)):
         for dtype in o.dtypes:
             shape = dict(base=base, stages=stages, patch=patch, batch=batch, dtype=dtype, threads=2, repeats=repeats)
-            rows += compare(f"base {base}, {stages} stages, {patch}^3 x {batch}, {dtype}",
-                            [("twinseg", ours("step", **shape)), ("PyTorch", peer("step_torch.py", **shape))],
-                            o, None if base < 32 else 1)
+            contestants = [("twinseg", ours("step", **shape)), ("PyTorch", peer("step_torch.py", **shape))]
+            if dtype == "fp32" and base > 8:
+                contestants.append(("twinseg, winograd=on", ours("step", winograd="on", **shape)))
+            rows += compare(f"base {base}, {stages} stages, {patch}^3 x {batch}, {dtype}", contestants, o,
+                            None if base < 32 else 1)
     return rows
 
 
