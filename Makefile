@@ -129,6 +129,12 @@ run-tests: all library tests $(BUILD)/twinseg-bench
 test-slurm: all
 	@BUILD=$(BUILD) tools/run_tests.sh tests/study.slurm.sh
 
+# Kernel targets that this machine lacks, under qemu: some minutes; skips without the packages of
+# tools/packages-emulated.txt.
+.PHONY: test-emulated
+test-emulated: $(BUILD)/tests/test_engine
+	@BUILD=$(BUILD) tools/run_tests.sh tests/emulated.sh
+
 # The whole job on made brains; DEMO is made anew. Both times are printed: all that came before (with
 # the download of packages, where any was missing), and the demo itself.
 DEMO ?= $(BUILD)/demo

@@ -434,8 +434,11 @@ static void unknown_targets_are_refused(void **state)
     assert_null(e);
 }
 
-int main(void)
+/* test_engine [PATTERN]: those whose name matches, for emulators, which take minutes for all. */
+int main(int argc, char **argv)
 {
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ref_gradients_are_adjoint),   cmocka_unit_test(targets_agree_with_ref),
         cmocka_unit_test(bf16_agrees_with_ref),        cmocka_unit_test(threads_change_no_bit),
