@@ -238,23 +238,41 @@ static void patch_for(const predictor *p, const int64_t shape[3], int64_t patch[
         patch_of_case(p, size, patch);
 }
 
-size_t predictor_bytes(const predictor *p, const prepared_geometry *g)
+/* The program, its libraries and what they hold, without any case or network. */
+enum { program_bytes = 12 << 20 };
+
+/* While a case is read and prepared, while it is predicted, and while its labels are brought back
+ * to the file's grid and written: the most of the three. */
+static size_t case_bytes(const predictor *p, const prepared_geometry *g)
 {
     const size_t voxels = (size_t)(g->shape[0] * g->shape[1] * g->shape[2]);
     const int64_t *n = g->header.shape;
-    const size_t file = (size_t)(n[0] * n[1] * n[2]);
+    const size_t file = (size_t)(n[0] * n[1] * n[2]), larger = file > voxels ? file : voxels;
+    const bool resampled = memcmp(g->shape, g->crop_shape, sizeof g->shape) != 0;
     const size_t prepared_case = voxels * MODALITIES * sizeof(float);
-    /* images, what the threads' files unpack to, and scratch of resampling */
-    const size_t reading = file * sizeof(float) *
-                           (size_t)(p->channel_count + pool_threads(engine_pool(p->engine)) + 2);
-    const size_t predicting = voxels * (LABELS + 1) * sizeof(float);
+    /* the files as they unpack; the crop with its mask and two steps of the spline; the union's
+     * mask and stack */
+    const size_t reading =
+        prepared_case +
+        file * volume_datatype_bytes(g->header.datatype) * (size_t)p->channel_count +
+        resampled * (file * (sizeof(float) + 1) + larger * (2 * sizeof(float) + 1)) +
+        (p->brain == BRAIN_UNION) * larger * (sizeof(int32_t) + 1);
+    const size_t predicting = prepared_case + voxels * (LABELS + 1) * sizeof(float);
+    const size_t restoring = voxels * LABELS * sizeof(float) + file * (2 * sizeof(float) + 3);
+    const size_t most = reading > predicting ? reading : predicting;
+    return restoring > most ? restoring : most;
+}
+
+size_t predictor_bytes(const predictor *p, const prepared_geometry *g)
+{
     int64_t patch[3];
     patch_for(p, g->shape, patch);
-    size_t bytes = workspace_for(p, patch) + window_floats(p, patch) * sizeof(float);
+    size_t bytes =
+        program_bytes + workspace_for(p, patch) + window_floats(p, patch) * sizeof(float);
     for (size_t i = 0; i < p->count; i++)
         bytes += (size_t)net_weight_count(p->nets[i]) * sizeof(float) +
                  net_packed_bytes(&p->configs[i], NET_PREDICT, p->engine);
-    return bytes + prepared_case + (reading > predicting ? reading : predicting);
+    return bytes + case_bytes(p, g);
 }
 
 int64_t predictor_windows(const predictor *p, const int64_t shape[3])

@@ -24,7 +24,7 @@ const char *volume_datatype_name(int datatype)
     return NULL;
 }
 
-size_t nifti_datatype_bytes(int datatype)
+size_t volume_datatype_bytes(int datatype)
 {
     for (size_t i = 0; i < COUNT_OF(datatypes); i++)
         if (datatypes[i].code == datatype)
@@ -181,7 +181,7 @@ static ts_status read_values(const fields *f, const char *name, nifti_descriptio
 {
     volume_header *h = &d->header;
     h->datatype = (int16_t)get_bits(f, f->at->datatype, 2);
-    d->value_bytes = nifti_datatype_bytes(h->datatype);
+    d->value_bytes = volume_datatype_bytes(h->datatype);
     if (!d->value_bytes) {
         const char *type = volume_datatype_name(h->datatype);
         return error_set(error, TS_BAD_INPUT,

@@ -40,6 +40,4 @@ typedef struct nifti_file {
 ts_status nifti_open(const char *path, bool with_voxels, nifti_file *out, ts_error *error);
 void nifti_close(nifti_file *f);
 
-size_t nifti_datatype_bytes(int datatype); /* 0: not read */
-
 #endif

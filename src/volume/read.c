@@ -34,7 +34,7 @@ static void decode_block(const volume_voxels *v, int64_t first, int64_t step, in
                          double *out)
 {
     uint8_t raw[BLOCK * 8];
-    const size_t bytes = nifti_datatype_bytes(v->datatype);
+    const size_t bytes = volume_datatype_bytes(v->datatype);
     copy_values(v->bytes + (size_t)first * bytes, bytes, step, count, v->swap, raw);
     switch (v->datatype) {
     case 2:
@@ -106,12 +106,12 @@ void volume_values(const volume_voxels *v, int64_t first, int64_t step, int64_t 
 
 size_t volume_voxel_bytes(const volume_voxels *v)
 {
-    return nifti_datatype_bytes(v->datatype);
+    return volume_datatype_bytes(v->datatype);
 }
 
 bool volume_values_are_zero(const volume_voxels *v, int64_t first, int64_t count)
 {
-    const size_t bytes = nifti_datatype_bytes(v->datatype);
+    const size_t bytes = volume_datatype_bytes(v->datatype);
     return v->intercept == 0 &&
            bytes_are_zero(v->bytes + (size_t)first * bytes, (size_t)count * bytes);
 }

@@ -83,6 +83,7 @@ ts_status volume_read_statistics(const char *path, volume_header *header,
                                  volume_statistics *statistics, ts_error *error);
 
 void volume_free(volume *v);
+size_t volume_datatype_bytes(int datatype);     /* 0: not read */
 const char *volume_datatype_name(int datatype); /* numpy's: "int16", ...; NULL where unknown */
 
 /* Writes labels (uint8), probabilities (float32) or intensities (int16) on the grid of `like`:

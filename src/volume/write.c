@@ -50,7 +50,7 @@ static size_t make_header(const volume_header *like, int64_t channels, int datat
     const size_t length = wide ? NIFTI_2_HEADER : NIFTI_1_HEADER;
     const int32_t first = (int32_t)length;
     const int64_t offset = (int64_t)length + 4;
-    const int16_t type = (int16_t)datatype, bits = (int16_t)(8 * nifti_datatype_bytes(datatype));
+    const int16_t type = (int16_t)datatype, bits = (int16_t)(8 * volume_datatype_bytes(datatype));
     const int64_t extents[8] = {
         channels > 1 ? 4 : 3, like->shape[0], like->shape[1], like->shape[2], channels, 1, 1, 1};
     memset(header, 0, NIFTI_2_HEADER + 4);
@@ -113,7 +113,8 @@ static ts_status write_volume(const char *path, const volume_header *like, int64
             return error_set(error, TS_BAD_INPUT, "the size of '%s' overflows", path);
     }
     const size_t offset = make_header(like, channels, datatype, wide, header);
-    if (!size_multiply(voxels, nifti_datatype_bytes(datatype), &bytes) || bytes > SIZE_MAX - offset)
+    if (!size_multiply(voxels, volume_datatype_bytes(datatype), &bytes) ||
+        bytes > SIZE_MAX - offset)
         return error_set(error, TS_BAD_INPUT, "the size of '%s' overflows", path);
     ts_status status = file_begin(&w, path, error);
     if (status != TS_OK)
