@@ -192,6 +192,7 @@ install: all library
 	    tools/twinseg.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/twinseg.pc
 	for model in $(wildcard models/*.safetensors); do \
 	    install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/twinseg/models $$model; done
+	install -D -m 644 docs/models.md $(DESTDIR)$(PREFIX)/share/twinseg/models/README.md
 
 include tools/lint.mk tools/fuzz.mk tools/package.mk
 

@@ -53,6 +53,7 @@ rm -rf /tmp/brains
 twinseg --version
 twinseg phantom /tmp/brains --cases 1 --size 60,60,40
 twinseg check /tmp/brains
+twinseg predict --model any-subset --flair /tmp/brains/*/*_flair.nii.gz -o /tmp/brains/mask.nii.gz
 twinseg evaluate /tmp/brains/*/*_seg.nii.gz /tmp/brains/*/*_seg.nii.gz
 test -s /usr/share/man/man1/twinseg.1.gz
 test -s /usr/share/bash-completion/completions/twinseg
