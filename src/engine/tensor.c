@@ -30,8 +30,19 @@ typedef struct {
     const tensor *t;
     const float *in;
     float *out;
-    bool add;
 } transfer;
+
+/* A row of a unit's one or two channels; odd NULL: zeros. */
+static void upload_row(compute_dtype dtype, const float *even, const float *odd, int64_t w,
+                       uint32_t *to)
+{
+    if (dtype == DTYPE_FP32) {
+        memcpy(to, even, (size_t)w * sizeof *to);
+        return;
+    }
+    for (int64_t x = 0; x < w; x++)
+        to[x] = float_to_bf16(even[x]) | (uint32_t)(odd ? float_to_bf16(odd[x]) : 0) << 16;
+}
 
 static void upload_unit(void *context, int64_t index, int thread)
 {
@@ -40,17 +51,31 @@ static void upload_unit(void *context, int64_t index, int thread)
     const tensor *t = j->t;
     const int per = CHANNELS_PER_UNIT(t->dtype);
     const int64_t units = tensor_units(t), n = index / units, unit = index % units;
+    const int64_t voxels = t->d * t->h * t->w;
+    const float *even = j->in + (n * t->c + unit * per) * voxels;
+    const float *odd = per == 2 && unit * per + 1 < t->c ? even + voxels : NULL;
     uint32_t *to = tensor_unit(t, n, unit);
-    if (!j->add)
-        memset(to - t->lead, 0, (size_t)(t->lead + t->span) * sizeof *to);
+    memset(to - t->lead, 0, (size_t)(t->lead + t->span) * sizeof *to);
+    for (int64_t z = 0; z < t->d; z++)
+        for (int64_t y = 0; y < t->h; y++, even += t->w, odd = odd ? odd + t->w : NULL)
+            upload_row(t->dtype, even, odd, t->w, to + z * t->plane + y * t->row);
+}
+
+static void add_unit(void *context, int64_t index, int thread)
+{
+    (void)thread;
+    const transfer *j = context;
+    const tensor *t = j->t;
+    const int per = CHANNELS_PER_UNIT(t->dtype);
+    const int64_t units = tensor_units(t), n = index / units, unit = index % units;
+    uint32_t *to = tensor_unit(t, n, unit);
     for (int64_t c = unit * per; c < (unit + 1) * per && c < t->c; c++) {
         const float *from = j->in + (n * t->c + c) * t->d * t->h * t->w;
         for (int64_t z = 0; z < t->d; z++)
             for (int64_t y = 0; y < t->h; y++, from += t->w) {
                 const int64_t f = z * t->plane + y * t->row;
                 for (int64_t x = 0; x < t->w; x++)
-                    unit_set(to, t->dtype, c, f + x,
-                             j->add ? unit_get(to, t->dtype, c, f + x) + from[x] : from[x]);
+                    unit_set(to, t->dtype, c, f + x, unit_get(to, t->dtype, c, f + x) + from[x]);
             }
     }
 }
@@ -80,8 +105,8 @@ void tensor_upload(engine *e, const float *plain, const tensor *t)
 
 void tensor_add(engine *e, const float *plain, const tensor *t)
 {
-    transfer j = {.t = t, .in = plain, .add = true};
-    pool_run(e->threads, upload_unit, &j, t->n * tensor_units(t));
+    transfer j = {.t = t, .in = plain};
+    pool_run(e->threads, add_unit, &j, t->n * tensor_units(t));
 }
 
 void tensor_download(engine *e, const tensor *t, float *plain)
