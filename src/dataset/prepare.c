@@ -129,16 +129,19 @@ static ts_status find_brain(const prepared_geometry *g, const case_data *d, uint
     const int64_t *n = g->crop_shape;
     int32_t *outside = memory_take((size_t)voxels_of(n), sizeof *outside, "a brain mask", error);
     float *row = outside ? memory_take((size_t)n[0], sizeof *row, "a row of voxels", error) : NULL;
-    memset(mask, 0, (size_t)voxels_of(n));
-    for (int64_t line = 0; row && line < n[1] * n[2]; line++)
+    for (int64_t line = 0; row && line < n[1] * n[2]; line++) {
+        const int64_t first = w.start + line / n[1] * w.step[2] + line % n[1] * w.step[1];
+        uint8_t *to = mask + line * n[0];
+        for (int64_t x = 0; x < n[0]; x++)
+            to[x] = 0;
         for (int m = 0; m < MODALITIES; m++) {
             if (!d->image[m].bytes)
                 continue;
-            volume_values(&d->image[m], w.start + line / n[1] * w.step[2] + line % n[1] * w.step[1],
-                          w.step[0], n[0], row);
+            volume_values(&d->image[m], first, w.step[0], n[0], row);
             for (int64_t x = 0; x < n[0]; x++)
-                mask[line * n[0] + x] |= row[x] != 0;
+                to[x] |= row[x] != 0;
         }
+    }
     if (row)
         leave_outside(mask, n, outside);
     free(outside);
