@@ -46,7 +46,7 @@ for id in $(cd "$folder/held-out" && ls); do
 done
 "$twinseg" picture "$folder/curves.png" --run "$folder/run"
 
-# Real patients, with the model in models/; those it was trained on are named in docs/models.md.
+# Real patients, with the model in models/; those it was trained on are named in docs/models.md, "The patients".
 real=${TWINSEG_SHARED:-$here/../shared}/brats
 [ -e "$here/models/flair-t1ce.safetensors" ] || real=
 if [ -d "$real" ]; then
@@ -69,6 +69,7 @@ printf '%-28s %6s %6s %6s\n' 'student (FLAIR, T1CE)' "$(mean student WT)" "$(mea
 printf '%-28s %6s %6s %6s\n' 'teacher (all four)' "$(mean teacher WT)" "$(mean teacher TC)" \
     "$(mean teacher ET)"
 if [ -d "$real" ]; then
+    trained_on=$(sed -n '/^## The patients/,$p' "$here/docs/models.md")
     printf '\n%-28s %6s %6s %6s\n' 'Dice of real cases' WT TC ET
     printf -- '-------------------------------------------------\n'
     awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
@@ -76,7 +77,7 @@ if [ -d "$real" ]; then
         END { for (i = 1; i <= n; i++)
             printf "%-28s %6.3f %6.3f %6.3f\n", ids[i], dice[ids[i], "WT"], dice[ids[i], "TC"], dice[ids[i], "ET"] }' \
         "$folder/scores-real.csv" | while read -r id scores; do
-        printf '%-28s %s%s\n' "$id" "$scores" "$(grep -qw -- "$id" "$here/docs/models.md" && echo '  trained on')"
+        printf '%-28s %s%s\n' "$id" "$scores" "$(grep -qw -- "$id" <<<"$trained_on" && echo '  trained on')"
     done
 fi
 printf '\nslices  %s/*.png\ncurves  %s\n' "$folder" "$folder/curves.png"
