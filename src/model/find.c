@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 static const char extension[] = ".safetensors";
@@ -11,10 +12,15 @@ static const char extension[] = ".safetensors";
  */
 static const char *const folders[] = {"../models", "../../models", "../share/twinseg/models"};
 
-/* The folder of the running program, without a '/' at its end. */
+/* The folder of the running program, without a '/' at its end. Where /proc is not mounted, as in a
+ * bare chroot, the name that the program was started by has to do. */
 static bool program_folder(char *buffer, size_t size)
 {
-    const ssize_t length = readlink("/proc/self/exe", buffer, size - 1);
+    ssize_t length = readlink("/proc/self/exe", buffer, size - 1);
+    if (length <= 0) {
+        const char *name = (const char *)getauxval(AT_EXECFN);
+        length = name ? snprintf(buffer, size, "%s", name) : 0;
+    }
     if (length <= 0 || (size_t)length >= size - 1)
         return false;
     buffer[length] = '\0';
