@@ -224,6 +224,34 @@ static void test_values(void **state)
     volume_free(&v);
 }
 
+/* A truth that runs along other axes of its images' grid is put into their order. */
+static void test_turned_truth(void **state)
+{
+    (void)state;
+    dataset d;
+    ts_error e;
+    exchange_counts counts;
+    volume_header h = grid_of(2), turned = h, back;
+    uint8_t labels[VOXELS], mirrored[VOXELS], *values;
+    turned.affine[0][0] = -h.affine[0][0];
+    turned.affine[0][3] = h.affine[0][3] + (NX - 1) * h.affine[0][0];
+    for (int i = 0; i < VOXELS; i++)
+        labels[i] = mirrored[i / NX * NX + NX - 1 - i % NX] = (uint8_t)class_at(2, i);
+    assert_int_equal(dataset_open(below("source"), LABELS_AUTO, &d, &e), TS_OK);
+    assert_int_equal(volume_write_labels(d.cases[2].truth, &turned, mirrored, &e), TS_OK);
+    assert_int_equal(
+        exchange_convert(&d, LAYOUT_BRATS2023, ALL_MODALITIES, below("turned"), NULL, &counts, &e),
+        TS_OK);
+    assert_int_equal(
+        volume_read_labels(below("turned/%s/%s-seg.nii.gz", ids[2], ids[2]), &back, &values, &e),
+        TS_OK);
+    assert_memory_equal(values, labels, VOXELS);
+    assert_true(volume_same_grid(&back, &h));
+    free(values);
+    assert_int_equal(volume_write_labels(d.cases[2].truth, &h, labels, &e), TS_OK);
+    dataset_close(&d);
+}
+
 static void refuse(const dataset *d, exchange_layout to, const char *out, const char *words)
 {
     exchange_counts counts;
@@ -282,9 +310,8 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips),
-        cmocka_unit_test(test_some_modalities),
-        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_some_modalities),
+        cmocka_unit_test(test_values),      cmocka_unit_test(test_turned_truth),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);

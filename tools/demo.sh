@@ -48,7 +48,6 @@ done
 
 # Real patients, with the model in models/; those it was trained on are named in docs/models.md, "The patients".
 real=${TWINSEG_SHARED:-$here/../shared}/brats
-[ -e "$here/models/flair-t1ce.safetensors" ] || real=
 if [ -d "$real" ]; then
     title "real cases of $real, segmented with --model flair-t1ce"
     "$twinseg" predict --model flair-t1ce --data "$real" -o "$folder/real"

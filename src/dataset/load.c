@@ -363,7 +363,7 @@ static void bind_image(judge *j, const dataset_case *c, int m, const volume_file
     } else if (!volume_same_grid(h, &d->header) && volume_same_space(h, &d->header)) {
         ts_error error;
         found_turned(j, c->image[m], c->image[*first]);
-        const size_t bytes = volume_voxel_bytes(&voxels);
+        const size_t bytes = volume_datatype_bytes(voxels.datatype);
         const ts_status status =
             volume_turn(h, voxels.bytes, bytes, &d->header, &d->turned[m], &error);
         if (status != TS_OK)

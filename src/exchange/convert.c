@@ -135,6 +135,7 @@ static ts_status write_truth(conversion *at, const char *path, ts_error *error)
     ts_status status = volume_read_labels(at->c->truth, &header, &labels, error);
     if (status != TS_OK)
         return status;
+    status = volume_turn_labels(&header, &labels, &at->grid, NULL, error);
     const size_t voxels = voxels_of(&header);
     for (int i = 0; status == TS_OK && i < 3; i++)
         if (header.shape[i] != at->grid.shape[i])

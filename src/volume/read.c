@@ -104,11 +104,6 @@ void volume_values(const volume_voxels *v, int64_t first, int64_t step, int64_t 
     }
 }
 
-size_t volume_voxel_bytes(const volume_voxels *v)
-{
-    return volume_datatype_bytes(v->datatype);
-}
-
 bool volume_values_are_zero(const volume_voxels *v, int64_t first, int64_t count)
 {
     const size_t bytes = volume_datatype_bytes(v->datatype);

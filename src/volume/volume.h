@@ -60,7 +60,6 @@ volume_voxels volume_voxels_of(const float *values);
 void volume_values(const volume_voxels *v, int64_t first, int64_t step, int64_t count, float *out);
 /* Do the bytes of these voxels say 0? Quick; where not, the values may be 0 all the same (-0). */
 bool volume_values_are_zero(const volume_voxels *v, int64_t first, int64_t count);
-size_t volume_voxel_bytes(const volume_voxels *v); /* of one, as stored */
 
 /* A file as volume_read takes it, its voxels not yet made float; release with volume_close. */
 typedef struct {
