@@ -132,7 +132,8 @@ static ts_status find_brain(const prepared_geometry *g, const case_data *d, uint
     for (int64_t line = 0; row && line < n[1] * n[2]; line++) {
         const int64_t first = w.start + line / n[1] * w.step[2] + line % n[1] * w.step[1];
         uint8_t *to = mask + line * n[0];
-        memset(to, 0, (size_t)n[0]);
+        for (int64_t x = 0; x < n[0]; x++)
+            to[x] = 0;
         for (int m = 0; m < MODALITIES; m++) {
             if (!d->image[m].bytes)
                 continue;
