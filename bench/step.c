@@ -54,6 +54,8 @@ static void report(const char *what, const bench_options *o, const char *target,
 static void plan_of(const bench_options *o, plan *p)
 {
     plan_defaults(p);
+    p->optimiser = OPTIMISER_SGD; /* as the peer */
+    p->learning_rate = 0.01;
     p->student = 1u << FLAIR | 1u << T1CE;
     p->base = o->base;
     p->cap = o->cap;

@@ -1,5 +1,6 @@
-/* train, the parts around the networks: the optimiser against PyTorch's SGD (golden/sgd.txt, made
- * by tools/oracle/sgd.py), checkpoints that lie, and the rules of the run folder. */
+/* train, the parts around the networks: the optimisers against PyTorch's (golden/sgd.txt and
+ * adamw.txt, made by tools/oracle/optimiser.py), checkpoints that lie, and the rules of the run
+ * folder. */
 #include "train/checkpoint.h"
 #include "train/optimiser.h"
 #include "train/run_folder.h"
@@ -19,19 +20,20 @@
 
 enum { WEIGHTS = 7, STEPS = 12 };
 
-/* The gradients of tools/oracle/sgd.py: small integers over 8, every fourth step beyond the clip.
+/* The gradients of tools/oracle/optimiser.py: small integers over 8, every fourth step beyond the
+ * clip.
  */
 static float oracle_gradient(int step, int i)
 {
     return (float)((step * 7 + i * 5) % 11 - 5) / 8 * (step % 4 == 3 ? 40 : 1);
 }
 
-static void test_sgd_is_pytorchs(void **state)
+static void compare_with_golden(const char *path, update_rule rule)
 {
-    float weights[WEIGHTS], velocity[WEIGHTS] = {0}, gradient[WEIGHTS], golden[WEIGHTS];
+    float weights[WEIGHTS], first[WEIGHTS] = {0}, second[WEIGHTS] = {0};
+    float gradient[WEIGHTS], golden[WEIGHTS];
     char line[512];
-    (void)state;
-    FILE *f = fopen("tests/golden/sgd.txt", "r");
+    FILE *f = fopen(path, "r");
     assert_non_null(f);
     assert_non_null(fgets(line, sizeof line, f)); /* the comment */
     for (int step = -1; step < STEPS; step++) {
@@ -46,9 +48,10 @@ static void test_sgd_is_pytorchs(void **state)
         }
         for (int i = 0; i < WEIGHTS; i++)
             gradient[i] = oracle_gradient(step, i);
-        const sgd s = {poly_learning_rate(0.01, step, STEPS), 0.99, 3e-5};
+        rule.learning_rate = poly_learning_rate(0.01, step, STEPS);
+        rule.step = step;
         const float factor = clip_factor(gradient_norm(gradient, WEIGHTS, NULL), 12);
-        sgd_step(&s, factor, gradient, weights, velocity, WEIGHTS, NULL);
+        optimiser_step(&rule, factor, gradient, weights, first, second, WEIGHTS, NULL);
         for (int i = 0; i < WEIGHTS; i++)
             if (fabsf(weights[i] - golden[i]) > 1e-6f)
                 fail_msg("step %d, weight %d: %.9g instead of %.9g", step, i, weights[i],
@@ -57,38 +60,54 @@ static void test_sgd_is_pytorchs(void **state)
     fclose(f);
 }
 
+static void test_optimisers_are_pytorchs(void **state)
+{
+    (void)state;
+    compare_with_golden(
+        "tests/golden/sgd.txt",
+        (update_rule){.kind = OPTIMISER_SGD, .momentum = 0.99, .weight_decay = 3e-5});
+    compare_with_golden("tests/golden/adamw.txt",
+                        (update_rule){.kind = OPTIMISER_ADAMW, .weight_decay = 0.01});
+}
+
 /* Any number of threads: the same bits. */
-static void test_threads_agree(void **state)
+static void threads_agree(const update_rule *rule)
 {
     enum { COUNT = 100003 };
+    enum { GRADIENT, WEIGHT, FIRST, SECOND, ARRAYS };
     ts_error e;
-    float *arrays[3][3];
+    float *arrays[3][ARRAYS];
     double norms[3];
-    (void)state;
     for (int run = 0; run < 3; run++) {
         pool *p = NULL;
         random_stream r = random_open(5, RANDOM_TEST, 0, 0);
         if (run)
             assert_int_equal(pool_create(1 + run, &p, &e), TS_OK);
-        for (int a = 0; a < 3; a++) {
+        for (int a = 0; a < ARRAYS; a++) {
             arrays[run][a] = memory_allocate(COUNT, sizeof(float), "test", &e);
             for (int i = 0; i < COUNT; i++)
-                arrays[run][a][i] = (float)random_normal(&r);
+                arrays[run][a][i] = (float)fabs(random_normal(&r));
         }
-        const sgd s = {0.01, 0.99, 3e-5};
-        norms[run] = gradient_norm(arrays[run][0], COUNT, p);
-        sgd_step(&s, clip_factor(norms[run], 12), arrays[run][0], arrays[run][1], arrays[run][2],
-                 COUNT, p);
+        norms[run] = gradient_norm(arrays[run][GRADIENT], COUNT, p);
+        optimiser_step(rule, clip_factor(norms[run], 12), arrays[run][GRADIENT],
+                       arrays[run][WEIGHT], arrays[run][FIRST], arrays[run][SECOND], COUNT, p);
         pool_destroy(p);
     }
     assert_true(fabs(norms[0] - sqrt(COUNT)) < 2);
     for (int run = 1; run < 3; run++) {
         assert_memory_equal(&norms[0], &norms[run], sizeof norms[0]);
-        for (int a = 0; a < 3; a++)
+        for (int a = 0; a < ARRAYS; a++)
             assert_memory_equal(arrays[0][a], arrays[run][a], COUNT * sizeof(float));
     }
-    for (int i = 0; i < 9; i++)
-        free(arrays[i / 3][i % 3]);
+    for (int i = 0; i < 3 * ARRAYS; i++)
+        free(arrays[i / ARRAYS][i % ARRAYS]);
+}
+
+static void test_threads_agree(void **state)
+{
+    (void)state;
+    threads_agree(&(update_rule){OPTIMISER_SGD, 0.01, 3e-5, .momentum = 0.99});
+    threads_agree(&(update_rule){OPTIMISER_ADAMW, 0.01, 3e-5, .step = 5});
 }
 
 static void test_schedule_and_clip(void **state)
@@ -257,9 +276,9 @@ static void test_metrics_are_cut(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sgd_is_pytorchs),   cmocka_unit_test(test_threads_agree),
-        cmocka_unit_test(test_schedule_and_clip), cmocka_unit_test(test_checkpoint),
-        cmocka_unit_test(test_run_folder_rules),  cmocka_unit_test(test_metrics_are_cut),
+        cmocka_unit_test(test_optimisers_are_pytorchs), cmocka_unit_test(test_threads_agree),
+        cmocka_unit_test(test_schedule_and_clip),       cmocka_unit_test(test_checkpoint),
+        cmocka_unit_test(test_run_folder_rules),        cmocka_unit_test(test_metrics_are_cut),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

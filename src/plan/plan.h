@@ -27,6 +27,7 @@ typedef enum {
     METHOD_ANY_SUBSET, /* single-stage, the student's modalities zeroed as in channel-dropout */
 } method;
 typedef enum { LOSS_CE, LOSS_CE_DICE, LOSS_REGIONS } loss_kind;
+typedef enum { OPTIMISER_SGD, OPTIMISER_ADAMW } optimiser_kind;
 typedef enum { DTYPE_FP32, DTYPE_BF16 } compute_dtype;
 typedef enum { PREDICTION_WINDOW, PREDICTION_WHOLE } prediction_kind;
 
@@ -78,6 +79,7 @@ typedef struct {
     bool teacher_gradient;
     double soft_weight, two_stage_soft_weight, soft_temperature;
     double ema_decay; /* 0: the student learns from the teacher itself */
+    int optimiser;    /* enum optimiser_kind */
     double learning_rate, momentum, weight_decay;
     bool weight_decay_norm; /* decay norm and bias too */
     double gradient_clip;

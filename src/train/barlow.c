@@ -1,6 +1,7 @@
 /* Latents, their gradients, and the loss between them. METHOD 2, "BT". */
 #include "train/barlow.h"
 #include "loss/loss.h"
+#include "train/optimiser.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -79,13 +80,14 @@ ts_status barlow_bytes(const plan *p, size_t *bytes, size_t *working, ts_error *
     if (count < 0)
         return error_set(error, TS_BAD_INPUT, "barlow_stage '%s' names more than %d stages",
                          p->barlow_stage, STAGES_MAX);
+    const int moments = optimiser_moments((optimiser_kind)p->optimiser);
     size_t largest = 0;
     *bytes = *working = 0;
     for (int i = 0; i < count; i++) {
         const latent *l = &latents[i];
         const size_t one = loss_barlow_bytes(p->batch, l->channels, l->voxels, p->barlow_projector);
         *bytes += latent_floats(p, l) * sizeof(float) * (size_t)arrays_per_latent(p) +
-                  (size_t)projector_floats(p, l) * 3 * sizeof(float);
+                  (size_t)projector_floats(p, l) * (size_t)(2 + moments) * sizeof(float);
         const size_t copies = latent_floats(p, l) * sizeof(float) * (size_t)copies_per_latent(p);
         *working += copies;
         largest = one > largest ? one : largest;

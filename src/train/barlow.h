@@ -7,7 +7,7 @@
 
 typedef struct barlow barlow;
 
-/* Bytes of latents, gradients and projectors with their momentum; and those that the loss takes on
+/* Bytes of latents, gradients and projectors with their moments; and those that the loss takes on
  * top while it is computed. */
 ts_status barlow_bytes(const plan *p, size_t *bytes, size_t *working, ts_error *error);
 ts_status barlow_create(const plan *p, barlow **out, ts_error *error);

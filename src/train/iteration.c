@@ -25,7 +25,7 @@ enum { HEADS_MAX = 8 }; /* stages go up to 8 */
 typedef struct {
     net *net; /* NULL where the method has none of the role */
     modality_set channels;
-    float *velocity;
+    float *moments; /* of the optimiser: first, and behind them AdamW's second */
 } side;
 
 struct trainer {
@@ -40,7 +40,7 @@ struct trainer {
     float *soft;                /* [N][classes][voxels]: softened labels, then their gradient */
     uint8_t *labels[HEADS_MAX]; /* truth at the resolution of each head but the first */
     barlow *barlow;             /* NULL where there is none */
-    float *projector_velocity;
+    float *projector_moments;
 };
 
 static int64_t patch_voxels(const plan *p)
@@ -51,6 +51,12 @@ static int64_t patch_voxels(const plan *p)
 static int plan_threads(const plan *p)
 {
     return p->threads ? (int)p->threads : processor_count();
+}
+
+/* Floats that the optimiser keeps beside so many weights. */
+static size_t moment_floats(const trainer *t, int64_t weights)
+{
+    return (size_t)weights * (size_t)optimiser_moments((optimiser_kind)t->plan.optimiser);
 }
 
 /* ---- memory ------------------------------------------------------------------------------- */
@@ -64,9 +70,9 @@ static ts_status create_side(trainer *t, int role, ts_error *error)
         net_create(&config, t->own, t->plan.patch, NET_TRAIN, t->engine, &s->net, error);
     if (status != TS_OK)
         return status;
-    s->velocity =
-        memory_allocate((size_t)net_weight_count(s->net), sizeof(float), "the momentum", error);
-    if (!s->velocity)
+    s->moments = memory_allocate(moment_floats(t, net_weight_count(s->net)), sizeof(float),
+                                 "the optimiser's moments", error);
+    if (!s->moments)
         return TS_MEMORY;
     net_initialise(s->net, (uint64_t)t->plan.seed);
     net_weights_changed(s->net);
@@ -148,9 +154,9 @@ static ts_status create_buffers(trainer *t, ts_error *error)
     const ts_status status = barlow_create(&t->plan, &t->barlow, error);
     if (status != TS_OK)
         return status;
-    t->projector_velocity = memory_allocate((size_t)barlow_weight_count(t->barlow), sizeof(float),
-                                            "the projector's momentum", error);
-    return t->projector_velocity ? TS_OK : TS_MEMORY;
+    t->projector_moments = memory_allocate(moment_floats(t, barlow_weight_count(t->barlow)),
+                                           sizeof(float), "the projector's moments", error);
+    return t->projector_moments ? TS_OK : TS_MEMORY;
 }
 
 static ts_status check_ranks(const plan *p, ts_error *error)
@@ -201,7 +207,7 @@ void trainer_destroy(trainer *t)
         return;
     for (int role = 0; role < ROLES; role++) {
         net_destroy(t->sides[role].net);
-        free(t->sides[role].velocity);
+        free(t->sides[role].moments);
         free(t->workspace[role]);
     }
     net_destroy(t->average);
@@ -211,7 +217,7 @@ void trainer_destroy(trainer *t)
     free(t->gathered);
     free(t->soft);
     barlow_destroy(t->barlow);
-    free(t->projector_velocity);
+    free(t->projector_moments);
     engine_destroy(t->engine);
     free(t);
 }
@@ -422,30 +428,44 @@ static bool all_finite(const trainer *t, int64_t step, const lesson *l, const st
     return (l->barlow == 0 || isfinite(r->barlow)) && (l->soft == 0 || isfinite(r->soft));
 }
 
-/* Tensor by tensor, for norms and biases may go without weight decay. */
-static void update_side(trainer *t, int role, const step_result *r)
+static update_rule rule_at(const trainer *t, int64_t step, bool decays)
+{
+    return (update_rule){
+        .kind = (optimiser_kind)t->plan.optimiser,
+        .learning_rate = poly_learning_rate(t->plan.learning_rate, step, t->plan.steps),
+        .weight_decay = decays ? t->plan.weight_decay : 0,
+        .momentum = t->plan.momentum,
+        .step = step,
+    };
+}
+
+/* At a step of the schedule. Tensor by tensor, for norms and biases may go without weight decay. */
+static void update_side(trainer *t, int role, int64_t step, const step_result *r)
 {
     const side *s = &t->sides[role];
     const net_parameter *parameters = net_parameters(s->net);
     const float factor = clip_factor(r->norm[role], t->plan.gradient_clip);
+    /* the last array: SGD's only one, which it leaves alone as the second */
+    float *second =
+        s->moments + moment_floats(t, net_weight_count(s->net)) - (size_t)net_weight_count(s->net);
     for (size_t i = 0; i < net_parameter_count(s->net); i++) {
         const net_parameter *p = &parameters[i];
-        const bool decays = !p->norm_or_bias || t->plan.weight_decay_norm;
-        const sgd settings = {r->learning_rate, t->plan.momentum,
-                              decays ? t->plan.weight_decay : 0};
-        sgd_step(&settings, factor, net_gradients(s->net) + p->offset,
-                 net_weights(s->net) + p->offset, s->velocity + p->offset, p->count,
-                 trainer_pool(t));
+        const update_rule rule = rule_at(t, step, !p->norm_or_bias || t->plan.weight_decay_norm);
+        optimiser_step(&rule, factor, net_gradients(s->net) + p->offset,
+                       net_weights(s->net) + p->offset, s->moments + p->offset, second + p->offset,
+                       p->count, trainer_pool(t));
     }
 }
 
 /* The projector belongs to the student: clipped together with it, updated by the same rule. */
-static void update_projector(trainer *t, const step_result *r)
+static void update_projector(trainer *t, int64_t step, const step_result *r)
 {
-    const sgd settings = {r->learning_rate, t->plan.momentum, t->plan.weight_decay};
-    sgd_step(&settings, clip_factor(r->norm[STUDENT], t->plan.gradient_clip),
-             barlow_gradients(t->barlow), barlow_weights(t->barlow), t->projector_velocity,
-             barlow_weight_count(t->barlow), trainer_pool(t));
+    const update_rule rule = rule_at(t, step, true);
+    const int64_t count = barlow_weight_count(t->barlow);
+    optimiser_step(&rule, clip_factor(r->norm[STUDENT], t->plan.gradient_clip),
+                   barlow_gradients(t->barlow), barlow_weights(t->barlow), t->projector_moments,
+                   t->projector_moments + moment_floats(t, count) - (size_t)count, count,
+                   trainer_pool(t));
 }
 
 /* average = decay * average + (1 - decay) * teacher. */
@@ -516,9 +536,9 @@ ts_status trainer_step(trainer *t, const batch *b, int64_t step, step_result *r,
                          r->soft);
     for (int role = 0; role < ROLES; role++)
         if (method_learns(&t->plan, role, step))
-            update_side(t, role, r);
+            update_side(t, role, at, r);
     if (projects)
-        update_projector(t, r);
+        update_projector(t, at, r);
     if (t->average)
         update_average(t);
     return TS_OK;
@@ -556,7 +576,8 @@ size_t trainer_state(trainer *t, checkpoint_part parts[TRAINER_PARTS])
             continue;
         const int64_t n = net_weight_count(s->net);
         parts[count++] = (checkpoint_part){names[role][0], net_weights(s->net), n};
-        parts[count++] = (checkpoint_part){names[role][1], s->velocity, n};
+        parts[count++] =
+            (checkpoint_part){names[role][1], s->moments, (int64_t)moment_floats(t, n)};
     }
     if (t->average)
         parts[count++] = (checkpoint_part){"average.weights", net_weights(t->average),
@@ -564,7 +585,8 @@ size_t trainer_state(trainer *t, checkpoint_part parts[TRAINER_PARTS])
     if (t->barlow && barlow_weight_count(t->barlow) > 0) {
         const int64_t n = barlow_weight_count(t->barlow);
         parts[count++] = (checkpoint_part){"projector.weights", barlow_weights(t->barlow), n};
-        parts[count++] = (checkpoint_part){"projector.momentum", t->projector_velocity, n};
+        parts[count++] = (checkpoint_part){"projector.momentum", t->projector_moments,
+                                           (int64_t)moment_floats(t, n)};
     }
     return count;
 }

@@ -4,6 +4,7 @@
 #include "train/barlow.h"
 #include "train/iteration.h"
 #include "train/loading.h"
+#include "train/optimiser.h"
 #include "train/train.h"
 
 #include <stdlib.h>
@@ -74,9 +75,9 @@ ts_status train_plan_memory(const plan *p, train_memory *m, ts_error *error)
         return status;
     m->student_parameters = parameters[STUDENT];
     m->teacher_parameters = parameters[TEACHER];
-    m->momentum = (size_t)(parameters[STUDENT] + parameters[TEACHER]) * sizeof(float);
-    m->weights =
-        m->momentum + (method_averages(p) ? (size_t)parameters[TEACHER] * sizeof(float) : 0);
+    const size_t once = (size_t)(parameters[STUDENT] + parameters[TEACHER]) * sizeof(float);
+    m->momentum = once * (size_t)optimiser_moments((optimiser_kind)p->optimiser);
+    m->weights = once + (method_averages(p) ? (size_t)parameters[TEACHER] * sizeof(float) : 0);
     m->gradients = m->weights;
     m->workspace = p->teacher_gradient ? workspace[STUDENT] + workspace[TEACHER]
                                        : larger(workspace[STUDENT], workspace[TEACHER]);

@@ -1,15 +1,15 @@
-/* SGD on flat arrays, in chunks that a pool shares out. */
+/* Updates of flat arrays, in chunks that a pool shares out. */
 #include "train/optimiser.h"
 
 #include <math.h>
 
-enum { CHUNK = 1 << 14 }; /* floats; 64 KiB, so that one thread's three arrays stay in its cache */
+enum { CHUNK = 1 << 14 }; /* floats; 64 KiB, so that one thread's arrays stay in its cache */
 
 typedef struct {
-    const sgd *settings;
+    const update_rule *rule;
     float factor;
     const float *gradient;
-    float *weight, *velocity;
+    float *weight, *first, *second;
     int64_t count;
 } update;
 
@@ -53,23 +53,49 @@ float clip_factor(double norm, double limit)
     return limit > 0 && factor < 1 ? (float)factor : 1.0f;
 }
 
-static void update_chunk(void *context, int64_t chunk, int thread)
+int optimiser_moments(optimiser_kind kind)
 {
-    const update *u = context;
-    const float rate = (float)u->settings->learning_rate, momentum = (float)u->settings->momentum;
-    const float decay = (float)u->settings->weight_decay, factor = u->factor;
-    const int64_t end = u->count < (chunk + 1) * CHUNK ? u->count : (chunk + 1) * CHUNK;
-    (void)thread;
-    for (int64_t i = chunk * CHUNK; i < end; i++) {
+    return kind == OPTIMISER_ADAMW ? 2 : 1;
+}
+
+static void sgd_chunk(const update *u, int64_t begin, int64_t end)
+{
+    const float rate = (float)u->rule->learning_rate, momentum = (float)u->rule->momentum;
+    const float decay = (float)u->rule->weight_decay, factor = u->factor;
+    for (int64_t i = begin; i < end; i++) {
         const float g = factor * u->gradient[i] + decay * u->weight[i];
-        u->velocity[i] = momentum * u->velocity[i] + g;
-        u->weight[i] -= rate * (g + momentum * u->velocity[i]);
+        u->first[i] = momentum * u->first[i] + g;
+        u->weight[i] -= rate * (g + momentum * u->first[i]);
     }
 }
 
-void sgd_step(const sgd *s, float factor, const float *gradient, float *weight, float *velocity,
-              int64_t count, pool *p)
+static void adamw_chunk(const update *u, int64_t begin, int64_t end)
 {
-    update u = {s, factor, gradient, weight, velocity, count};
+    const double beta1 = 0.9, beta2 = 0.999, updates = (double)(u->rule->step + 1);
+    const float one = (float)(1 - beta1), two = (float)(1 - beta2), factor = u->factor;
+    const float decay = (float)(u->rule->learning_rate * u->rule->weight_decay);
+    const float rate = (float)(u->rule->learning_rate / (1 - pow(beta1, updates)));
+    const float scale = (float)(1 / sqrt(1 - pow(beta2, updates)));
+    for (int64_t i = begin; i < end; i++) {
+        const float g = factor * u->gradient[i];
+        u->first[i] += one * (g - u->first[i]);
+        u->second[i] += two * (g * g - u->second[i]);
+        u->weight[i] -=
+            decay * u->weight[i] + rate * u->first[i] / (scale * sqrtf(u->second[i]) + 1e-8f);
+    }
+}
+
+static void update_chunk(void *context, int64_t chunk, int thread)
+{
+    const update *u = context;
+    const int64_t begin = chunk * CHUNK, end = u->count < begin + CHUNK ? u->count : begin + CHUNK;
+    (void)thread;
+    (u->rule->kind == OPTIMISER_ADAMW ? adamw_chunk : sgd_chunk)(u, begin, end);
+}
+
+void optimiser_step(const update_rule *rule, float factor, const float *gradient, float *weight,
+                    float *first, float *second, int64_t count, pool *p)
+{
+    update u = {rule, factor, gradient, weight, first, second, count};
     pool_run(p, update_chunk, &u, (count + CHUNK - 1) / CHUNK);
 }
