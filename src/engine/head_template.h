@@ -46,7 +46,9 @@ INLINE void head_forward_group(const int count, const head_plane *p, int64_t fir
                 sum[k] = splat(bias[first + k]);
             }
             for (int64_t c = 0; c < p->channels; c++) {
-                const vf a = head_value(p, c, p->unit[c / HALVES] + y * p->row + x, c % HALVES);
+                const uint32_t *in = p->unit[c / HALVES] + y * p->row + x;
+                ask_for(in + 8 * VL, VL);
+                const vf a = head_value(p, c, in, c % HALVES);
                 UNROLL for (int k = 0; k < count; k++)
                 {
                     sum[k] += a * weight[(first + k) * p->channels + c];

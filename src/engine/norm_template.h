@@ -39,18 +39,35 @@ INLINE vf choose(vf value, vf yes, vf no)
 /* VL elements from 16 - n on keep the first n of a vector (n < 16). */
 static const float keep_first[32] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
+/* sums[h] += distance from middle[h], all[h] += its square, for each channel h of the unit. */
+INLINE void add_distances(const uint32_t *at, const vf *middle, vf keep, bool part, vf *sums,
+                          vf *all)
+{
+    UNROLL for (int h = 0; h < HALVES; h++)
+    {
+        vf distance = load_half(at, h) - middle[h];
+        if (part) /* what lies behind may be anything, NaN too: chosen, not multiplied */
+            distance = choose(keep, distance, splat(0));
+        sums[h] += distance;
+        all[h] += distance * distance;
+    }
+}
+
 /* Row by row, sums of the distances from the first voxel and of their squares. */
-INLINE void moments_half(const int half, const tensor *t, const uint32_t *unit, int64_t from,
-                         int64_t to, int64_t voxels, double *sum, double *squares)
+static void moments(const tensor *t, const uint32_t *unit, int64_t from, int64_t to, int64_t voxels,
+                    double sum[2], double squares[2])
 {
     const int64_t first_row = from / t->row;
     int64_t y = first_row % (t->h + 1), row = first_row * t->row;
     int64_t voxel = from; /* the first */
     if (y == t->h || from - row >= t->w)
         voxel = row + t->row * (y == t->h - 1 ? 2 : 1);
-    const float start = unit_get(unit, t->dtype, half, voxel);
-    const vf middle = splat(start);
-    vf sums[2] = {{0}}, all[2] = {{0}};
+    float start[HALVES];
+    vf middle[HALVES], sums[2][HALVES] = {{{0}}}, all[2][HALVES] = {{{0}}};
+    for (int h = 0; h < HALVES; h++) {
+        start[h] = unit_get(unit, t->dtype, h, voxel);
+        middle[h] = splat(start[h]);
+    }
     for (; row < to && row < t->d * t->plane; row += t->row) {
         const int64_t end = row + t->w < to ? row + t->w : to;
         int64_t f = row < from ? from : row;
@@ -59,32 +76,19 @@ INLINE void moments_half(const int half, const tensor *t, const uint32_t *unit, 
         if (pads)
             continue;
         for (; f + 2 * VL <= end; f += 2 * VL) {
-            UNROLL for (int i = 0; i < 2; i++)
-            {
-                const vf distance = load_half(unit + f + i * VL, half) - middle;
-                sums[i] += distance;
-                all[i] += distance * distance;
-            }
+            add_distances(unit + f, middle, splat(0), false, sums[0], all[0]);
+            add_distances(unit + f + VL, middle, splat(0), false, sums[1], all[1]);
         }
-        for (; f < end; f += VL) {
-            vf distance = load_half(unit + f, half) - middle;
-            if (end - f <
-                VL) /* what lies behind may be anything, NaN too: chosen, not multiplied */
-                distance = choose(load(keep_first + 16 - (end - f)), distance, splat(0));
-            sums[0] += distance;
-            all[0] += distance * distance;
-        }
+        for (; f < end; f += VL)
+            add_distances(unit + f, middle, load(keep_first + 16 - (end - f < VL ? end - f : VL)),
+                          true, sums[0], all[0]);
     }
-    const double distances = total(sums[0] + sums[1]), count = (double)voxels;
-    *sum = distances + count * (double)start;
-    *squares = total(all[0] + all[1]) - distances * distances / count;
-}
-
-static void moments(const tensor *t, const uint32_t *unit, int64_t from, int64_t to, int64_t voxels,
-                    double sum[2], double squares[2])
-{
-    for (int h = 0; h < HALVES; h++)
-        moments_half(h, t, unit, from, to, voxels, &sum[h], &squares[h]);
+    const double count = (double)voxels;
+    for (int h = 0; h < HALVES; h++) {
+        const double distances = total(sums[0][h] + sums[1][h]);
+        sum[h] = distances + count * (double)start[h];
+        squares[h] = total(all[0][h] + all[1][h]) - distances * distances / count;
+    }
 }
 
 /* A channel's factors in all lanes. */

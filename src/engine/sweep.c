@@ -108,14 +108,20 @@ void clear_pads(const tensor *t, uint32_t *unit, int64_t from, int64_t to)
         memset(unit - t->lead, 0, (size_t)t->lead * sizeof *unit);
     int64_t y = from / t->row % (t->h + 1), row = from / t->row * t->row;
     for (; row < to && row < t->d * t->plane; row += t->row) {
-        int64_t first = y < t->h ? row + t->w : row;
-        const int64_t end = row + t->row < to ? row + t->row : to;
-        for (first = first < from ? from : first; first < end; first++)
-            unit[first] = 0;
-        y = y == t->h ? 0 : y + 1;
+        const bool pads = y == t->h;
+        y = pads ? 0 : y + 1;
+        const int64_t pad = row + t->w;
+        if (!pads) {
+            if (pad >= from && pad < to)
+                unit[pad] = 0;
+            continue;
+        }
+        const int64_t first = row < from ? from : row, end = pad + 1 < to ? pad + 1 : to;
+        memset(unit + first, 0, (size_t)(end - first) * sizeof *unit);
     }
-    for (int64_t f = row > from ? row : from; f < to; f++)
-        unit[f] = 0;
+    const int64_t behind = row > from ? row : from;
+    if (behind < to)
+        memset(unit + behind, 0, (size_t)(to - behind) * sizeof *unit);
 }
 
 void clear_tail(const tensor *t)
