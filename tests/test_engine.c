@@ -271,7 +271,8 @@ static engine *open_engine(const char *target, int threads, compute_dtype dtype)
 
 /* ---- cases ----------------------------------------------------------------------------- */
 
-/* The last three: several tasks of Winograd's, ending within a vector of tiles; many inputs. */
+/* The last seven: several tasks of Winograd's, ending within a vector of tiles; many inputs; planes
+ * that fill chunks, and begin anywhere in a vector. */
 static const layer_case cases[] = {
     {CONV_3, 1, 1, 0, 1, {1, 1, 1}},     {CONV_3, 2, 2, 0, 3, {2, 3, 2}},
     {CONV_3, 1, 3, 0, 5, {3, 2, 4}},     {CONV_3, 1, 5, 0, 8, {4, 5, 5}},
@@ -286,7 +287,9 @@ static const layer_case cases[] = {
     {CONV_UP, 2, 3, 0, 2, {2, 1, 3}},    {CONV_UP, 1, 16, 0, 8, {4, 5, 6}},
     {CONV_UP, 2, 5, 0, 20, {3, 9, 17}},  {CONV_UP, 1, 70, 0, 16, {2, 3, 2}},
     {CONV_3, 2, 32, 0, 33, {6, 6, 12}},  {CONV_3, 1, 36, 32, 40, {3, 6, 20}},
-    {CONV_3, 1, 99, 99, 32, {2, 3, 4}},
+    {CONV_3, 1, 99, 99, 32, {2, 3, 4}},  {CONV_3, 1, 2, 0, 8, {5, 22, 48}},
+    {CONV_3, 1, 1, 1, 8, {3, 35, 68}},   {CONV_3_2, 1, 2, 0, 4, {3, 50, 70}},
+    {CONV_UP, 1, 3, 0, 2, {2, 25, 37}},
 };
 
 /* The worst part's largest |a - b| over its largest |b|: the error of a sum is that of its largest

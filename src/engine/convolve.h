@@ -59,7 +59,15 @@ typedef struct {
 } sweep;
 
 void sweep_run(const sweep *s);
+
+/* A tensor's positions in chunks of at most `chunk`: a task computes [from, to) and clears the pads
+ * of [from, next), all multiples of 16. Where a plane fills a chunk, chunks end with it and the pad
+ * row behind is not computed: half of what pads cost. */
+typedef struct {
+    int64_t from, to, next;
+} stretch;
 int64_t sweep_chunks(const tensor *out, int64_t chunk);
+stretch sweep_stretch(const tensor *out, int64_t chunk, int64_t index);
 /* Positions in a task of a layer that walks `positions` in all and whose thread-local memory is
  * per_position elements. */
 int64_t chunk_for(int64_t per_position, int64_t positions);

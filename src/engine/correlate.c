@@ -236,8 +236,9 @@ static void correlate_task(void *context, int64_t index, int thread)
     const int64_t chunks = sweep_chunks(j->walked, j->chunk), all = j->walked->n * chunks;
     for (int64_t i = part * all / j->parts; i < (part + 1) * all / j->parts; i++) {
         p.n = i / chunks;
-        p.from = i % chunks * j->chunk;
-        p.to = smaller(p.from + j->chunk, j->walked->span);
+        const stretch at = sweep_stretch(j->walked, j->chunk, i % chunks);
+        p.from = at.from;
+        p.to = at.to;
         list_channels(&p, a);
         (j->split ? list_phases : list_taps)(&p, term);
         const int64_t count = p.to - p.from;

@@ -7,9 +7,9 @@
 
 #include "engine/layout.h"
 
-/* Flat positions that a task takes at once. 64 vectors of AVX-512 are 21 tiles of 3 and one of 1;
- * 960 are 20 tiles. Eight channels of 960 floats are 30 KiB, within a first-level cache. */
-#define CHUNK 960
+/* Flat positions that a task takes at most: 23 tiles of AVX-512, room for the rows of a plane of
+ * 32 x 32 beginning anywhere. Eight channels of floats are 35 KiB, within a first-level cache. */
+#define CHUNK 1104
 
 /* Values that correlate takes at least: a vector of 32 bf16. */
 #define PLANE_STEP 32

@@ -131,9 +131,41 @@ void clear_tail(const tensor *t)
 
 /* ---- the sweep ------------------------------------------------------------------------- */
 
+/* Where plane z's chunks begin: the last multiple of 16 that is not behind it. */
+static int64_t plane_begin(const tensor *t, int64_t z)
+{
+    return z < t->d ? z * t->plane & ~(int64_t)15 : t->span;
+}
+
+/* Chunks of a plane that ends with its last voxel; 0 where chunks go on across planes, because a
+ * plane would fill a small part of one or the pad row is shorter than what is left over. */
+static int64_t chunks_of_plane(const tensor *t, int64_t chunk)
+{
+    const int64_t positions = t->h * t->row;
+    return t->row < 32 || positions < chunk * 3 / 4 ? 0 : (positions + 30 + chunk - 1) / chunk;
+}
+
 int64_t sweep_chunks(const tensor *out, int64_t chunk)
 {
-    return (out->span + chunk - 1) / chunk;
+    const int64_t of_plane = chunks_of_plane(out, chunk);
+    return of_plane ? out->d * of_plane : (out->span + chunk - 1) / chunk;
+}
+
+stretch sweep_stretch(const tensor *out, int64_t chunk, int64_t index)
+{
+    const int64_t of_plane = chunks_of_plane(out, chunk);
+    stretch s = {.from = index * chunk, .to = out->span, .next = out->span};
+    if (of_plane) {
+        const int64_t z = index / of_plane;
+        s.from = plane_begin(out, z) + index % of_plane * chunk;
+        s.to = round_up(z * out->plane + out->h * out->row, 16);
+        s.next = plane_begin(out, z + 1);
+        if (s.from > s.to) /* the last chunk has room for a plane that begins badly */
+            s.from = s.to = s.next;
+    }
+    if (s.to - s.from > chunk)
+        s.to = s.next = s.from + chunk;
+    return s;
 }
 
 /* 200 Ki elements are 800 KiB, which leaves room for weights in a second-level cache of 2 MiB; 16
@@ -160,20 +192,20 @@ static int64_t group_channels(const sweep *s)
 }
 
 /* Pads and partial moments of what was just computed. */
-static void finish_range(const sweep *s, int64_t n, int64_t chunk, int64_t first, int64_t channels,
-                         int64_t from, int64_t to)
+static void finish_stretch(const sweep *s, int64_t n, int64_t chunk, int64_t first,
+                           int64_t channels, stretch at)
 {
     const tensor *t = s->out;
     const int per = CHANNELS_PER_UNIT(t->dtype);
-    const int64_t voxels = s->partial ? count_voxels(t, from, to) : 0;
+    const int64_t voxels = s->partial ? count_voxels(t, at.from, at.to) : 0;
     for (int64_t c = first; c < first + channels; c += per) {
         uint32_t *unit = tensor_unit(t, n, c / per);
-        clear_pads(t, unit, from, to);
+        clear_pads(t, unit, at.from, at.next);
         if (!s->partial)
             continue;
         double sum[2] = {0}, squares[2] = {0};
         if (voxels > 0)
-            s->e->kernels->moments(t, unit, from, to, voxels, sum, squares);
+            s->e->kernels->moments(t, unit, at.from, at.to, voxels, sum, squares);
         double *out = s->partial + ((n * sweep_chunks(t, s->chunk) + chunk) * s->channels + c) * 3;
         for (int i = 0; i < per && c + i < s->channels; i++, out += 3) {
             out[0] = (double)voxels;
@@ -212,10 +244,9 @@ static void sweep_task(void *context, int64_t index, int thread)
     const int64_t group = group_channels(s), groups = (s->channels + group - 1) / group;
     const int64_t chunks = sweep_chunks(t, s->chunk);
     const int64_t n = index / (chunks * groups), chunk = index / groups % chunks;
-    const int64_t from = chunk * s->chunk;
-    const int64_t to = from + s->chunk < t->span ? from + s->chunk : t->span;
+    const stretch at = sweep_stretch(t, s->chunk, chunk);
     const uint32_t *const *term =
-        s->split ? split_terms(s, n, from, to, thread) : s->term + n * s->terms;
+        s->split ? split_terms(s, n, at.from, at.to, thread) : s->term + n * s->terms;
     const int64_t first = index % groups * group;
     const int64_t end = first + group < s->channels ? first + group : s->channels;
     for (int64_t c = first; c < end; c += CHANNEL_GROUP) {
@@ -230,8 +261,8 @@ static void sweep_task(void *context, int64_t index, int thread)
             .stride = t->unit_stride,
             .add = s->add,
         };
-        s->e->kernels->multiply(&p, from, to);
-        finish_range(s, n, chunk, c, p.channels, from, to);
+        s->e->kernels->multiply(&p, at.from, at.to);
+        finish_stretch(s, n, chunk, c, p.channels, at);
     }
 }
 
