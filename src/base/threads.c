@@ -2,7 +2,7 @@
  *
  * A step of training is several hundred jobs of about a millisecond with little between them, and
  * to sleep and be woken takes a thread of a virtual machine some 50 microseconds: who waits looks
- * on for SPINS pauses (some 20 microseconds) before it sleeps. */
+ * on for SPINS pauses (some 100 microseconds) before it sleeps. */
 #include "base/base.h"
 
 #include <pthread.h>
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#define SPINS 400
+#define SPINS 4000
 
 struct worker {
     pool *owner;

@@ -20,6 +20,7 @@ typedef struct {
     bool split;         /* the terms are x[0]'s phases */
     int64_t channels, terms, taps;
     int64_t parts, channel_groups, term_groups;
+    int64_t distance[27];  /* of the taps in x */
     int64_t stride, chunk; /* stride: channels rounded up to whole tiles */
     float *dw;             /* [parts][terms][stride] */
     double *sums;          /* [parts][sum_count]: of dy's channels, for dbias */
@@ -129,8 +130,9 @@ static void list_taps(const place *p, const void **term)
         const tensor *x = input_of(j, i, &channel);
         const int64_t reach = x->row + 1;
         if (!has_planes(j)) {
+            const uint32_t *middle = tensor_unit(x, p->n, channel) + p->from;
             for (int k = 0; k < 27; k++)
-                *term++ = tensor_unit(x, p->n, channel) + p->from + tap_distance(x, k);
+                *term++ = middle + j->distance[k];
             continue;
         }
         const int64_t low = i - (channel & 1);
@@ -364,6 +366,8 @@ void conv_weight_gradient(engine *e, const conv *c, conv_inputs x, const tensor 
     j.x[0] = up ? dy : x[0];
     j.x[1] = x[1];
     j.first_in = up ? c->out : c->in[0];
+    for (int k = 0; k < 27; k++)
+        j.distance[k] = tap_distance(x[0], k);
     pool_run(e->threads, correlate_task, &j, j.parts * j.channel_groups * j.term_groups);
     finish_job f = {.job = &j, .dweight = dweight};
     pool_run(e->threads, finish_terms, &f, groups_of(j.terms, FINISH_TERMS));

@@ -133,10 +133,12 @@ INLINE void multiply_step(const int vectors, const int dot, const vf *x, const f
 }
 
 /* `vectors` (1 or 3, constant where inlined) vectors of TILE channels over `terms` terms, from
- * `bias`, or, where that is NULL, from what out holds: floats, channel c at c * stride. */
+ * `bias`, or, where that is NULL, from `sums`: floats, channel c at c * stride. What comes out goes
+ * there too, or, where `units` is not NULL, to units of it, unit_stride apart. */
 INLINE void multiply_tile(const int vectors, const int halves, const float *bias,
                           const uint32_t *const *term, int64_t terms, int64_t f,
-                          const float *weight, float *out, int64_t stride)
+                          const float *weight, float *sums, int64_t stride, uint32_t *units,
+                          int64_t unit_stride)
 {
     const int dot = DOT && halves == 2;
     vf sum[TILE][3];
@@ -144,7 +146,7 @@ INLINE void multiply_tile(const int vectors, const int halves, const float *bias
     {
         UNROLL for (int v = 0; v < vectors; v++)
         {
-            sum[c][v] = bias ? splat(bias[c]) : load(out + c * stride + v * VL);
+            sum[c][v] = bias ? splat(bias[c]) : load(sums + c * stride + v * VL);
         }
     }
     for (int64_t t = 0; t < terms; t++) {
@@ -167,25 +169,46 @@ INLINE void multiply_tile(const int vectors, const int halves, const float *bias
         multiply_step(vectors, dot, x, weight, sum);
         weight += TILE;
     }
+    if (units) {
+        UNROLL for (int c = 0; c < TILE; c += HALVES)
+        {
+            UNROLL for (int v = 0; v < vectors; v++)
+            {
+                const vf value[2] = {sum[c][v], sum[c + HALVES - 1][v]};
+                store_halves(units + c / HALVES * unit_stride + v * VL, value);
+            }
+        }
+        return;
+    }
     UNROLL for (int c = 0; c < TILE; c++)
     {
         UNROLL for (int v = 0; v < vectors; v++)
         {
-            store(out + c * stride + v * VL, sum[c][v]);
+            store(sums + c * stride + v * VL, sum[c][v]);
         }
     }
 }
 
-static void multiply_3(const float *bias, const uint32_t *const *term, int64_t terms, int64_t f,
-                       const float *weight, float *out, int64_t stride)
+/* Sums of a tile wait in `sums`, or go to p's units at f. */
+INLINE void multiply_vectors(const int vectors, const product *p, int64_t t, int64_t block,
+                             int64_t c, int64_t f, const float *bias, float *sums, bool to_units)
 {
-    multiply_tile(3, HALVES, bias, term, terms, f, weight, out, stride);
+    const int64_t weights_of_term = DOT ? 1 : HALVES;
+    multiply_tile(vectors, HALVES, bias, p->term + t, block, f,
+                  p->weight + (c * p->terms + t * TILE) * weights_of_term, sums, vectors * VL,
+                  to_units ? p->out + c / HALVES * p->stride + f : NULL, p->stride);
 }
 
-static void multiply_1(const float *bias, const uint32_t *const *term, int64_t terms, int64_t f,
-                       const float *weight, float *out, int64_t stride)
+static void multiply_3(const product *p, int64_t t, int64_t block, int64_t c, int64_t f,
+                       const float *bias, float *sums, bool to_units)
 {
-    multiply_tile(1, HALVES, bias, term, terms, f, weight, out, stride);
+    multiply_vectors(3, p, t, block, c, f, bias, sums, to_units);
+}
+
+static void multiply_1(const product *p, int64_t t, int64_t block, int64_t c, int64_t f,
+                       const float *bias, float *sums, bool to_units)
+{
+    multiply_vectors(1, p, t, block, c, f, bias, sums, to_units);
 }
 
 /* Terms of plain floats (winograd_template.h). */
@@ -193,28 +216,28 @@ static void multiply_floats_3(const uint32_t *const *term, int64_t terms, int64_
                               const float *weight, float *out, int64_t stride)
 {
     static const float zero[TILE];
-    multiply_tile(3, 1, zero, term, terms, f, weight, out, stride);
+    multiply_tile(3, 1, zero, term, terms, f, weight, out, stride, NULL, 0);
 }
 
 static void multiply_floats_1(const uint32_t *const *term, int64_t terms, int64_t f,
                               const float *weight, float *out, int64_t stride)
 {
     static const float zero[TILE];
-    multiply_tile(1, 1, zero, term, terms, f, weight, out, stride);
+    multiply_tile(1, 1, zero, term, terms, f, weight, out, stride, NULL, 0);
 }
 
-/* Sums of channels [c, c + TILE) where whole tiles of them have room: `sum`, VL * 3 floats apart.
+/* The sums of the tile of channels from c on, of which some may be missing, into or onto p's units.
  */
-static void store_sums(const product *p, int64_t f, int vectors, const float *sum, int64_t channels)
+static void store_sums(const product *p, int64_t c, int64_t f, int vectors, const float *sums)
 {
-    for (int64_t c = 0; c < channels; c += HALVES)
+    for (int64_t i = 0; i < TILE && c + i < p->channels; i += HALVES)
         for (int v = 0; v < vectors; v++) {
-            uint32_t *to = p->out + c / HALVES * p->stride + f + v * VL;
+            uint32_t *to = p->out + (c + i) / HALVES * p->stride + f + v * VL;
             vf value[HALVES];
             for (int h = 0; h < HALVES; h++) {
                 value[h] = (vf){0};
-                if (c + h < channels)
-                    value[h] = load(sum + (c + h) * 3 * VL + v * VL);
+                if (c + i + h < p->channels)
+                    value[h] = load(sums + ((i + h) * vectors + v) * VL);
                 if (p->add)
                     value[h] += load_half(to, h);
             }
@@ -223,28 +246,25 @@ static void store_sums(const product *p, int64_t f, int vectors, const float *su
 }
 
 /* All channels at positions [f, f + vectors * VL), a block of terms at a time: what a block reads
- * stays in the first-level cache for all channels. The sums of bf16 wait in `sum`; those of fp32
- * in the output itself, but for a part-filled last tile. */
+ * stays in the first-level cache for all channels, whose sums wait in `sums` from block to block.
+ */
 static void multiply_at(const product *p, int64_t f, int vectors)
 {
-    float sum[CHANNEL_GROUP * 3 * VL] __attribute__((aligned(4 * VL)));
-    const bool direct = HALVES == 1 && !p->add && p->channels % TILE == 0;
-    float *out = direct ? (float *)p->out + f : sum;
-    const int64_t stride = direct ? p->stride : 3 * VL;
-    const int64_t weights_of_term = DOT ? 1 : HALVES;
+    float sums[CHANNEL_GROUP * 3 * VL] __attribute__((aligned(4 * VL)));
     for (int64_t t = 0; t < p->terms; t += p->term_block) {
         const int64_t block = p->terms - t < p->term_block ? p->terms - t : p->term_block;
+        const bool last = t + block == p->terms;
         for (int64_t c = 0; c < p->channels; c += TILE) {
-            float bias[TILE] = {0};
-            for (int64_t i = c; p->bias && i < c + TILE && i < p->channels; i++)
+            const bool to_units = last && !p->add && c + TILE <= p->channels;
+            float bias[TILE] = {0}, *at = sums + c * 3 * VL;
+            for (int64_t i = c; t == 0 && p->bias && i < c + TILE && i < p->channels; i++)
                 bias[i - c] = p->bias[i];
-            (vectors == 3 ? multiply_3 : multiply_1)(
-                t == 0 ? bias : NULL, p->term + t, block, f,
-                p->weight + (c * p->terms + t * TILE) * weights_of_term, out + c * stride, stride);
+            (vectors == 3 ? multiply_3 : multiply_1)(p, t, block, c, f, t ? NULL : bias, at,
+                                                     to_units);
+            if (last && !to_units)
+                store_sums(p, c, f, vectors, at);
         }
     }
-    if (!direct)
-        store_sums(p, f, vectors, sum, p->channels);
 }
 
 static void multiply(const product *p, int64_t from, int64_t to)

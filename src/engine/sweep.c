@@ -160,7 +160,7 @@ stretch sweep_stretch(const tensor *out, int64_t chunk, int64_t index)
         s.from = plane_begin(out, z) + index % of_plane * chunk;
         s.to = round_up(z * out->plane + out->h * out->row, 16);
         s.next = plane_begin(out, z + 1);
-        if (s.from > s.to) /* the last chunk has room for a plane that begins badly */
+        if (s.from >= s.to) /* the last chunk has room for a plane that begins badly */
             s.from = s.to = s.next;
     }
     if (s.to - s.from > chunk)
