@@ -375,21 +375,24 @@ static void test_nan_changes_nothing(void **state)
     trainer_destroy(same);
 }
 
-/* Every loss, in either storage, and both roles learn the synthetic blobs. */
+/* Every loss, in either storage and by either optimiser, and both roles learn the synthetic blobs.
+ */
 static void test_learns(void **state)
 {
     (void)state;
     static const loss_kind kinds[] = {LOSS_CE, LOSS_CE_DICE, LOSS_REGIONS};
-    for (size_t i = 0; i < 2 * COUNT_OF(kinds); i++) {
+    for (size_t i = 0; i < 4 * COUNT_OF(kinds); i++) {
         step_result first, last;
         plan p = tiny_plan();
-        p.loss = (int)kinds[i / 2];
+        p.loss = (int)kinds[i / 4];
         p.dtype = i % 2 ? DTYPE_BF16 : DTYPE_FP32;
+        p.optimiser = i % 4 < 2 ? OPTIMISER_SGD : OPTIMISER_ADAMW;
+        p.learning_rate = 0.01;
         trainer *t = trained(&p, 1, &first);
         run_steps(t, 1, 59, &last);
         for (int role = 0; role < ROLES; role++)
             if (!(last.loss[role] < 0.7 * first.loss[role]))
-                fail_msg("loss %d of the %s went from %g to %g", (int)kinds[i / 2],
+                fail_msg("loss %d of the %s went from %g to %g", (int)kinds[i / 4],
                          role_names[role], first.loss[role], last.loss[role]);
         assert_true(last.barlow < first.barlow);
         trainer_destroy(t);

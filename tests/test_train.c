@@ -209,8 +209,8 @@ static void test_run_folder_rules(void **state)
     assert_int_equal(open_run(&p, &s, true, &e), TS_OK);
     p.learning_rate = 0.02;
     assert_int_equal(open_run(&p, &s, true, &e), TS_BAD_INPUT);
-    assert_non_null(strstr(e.text, "learning_rate = 0.01 "));
-    p.learning_rate = 0.01;
+    assert_non_null(strstr(e.text, "learning_rate = 0.002 "));
+    p.learning_rate = 0.002;
     assert_int_equal(open_run(&p, &other_fold, true, &e), TS_BAD_INPUT);
     assert_non_null(strstr(e.text, "--fold 1/5"));
     assert_int_equal(open_run(&p, &fewer, true, &e), TS_BAD_INPUT);
