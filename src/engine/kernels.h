@@ -104,8 +104,8 @@ typedef struct kernels {
     void (*correlate)(const correlation *c, int64_t count);
     /* bf16: count (a multiple of PLANE_STEP) elements into planes of their two channels. */
     void (*part_channels)(const uint32_t *unit, int64_t count, void *low, void *high);
-    /* Over the voxels (at least one) among positions of a unit of t, pads being zero: the sum, and
-     * the sum of squared distances from the mean; for each channel of the unit. */
+    /* Over the voxels (at least one) among positions of a unit of t, whatever pads hold: the sum,
+     * and the sum of squared distances from the mean; for each channel of the unit. */
     void (*moments)(const tensor *t, const uint32_t *unit, int64_t from, int64_t to, int64_t voxels,
                     double sum[2], double squares[2]);
     void (*sum)(const uint32_t *unit, int64_t from, int64_t to, double sum[2]);

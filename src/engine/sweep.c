@@ -191,7 +191,7 @@ static int64_t group_channels(const sweep *s)
     return round_up(group, 8);
 }
 
-/* Pads and partial moments of what was just computed. */
+/* Partial moments and pads of what was just computed. */
 static void finish_stretch(const sweep *s, int64_t n, int64_t chunk, int64_t first,
                            int64_t channels, stretch at)
 {
@@ -200,12 +200,12 @@ static void finish_stretch(const sweep *s, int64_t n, int64_t chunk, int64_t fir
     const int64_t voxels = s->partial ? count_voxels(t, at.from, at.to) : 0;
     for (int64_t c = first; c < first + channels; c += per) {
         uint32_t *unit = tensor_unit(t, n, c / per);
-        clear_pads(t, unit, at.from, at.next);
-        if (!s->partial)
-            continue;
         double sum[2] = {0}, squares[2] = {0};
         if (voxels > 0)
             s->e->kernels->moments(t, unit, at.from, at.to, voxels, sum, squares);
+        clear_pads(t, unit, at.from, at.next);
+        if (!s->partial)
+            continue;
         double *out = s->partial + ((n * sweep_chunks(t, s->chunk) + chunk) * s->channels + c) * 3;
         for (int i = 0; i < per && c + i < s->channels; i++, out += 3) {
             out[0] = (double)voxels;
