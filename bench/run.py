@@ -199,11 +199,12 @@ def scaling(o):
     for dtype in o.dtypes:
         for threads in (1, 2):
             for base, stages, patch in ((8, 4, 64), (16, 4, 64), (32, 4, 64), (32, 6, 96), (32, 6, 128)):
-                shape = dict(base=base, stages=stages, patch=patch, dtype=dtype, threads=threads, repeats=3)
+                shape = dict(base=base, stages=stages, patch=patch, dtype=dtype, threads=threads, repeats=o.repeats)
                 rows += compare(f"window, base {base}, {patch}^3, {dtype}, threads {threads}",
                                 [("twinseg", ours("window", **shape))], o, 1)
             for base, patch in ((8, 32), (8, 64), (8, 96), (16, 64), (32, 64)):
-                shape = dict(base=base, stages=4, patch=patch, batch=2, dtype=dtype, threads=threads, repeats=3)
+                shape = dict(base=base, stages=4, patch=patch, batch=2, dtype=dtype, threads=threads,
+                             repeats=o.repeats)
                 rows += compare(f"step, base {base}, {patch}^3, {dtype}, threads {threads}",
                                 [("twinseg", ours("step", **shape))], o, 1)
     return rows
@@ -277,7 +278,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--add", action="store_true", help="beside what the last runs measured, not instead of it")
-    p.add_argument("--repeats", type=int, default=3, help="of a window in a run")
+    p.add_argument("--repeats", type=int, default=3, help="of a window, or of a step of scaling, in a run")
     p.add_argument("--peers", default="", help="only peers with this in their name")
     p.add_argument("--dtype", choices=DTYPES, help="of these alone")
     p.add_argument("--only", default=",".join(SECTIONS), help="sections, joined by ','")
