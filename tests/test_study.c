@@ -56,7 +56,7 @@ static void test_grid(void **state)
     assert_true(p->barlow_weight == 4 && p->base == 16 && p->steps == 9 && p->seed == 1);
     assert_int_equal(p->student, 1u << FLAIR | 1u << T1CE);
     assert_int_equal(s.cells[1].plan.method, METHOD_STUDENT_ONLY);
-    assert_true(s.cells[1].plan.barlow_weight == 1);
+    assert_true(s.cells[1].plan.barlow_weight == 0.1);
     for (size_t i = 0; i < s.cell_count; i++)
         for (size_t k = 0; k < i; k++)
             assert_string_not_equal(s.cells[i].name, s.cells[k].name);
@@ -423,8 +423,8 @@ static void test_score_files(void **state)
     cell_scores_free(&scores);
     s.cells[0].plan.barlow_weight = 2;
     assert_int_equal(scores_read(from, &s, &s.cells[0], &found, &scores, &e), TS_BAD_INPUT);
-    assert_non_null(strstr(e.text, "barlow_weight = 1, the study says 2"));
-    s.cells[0].plan.barlow_weight = 1;
+    assert_non_null(strstr(e.text, "barlow_weight = 0.1, the study says 2"));
+    s.cells[0].plan.barlow_weight = 0.1;
     s.folds = 5;
     assert_int_equal(scores_read(from, &s, &s.cells[0], &found, &scores, &e), TS_BAD_INPUT);
     s.folds = 3;

@@ -178,7 +178,7 @@ void plan_defaults(plan *p)
         .cap = 320,
         .stages = 4,
         .batch = 2,
-        .steps = 2500,
+        .steps = 1000,
         .epoch_steps = 250,
         .loss = LOSS_CE_DICE,
         .deep_supervision = true,
@@ -230,11 +230,11 @@ ts_status plan_preset(plan *p, const char *name, ts_error *error)
         compute_dtype dtype;
         bool augment;
     } presets[] = {
-        {"tiny", 2, 64, 8, 4, 2500, DTYPE_FP32, true},
+        {"tiny", 2, 64, 8, 4, 1000, DTYPE_FP32, true},
         {"small", 1.5, 96, 16, 5, 25000, DTYPE_FP32, true},
         {"nnunet", 1, 128, 32, 6, 250000, DTYPE_FP32, true},
         /* learns phantoms in minutes, and nothing else: no variety, small patches */
-        {"demo", 2, 48, 8, 4, 1200, DTYPE_BF16, false},
+        {"demo", 2, 48, 8, 4, 900, DTYPE_BF16, false},
     };
     for (size_t i = 0; i < COUNT_OF(presets); i++)
         if (!strcmp(name, presets[i].name)) {
