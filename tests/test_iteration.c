@@ -375,6 +375,31 @@ static void test_nan_changes_nothing(void **state)
     trainer_destroy(same);
 }
 
+/* AdamW's first step moves every weight by the rate, whatever its gradient's size, for each has
+ * moments of its own (biases before a norm have no gradient but noise). */
+static void test_first_step_of_adamw(void **state)
+{
+    (void)state;
+    step_result r;
+    plan p = tiny_plan();
+    p.optimiser = OPTIMISER_ADAMW;
+    p.weight_decay = 0;
+    trainer *before = trained(&p, 0, &r), *after = trained(&p, 1, &r);
+    for (int role = 0; role < ROLES; role++) {
+        const int64_t count = net_weight_count(trainer_net(before, role));
+        const float *from = net_weights(trainer_net(before, role));
+        const float *to = net_weights(trainer_net(after, role));
+        int64_t moved = 0;
+        for (int64_t i = 0; i < count; i++)
+            moved += fabs(fabs(to[i] - from[i]) / p.learning_rate - 1) < 0.01;
+        if (moved < count * 9 / 10)
+            fail_msg("%lld of %lld weights of the %s", (long long)moved, (long long)count,
+                     role_names[role]);
+    }
+    trainer_destroy(before);
+    trainer_destroy(after);
+}
+
 /* Every loss, in either storage and by either optimiser, and both roles learn the synthetic blobs.
  */
 static void test_learns(void **state)
@@ -456,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_state_is_complete),
         cmocka_unit_test(test_warmup),
         cmocka_unit_test(test_nan_changes_nothing),
+        cmocka_unit_test(test_first_step_of_adamw),
         cmocka_unit_test(test_learns),
         cmocka_unit_test(test_memory_is_as_planned),
     };
