@@ -164,7 +164,9 @@ INLINE void multiply_tile(const int vectors, const int halves, const float *bias
             continue;
         UNROLL for (int v = 0; v < vectors; v++)
         {
-            x[v] = load_half(in + v * VL, 1);
+            vu high = *(const vu_unaligned *)(in + v * VL) >> 16;
+            IN_REGISTER(high); /* two shifts: a mask would take one of AVX2's 16 registers */
+            x[v] = (vf)(high << 16);
         }
         multiply_step(vectors, dot, x, weight, sum);
         weight += TILE;
