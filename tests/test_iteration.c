@@ -391,7 +391,7 @@ static void test_first_step_of_adamw(void **state)
         const float *to = net_weights(trainer_net(after, role));
         int64_t moved = 0;
         for (int64_t i = 0; i < count; i++)
-            moved += fabs(fabs(to[i] - from[i]) / p.learning_rate - 1) < 0.01;
+            moved += fabs(fabsf(to[i] - from[i]) / p.learning_rate - 1) < 0.01;
         if (moved < count * 9 / 10)
             fail_msg("%lld of %lld weights of the %s", (long long)moved, (long long)count,
                      role_names[role]);
