@@ -12,8 +12,8 @@
  *              a cache line and counts twice: 14 half-cycles of loads);
  *     AVX2:    4 x 3 = 12 + 3 + 1 = 16 of 16.
  * correlate has the same tile with terms in place of voxels: TILE channels x 3 terms.
- * bf16 without DOT widens each element into its two channels by a shift and a mask (2 operations
- * for 2 TILE multiply-adds) and computes in fp32; with DOT a multiply-add takes both channels. */
+ * bf16 without DOT widens each element into its two channels by shifts (3 operations for 2 TILE
+ * multiply-adds) and computes in fp32; with DOT a multiply-add takes both channels. */
 #include "engine/kernels.h"
 
 #if DOT

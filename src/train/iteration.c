@@ -428,29 +428,29 @@ static bool all_finite(const trainer *t, int64_t step, const lesson *l, const st
     return (l->barlow == 0 || isfinite(r->barlow)) && (l->soft == 0 || isfinite(r->soft));
 }
 
-static update_rule rule_at(const trainer *t, int64_t step, bool decays)
+/* At a step of the schedule, with the learning rate that r has of it. */
+static update_rule rule_at(const trainer *t, int64_t step, const step_result *r, bool decays)
 {
     return (update_rule){
         .kind = (optimiser_kind)t->plan.optimiser,
-        .learning_rate = poly_learning_rate(t->plan.learning_rate, step, t->plan.steps),
+        .learning_rate = r->learning_rate,
         .weight_decay = decays ? t->plan.weight_decay : 0,
         .momentum = t->plan.momentum,
         .step = step,
     };
 }
 
-/* At a step of the schedule. Tensor by tensor, for norms and biases may go without weight decay. */
+/* Tensor by tensor, for norms and biases may go without weight decay. */
 static void update_side(trainer *t, int role, int64_t step, const step_result *r)
 {
     const side *s = &t->sides[role];
     const net_parameter *parameters = net_parameters(s->net);
     const float factor = clip_factor(r->norm[role], t->plan.gradient_clip);
-    /* the last array: SGD's only one, which it leaves alone as the second */
     float *second =
-        s->moments + moment_floats(t, net_weight_count(s->net)) - (size_t)net_weight_count(s->net);
+        optimiser_second((optimiser_kind)t->plan.optimiser, s->moments, net_weight_count(s->net));
     for (size_t i = 0; i < net_parameter_count(s->net); i++) {
         const net_parameter *p = &parameters[i];
-        const update_rule rule = rule_at(t, step, !p->norm_or_bias || t->plan.weight_decay_norm);
+        const update_rule rule = rule_at(t, step, r, !p->norm_or_bias || t->plan.weight_decay_norm);
         optimiser_step(&rule, factor, net_gradients(s->net) + p->offset,
                        net_weights(s->net) + p->offset, s->moments + p->offset, second + p->offset,
                        p->count, trainer_pool(t));
@@ -460,11 +460,11 @@ static void update_side(trainer *t, int role, int64_t step, const step_result *r
 /* The projector belongs to the student: clipped together with it, updated by the same rule. */
 static void update_projector(trainer *t, int64_t step, const step_result *r)
 {
-    const update_rule rule = rule_at(t, step, true);
+    const update_rule rule = rule_at(t, step, r, true);
     const int64_t count = barlow_weight_count(t->barlow);
     optimiser_step(&rule, clip_factor(r->norm[STUDENT], t->plan.gradient_clip),
                    barlow_gradients(t->barlow), barlow_weights(t->barlow), t->projector_moments,
-                   t->projector_moments + moment_floats(t, count) - (size_t)count, count,
+                   optimiser_second(rule.kind, t->projector_moments, count), count,
                    trainer_pool(t));
 }
 

@@ -58,6 +58,11 @@ int optimiser_moments(optimiser_kind kind)
     return kind == OPTIMISER_ADAMW ? 2 : 1;
 }
 
+float *optimiser_second(optimiser_kind kind, float *moments, int64_t count)
+{
+    return moments + (optimiser_moments(kind) - 1) * count;
+}
+
 static void sgd_chunk(const update *u, int64_t begin, int64_t end)
 {
     const float rate = (float)u->rule->learning_rate, momentum = (float)u->rule->momentum;

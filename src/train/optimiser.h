@@ -15,6 +15,8 @@ typedef struct {
 
 /* Arrays of the weights' size that a rule keeps from step to step: 1, or 2 for AdamW. */
 int optimiser_moments(optimiser_kind kind);
+/* The second of them, where they lie behind one another; the first again where there is one. */
+float *optimiser_second(optimiser_kind kind, float *moments, int64_t count);
 
 /* learning_rate * (1 - step/steps)^0.9, step counted from 0. */
 double poly_learning_rate(double learning_rate, int64_t step, int64_t steps);
@@ -28,7 +30,7 @@ float clip_factor(double norm, double limit);
 
 /* For every weight, g = factor * gradient; moments start at 0.
  * SGD: g += decay * weight; first = momentum * first + g;
- * weight -= learning_rate * (g + momentum * first). second is not touched and may be NULL.
+ * weight -= learning_rate * (g + momentum * first). second is not touched.
  * AdamW: weight *= 1 - learning_rate * decay; first += 0.1 * (g - first);
  * second += 0.001 * (g * g - second);
  * weight -= learning_rate * first / (1 - 0.9^t) / (sqrt(second / (1 - 0.999^t)) + 1e-8),
