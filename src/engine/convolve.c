@@ -165,6 +165,22 @@ static int64_t most(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* Pointers to a sweep's terms; threads' memory for the widened channels of CONV_3. */
+static void take_terms(const engine *e, scratch_pieces *s, layer_scratch *l, conv_kind kind,
+                       int64_t terms, const tensor *out)
+{
+    const bool wide = widens(e, kind);
+    const int threads = pool_threads(e->threads);
+    l->term = scratch_take(
+        s, (size_t)(wide ? threads * widened_pointers(terms) : most(out->n, threads) * terms),
+        sizeof *l->term);
+    if (!wide)
+        return;
+    l->chunk = chunk_for(terms / 27 * 12, INT64_MAX);
+    l->local_count = widened_count(out, terms / 27, l->chunk);
+    l->local = scratch_take(s, (size_t)(l->local_count * threads), sizeof *l->local);
+}
+
 static layer_scratch forward_scratch(const engine *e, const conv *c, const tensor *x,
                                      scratch_pieces *s)
 {
@@ -172,8 +188,7 @@ static layer_scratch forward_scratch(const engine *e, const conv *c, const tenso
     const tensor y = conv_output(e, c, x);
     const int64_t units = units_of(e, c->in[0]) + units_of(e, c->in[1]);
     const int64_t terms = c->kind == CONV_UP ? units : units * 27;
-    l.term =
-        scratch_take(s, (size_t)(most(x->n, pool_threads(e->threads)) * terms), sizeof *l.term);
+    take_terms(e, s, &l, c->kind, terms, &y);
     if (c->kind == CONV_3_2)
         take_split(e, s, &l, units, 3, &y);
     if (c->kind == CONV_UP) {
@@ -194,8 +209,7 @@ static layer_scratch gradient_scratch(const engine *e, const conv *c, const tens
     const int64_t terms = units_of(e, c->out) * (c->kind == CONV_UP ? 8 : 27);
     l.map = gradient_map(e, c, side, s);
     l.packed = scratch_take(s, (size_t)packed_count(e, terms, c->in[side]), sizeof(float));
-    l.term =
-        scratch_take(s, (size_t)(most(x->n, pool_threads(e->threads)) * terms), sizeof *l.term);
+    take_terms(e, s, &l, c->kind, terms, x);
     if (c->kind == CONV_3_2)
         take_spread(e, s, &l, units_of(e, c->in[0]), &y);
     if (c->kind == CONV_UP)
@@ -322,11 +336,12 @@ void conv_forward(engine *e, const conv *c, conv_inputs x, const void *packed, c
         .chunk = l.chunk,
         .split = c->kind == CONV_3_2 ? x[0] : NULL,
         .blocks = 3,
+        .widened = widens(e, c->kind) ? x : NULL,
         .local = l.local,
         .local_count = l.local_count,
     };
     const uint32_t **next = l.term;
-    for (int64_t n = 0; c->kind == CONV_3 && n < y->n; n++) {
+    for (int64_t n = 0; c->kind == CONV_3 && !s.widened && n < y->n; n++) {
         next = tap_terms(next, x[0], n, 1);
         if (x[1])
             next = tap_terms(next, x[1], n, 1);
@@ -381,6 +396,7 @@ static void data_gradient(engine *e, const conv *c, int side, const float *weigh
         gradient_3_2(e, c, weight, dy, dx, add, &l);
         return;
     }
+    const conv_inputs source = {dy};
     const sweep s = {
         .e = e,
         .out = dx,
@@ -392,12 +408,14 @@ static void data_gradient(engine *e, const conv *c, int side, const float *weigh
         .chunk = l.chunk,
         .split = c->kind == CONV_UP ? dy : NULL,
         .blocks = 2,
+        .widened = widens(e, c->kind) ? source : NULL,
+        .flipped = true,
         .local = l.local,
         .local_count = l.local_count,
     };
     pack_weights(e, &l.map, weight, l.packed);
     const uint32_t **next = l.term;
-    for (int64_t n = 0; c->kind == CONV_3 && n < dy->n; n++)
+    for (int64_t n = 0; c->kind == CONV_3 && !s.widened && n < dy->n; n++)
         next = tap_terms(next, dy, n, -1);
     sweep_run(&s);
 }

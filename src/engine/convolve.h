@@ -51,9 +51,13 @@ typedef struct {
     const uint32_t **term; /* [n][terms]; with split: [threads][terms], filled per task */
     double *partial;       /* [n][chunks][channels] of voxels, sum, squares for moments; or NULL */
     int64_t chunk;         /* positions in a task */
-    /* Where terms are read from phases: the tensor that is split and the threads' memory. */
+    /* Where terms are read from phases: the tensor that is split. */
     const tensor *split;
     int blocks;
+    /* Where bf16 is widened for a task: the tensors whose taps the terms are, 27 a unit, from the
+     * last on where `flipped`; term is [threads][widened_pointers]. */
+    const tensor *const *widened;
+    bool flipped;
     uint32_t *local; /* [threads][local_count] */
     int64_t local_count;
 } sweep;
@@ -67,10 +71,33 @@ typedef struct {
     int64_t from, to, next;
 } stretch;
 int64_t sweep_chunks(const tensor *out, int64_t chunk);
+/* Chunks of a plane that ends with its last voxel; 0 where chunks go on across planes, because a
+ * plane would fill a small part of one or the pad row is shorter than what is left over. */
+int64_t chunks_of_plane(const tensor *t, int64_t chunk);
 stretch sweep_stretch(const tensor *out, int64_t chunk, int64_t index);
 /* Positions in a task of a layer that walks `positions` in all and whose thread-local memory is
  * per_position elements. */
 int64_t chunk_for(int64_t per_position, int64_t positions);
+
+/* What a task computes of a sweep: channels [first, end) of sample n. */
+typedef struct {
+    int64_t n, first, end;
+    int thread;
+    const uint32_t *const *ahead; /* as in a product */
+    int64_t aheads;
+} share;
+
+void sweep_chunk(const sweep *s, const share *part, int64_t chunk, const uint32_t *const *term,
+                 int64_t terms);
+
+/* ---- bf16 that is computed as fp32 (widen.c) --------------------------------------------- */
+
+bool widens(const engine *e, conv_kind kind);
+/* Of a thread: elements for `units` units, and pointers. */
+int64_t widened_count(const tensor *out, int64_t units, int64_t chunk);
+int64_t widened_pointers(int64_t terms);
+int64_t widened_tasks(const sweep *s); /* of a sample */
+void widened_task(const sweep *s, const share *part, int64_t task);
 
 /* [samples][channels][2] of mean and 1/sqrt(variance + epsilon) out of partial sums
  * [samples][tasks][channels] of voxels, sum and squared distances from the task's mean. */

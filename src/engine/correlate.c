@@ -205,6 +205,34 @@ static void list_phases(const place *p, const void **term)
     }
 }
 
+static void place_chunk(place *p, int64_t index, int64_t chunks)
+{
+    const stretch at = sweep_stretch(p->j->walked, p->j->chunk, index % chunks);
+    p->n = index / chunks;
+    p->from = at.from;
+    p->to = at.to;
+}
+
+/* Lists what another chunk parts, in pieces of `bytes`; returns how many. */
+static int64_t list_ahead(const place *p, int64_t bytes, const char **ahead)
+{
+    const correlate_job *j = p->j;
+    const char **next = ahead;
+    for (int64_t c = 0; c < p->channels; c += 2)
+        *next++ =
+            (const char *)(tensor_unit(j->walked, p->n, (p->first_channel + c) / 2) + p->from);
+    for (int64_t i = p->first_input; i < p->first_input + p->inputs; i += 2) {
+        int64_t channel;
+        const tensor *x = input_of(j, i, &channel);
+        for (int z = -1; z < 2; z++)
+            *next++ = (const char *)(tensor_unit(x, p->n, channel / 2) + p->from + z * x->plane);
+    }
+    const int64_t slices = next - ahead;
+    for (int64_t i = 0; j->e->kernels->dot && i < slices; i++)
+        *next++ = ahead[i] + bytes;
+    return next - ahead;
+}
+
 static void correlate_task(void *context, int64_t index, int thread)
 {
     const correlate_job *j = context;
@@ -218,12 +246,14 @@ static void correlate_task(void *context, int64_t index, int thread)
     p.channels = smaller(CHANNEL_GROUP, j->channels - p.first_channel);
     p.inputs = smaller(TERM_GROUP, j->terms / j->taps - p.first_input);
     const void **a = (const void **)p.local, **term = a + CHANNEL_GROUP;
+    const char *ahead[CHANNEL_GROUP + 3 * TERM_GROUP];
     const int64_t first_term = p.first_input * j->taps;
-    const correlation k = {
+    correlation k = {
         .a = a,
         .channels = p.channels,
         .term = term,
         .terms = p.inputs * j->taps,
+        .ahead = ahead,
         .dw = j->dw + (part * j->terms + first_term) * j->stride + p.first_channel,
         .dw_stride = j->stride,
     };
@@ -236,14 +266,19 @@ static void correlate_task(void *context, int64_t index, int thread)
     for (int64_t i = 0; p.sums && i < (up ? p.inputs : p.channels); i++)
         p.sums[i] = 0;
     const int64_t chunks = sweep_chunks(j->walked, j->chunk), all = j->walked->n * chunks;
-    for (int64_t i = part * all / j->parts; i < (part + 1) * all / j->parts; i++) {
-        p.n = i / chunks;
-        const stretch at = sweep_stretch(j->walked, j->chunk, i % chunks);
-        p.from = at.from;
-        p.to = at.to;
+    const int64_t end = (part + 1) * all / j->parts;
+    for (int64_t i = part * all / j->parts; i < end; i++) {
+        place_chunk(&p, i, chunks);
+        const int64_t count = p.to - p.from;
         list_channels(&p, a);
         (j->split ? list_phases : list_taps)(&p, term);
-        const int64_t count = p.to - p.from;
+        if (has_planes(j) && !j->split && i + 1 < end) {
+            place next = p;
+            place_chunk(&next, i + 1, chunks);
+            k.aheads = list_ahead(&next, whole_steps(count) * j->e->kernels->plane_bytes, ahead);
+        } else {
+            k.aheads = 0;
+        }
         j->e->kernels->correlate(&k, has_planes(j) ? whole_steps(count) : count);
         if (!up)
             sum_channels(&p);

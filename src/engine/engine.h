@@ -67,6 +67,8 @@ size_t tensor_bytes(const tensor *t);
 
 /* plain: float [n][c][d][h][w]. */
 void tensor_upload(engine *e, const float *plain, const tensor *t);
+/* channels: [n][c] pointers to float [d][h][w]; NULL: zeros. */
+void tensor_upload_channels(engine *e, const float *const *channels, const tensor *t);
 void tensor_download(engine *e, const tensor *t, float *plain);
 void tensor_add(engine *e, const float *plain, const tensor *t); /* t += plain */
 

@@ -12,8 +12,9 @@
  *              a cache line and counts twice: 14 half-cycles of loads);
  *     AVX2:    4 x 3 = 12 + 3 + 1 = 16 of 16.
  * correlate has the same tile with terms in place of voxels: TILE channels x 3 terms.
- * bf16 without DOT widens each element into its two channels by shifts (3 operations for 2 TILE
- * multiply-adds) and computes in fp32; with DOT a multiply-add takes both channels. */
+ * With DOT a multiply-add takes both channels of an element. bf16 without it is widened into floats
+ * first, for all output channels at once, and then computed as fp32: widened in the tile's
+ * registers it would take two more of them than AVX2 has (66 % of the roof instead of 90). */
 #include "engine/kernels.h"
 
 #if DOT
@@ -27,10 +28,14 @@ typedef float vf_unaligned __attribute__((vector_size(4 * VL), aligned(2), may_a
 typedef uint32_t vu_unaligned __attribute__((vector_size(4 * VL), aligned(2), may_alias));
 typedef vf vf_aligned __attribute__((may_alias));
 
-#define INLINE     static inline __attribute__((always_inline))
-#define UNROLL     _Pragma("GCC unroll 16")
-#define TOP        0xffff0000u
-#define UNIT_DTYPE (HALVES == 2 ? DTYPE_BF16 : DTYPE_FP32)
+#define INLINE          static inline __attribute__((always_inline))
+#define UNROLL          _Pragma("GCC unroll 16")
+#define TOP             0xffff0000u
+#define UNIT_DTYPE      (HALVES == 2 ? DTYPE_BF16 : DTYPE_FP32)
+#define WEIGHTS_OF_TERM (DOT ? 1 : HALVES)
+/* bf16 that is computed as fp32. Terms that are not widened yet are, WIDE_TERMS at a time. */
+#define WIDENS     (HALVES == 2 && !DOT)
+#define WIDE_TERMS 54
 
 /* Keeps a compiler from loading a value anew for each of its uses as an instruction's operand:
  * loads are what a tile is short of. */
@@ -135,12 +140,11 @@ INLINE void multiply_step(const int vectors, const int dot, const vf *x, const f
 /* `vectors` (1 or 3, constant where inlined) vectors of TILE channels over `terms` terms, from
  * `bias`, or, where that is NULL, from `sums`: floats, channel c at c * stride. What comes out goes
  * there too, or, where `units` is not NULL, to units of it, unit_stride apart. */
-INLINE void multiply_tile(const int vectors, const int halves, const float *bias,
+INLINE void multiply_tile(const int vectors, const int dot, const float *bias,
                           const uint32_t *const *term, int64_t terms, int64_t f,
                           const float *weight, float *sums, int64_t stride, uint32_t *units,
                           int64_t unit_stride)
 {
-    const int dot = DOT && halves == 2;
     vf sum[TILE][3];
     UNROLL for (int c = 0; c < TILE; c++)
     {
@@ -156,17 +160,7 @@ INLINE void multiply_tile(const int vectors, const int halves, const float *bias
             ask_for(in + 3 * VL + 16, 3 * VL);
         UNROLL for (int v = 0; v < vectors; v++)
         {
-            x[v] = dot || halves == 1 ? load(in + v * VL) : load_half(in + v * VL, 0);
-        }
-        multiply_step(vectors, dot, x, weight, sum);
-        weight += TILE;
-        if (dot || halves == 1)
-            continue;
-        UNROLL for (int v = 0; v < vectors; v++)
-        {
-            vu high = *(const vu_unaligned *)(in + v * VL) >> 16;
-            IN_REGISTER(high); /* two shifts: a mask would take one of AVX2's 16 registers */
-            x[v] = (vf)(high << 16);
+            x[v] = load(in + v * VL);
         }
         multiply_step(vectors, dot, x, weight, sum);
         weight += TILE;
@@ -191,26 +185,35 @@ INLINE void multiply_tile(const int vectors, const int halves, const float *bias
     }
 }
 
+/* A block of a product's terms, read at f. */
+typedef struct {
+    const uint32_t *const *term;
+    int64_t first, terms, f, weights_of_term;
+#if WIDENS
+    float wide[WIDE_TERMS * 6 * VL] __attribute__((aligned(4 * VL)));
+    const uint32_t *wide_term[WIDE_TERMS * 2];
+#endif
+} term_run;
+
 /* Sums of a tile wait in `sums`, or go to p's units at f. */
-INLINE void multiply_vectors(const int vectors, const product *p, int64_t t, int64_t block,
-                             int64_t c, int64_t f, const float *bias, float *sums, bool to_units)
+INLINE void multiply_vectors(const int vectors, const product *p, const term_run *b, int64_t c,
+                             int64_t f, const float *bias, float *sums, bool to_units)
 {
-    const int64_t weights_of_term = DOT ? 1 : HALVES;
-    multiply_tile(vectors, HALVES, bias, p->term + t, block, f,
-                  p->weight + (c * p->terms + t * TILE) * weights_of_term, sums, vectors * VL,
-                  to_units ? p->out + c / HALVES * p->stride + f : NULL, p->stride);
+    multiply_tile(vectors, DOT, bias, b->term, b->terms, b->f,
+                  p->weight + (c * p->terms + b->first * TILE) * b->weights_of_term, sums,
+                  vectors * VL, to_units ? p->out + c / HALVES * p->stride + f : NULL, p->stride);
 }
 
-static void multiply_3(const product *p, int64_t t, int64_t block, int64_t c, int64_t f,
-                       const float *bias, float *sums, bool to_units)
+static void multiply_3(const product *p, const term_run *b, int64_t c, int64_t f, const float *bias,
+                       float *sums, bool to_units)
 {
-    multiply_vectors(3, p, t, block, c, f, bias, sums, to_units);
+    multiply_vectors(3, p, b, c, f, bias, sums, to_units);
 }
 
-static void multiply_1(const product *p, int64_t t, int64_t block, int64_t c, int64_t f,
-                       const float *bias, float *sums, bool to_units)
+static void multiply_1(const product *p, const term_run *b, int64_t c, int64_t f, const float *bias,
+                       float *sums, bool to_units)
 {
-    multiply_vectors(1, p, t, block, c, f, bias, sums, to_units);
+    multiply_vectors(1, p, b, c, f, bias, sums, to_units);
 }
 
 /* Terms of plain floats (winograd_template.h). */
@@ -218,14 +221,14 @@ static void multiply_floats_3(const uint32_t *const *term, int64_t terms, int64_
                               const float *weight, float *out, int64_t stride)
 {
     static const float zero[TILE];
-    multiply_tile(3, 1, zero, term, terms, f, weight, out, stride, NULL, 0);
+    multiply_tile(3, 0, zero, term, terms, f, weight, out, stride, NULL, 0);
 }
 
 static void multiply_floats_1(const uint32_t *const *term, int64_t terms, int64_t f,
                               const float *weight, float *out, int64_t stride)
 {
     static const float zero[TILE];
-    multiply_tile(1, 1, zero, term, terms, f, weight, out, stride, NULL, 0);
+    multiply_tile(1, 0, zero, term, terms, f, weight, out, stride, NULL, 0);
 }
 
 /* The sums of the tile of channels from c on, of which some may be missing, into or onto p's units.
@@ -247,22 +250,51 @@ static void store_sums(const product *p, int64_t c, int64_t f, int vectors, cons
         }
 }
 
+#if WIDENS
+/* Widens the block's terms at f into `wide`: each becomes two, of its low and its high channels. */
+static void widen(const product *p, term_run *b, int64_t f, int vectors)
+{
+    float *to = b->wide;
+    for (int64_t t = b->first; t < b->first + b->terms; t++) {
+        const uint32_t *in = p->term[t] + f;
+        if (vectors == 3)
+            ask_for(in + 3 * VL + 16, 3 * VL);
+        for (int v = 0; v < vectors; v++) {
+            store(to + v * VL, load_half(in + v * VL, 0));
+            store(to + (3 + v) * VL, load_half(in + v * VL, 1));
+        }
+        to += 6 * VL;
+    }
+    b->term = b->wide_term;
+    b->terms *= 2;
+    b->f = 0;
+}
+#endif
+
 /* All channels at positions [f, f + vectors * VL), a block of terms at a time: what a block reads
  * stays in the first-level cache for all channels, whose sums wait in `sums` from block to block.
  */
-static void multiply_at(const product *p, int64_t f, int vectors)
+static void multiply_at(const product *p, term_run *b, int64_t f, int vectors)
 {
     float sums[CHANNEL_GROUP * 3 * VL] __attribute__((aligned(4 * VL)));
-    for (int64_t t = 0; t < p->terms; t += p->term_block) {
-        const int64_t block = p->terms - t < p->term_block ? p->terms - t : p->term_block;
-        const bool last = t + block == p->terms;
+    const bool widens = WIDENS && !p->floats;
+    const int64_t most = widens && p->term_block > WIDE_TERMS ? WIDE_TERMS : p->term_block;
+    for (int64_t t = 0; t < p->terms; t += most) {
+        const bool last = p->terms - t <= most;
+        b->first = t;
+        b->term = p->term + t;
+        b->terms = last ? p->terms - t : most;
+        b->f = f;
+#if WIDENS
+        if (widens)
+            widen(p, b, f, vectors);
+#endif
         for (int64_t c = 0; c < p->channels; c += TILE) {
             const bool to_units = last && !p->add && c + TILE <= p->channels;
             float bias[TILE] = {0}, *at = sums + c * 3 * VL;
             for (int64_t i = c; t == 0 && p->bias && i < c + TILE && i < p->channels; i++)
                 bias[i - c] = p->bias[i];
-            (vectors == 3 ? multiply_3 : multiply_1)(p, t, block, c, f, t ? NULL : bias, at,
-                                                     to_units);
+            (vectors == 3 ? multiply_3 : multiply_1)(p, b, c, f, t ? NULL : bias, at, to_units);
             if (last && !to_units)
                 store_sums(p, c, f, vectors, at);
         }
@@ -271,11 +303,20 @@ static void multiply_at(const product *p, int64_t f, int vectors)
 
 static void multiply(const product *p, int64_t from, int64_t to)
 {
+    term_run b;
+    b.weights_of_term = p->floats ? 1 : WEIGHTS_OF_TERM;
+#if WIDENS
+    for (int i = 0; i < 2 * WIDE_TERMS; i++)
+        b.wide_term[i] = (const uint32_t *)b.wide + i * 3 * VL;
+#endif
     int64_t f = from;
-    for (; f + 3 * VL <= to; f += 3 * VL)
-        multiply_at(p, f, 3);
+    for (; f + 3 * VL <= to; f += 3 * VL) {
+        for (int64_t i = 0; i < p->aheads; i++)
+            ask_for(p->ahead[i] + f, 3 * VL);
+        multiply_at(p, &b, f, 3);
+    }
     for (; f < to; f += VL)
-        multiply_at(p, f, 1);
+        multiply_at(p, &b, f, 1);
 }
 
 /* ---- correlate ------------------------------------------------------------------------- */
@@ -316,8 +357,9 @@ INLINE void add_sums(const vf *sum, float *dw)
 }
 
 /* `terms` (1 or 3, constant where inlined) terms against TILE channels, planes of values of
- * PLANE_BYTES each; the offset runs in bytes. The next call's terms, at `next`, are asked for on
- * the way: 3 of them are taps of one row, and so mostly the same lines. */
+ * PLANE_BYTES each; the offset runs in bytes. What a later call reads, at `next`, is asked for on
+ * the way: the next call's terms, of which 3 are taps of one row and so mostly the same lines, or
+ * what the task parts next. */
 INLINE void correlate_tile(const int terms, const char *const *a, const char *const *term,
                            const char *next, int64_t bytes, float *dw, int64_t dw_stride)
 {
@@ -368,9 +410,12 @@ static void correlate(const correlation *k, int64_t count)
         const char *const *term = (const char *const *)k->term;
         float *dw = k->dw + c;
         int64_t t = 0;
-        for (; t + 3 <= k->terms; t += 3)
-            correlate_tile(3, a, term + t, term[t + 3 < k->terms ? t + 3 : 0], bytes,
+        for (; t + 3 <= k->terms; t += 3) {
+            const bool ahead = c == 0 && t / 3 < k->aheads;
+            correlate_tile(3, a, term + t,
+                           ahead ? k->ahead[t / 3] : term[t + 3 < k->terms ? t + 3 : 0], bytes,
                            dw + t * k->dw_stride, k->dw_stride);
+        }
         for (; t < k->terms; t++)
             correlate_tile(1, a, term + t, term[t], bytes, dw + t * k->dw_stride, k->dw_stride);
     }
@@ -386,7 +431,6 @@ static void correlate(const correlation *k, int64_t count)
 static void part_channels(const uint32_t *unit, int64_t count, void *low, void *high)
 {
     for (int64_t f = 0; f < count; f += 2 * VL) {
-        ask_for(unit + f + 512, 2 * VL);
 #if DOT
         const vu first = *(const vu_unaligned *)(unit + f);
         const vu second = *(const vu_unaligned *)(unit + f + VL);
@@ -415,7 +459,7 @@ static void part_channels(const uint32_t *unit, int64_t count, void *low, void *
 
 const kernels NAME = {
     .tile = TILE,
-    .weights_of_term = DOT ? 1 : HALVES,
+    .weights_of_term = WEIGHTS_OF_TERM,
     .plane_bytes = DOT ? 2 : 4,
     .dot = DOT,
     .multiply = multiply,

@@ -31,7 +31,10 @@ typedef struct {
     int64_t channels;  /* at most CHANNEL_GROUP */
     uint32_t *out;     /* channel c (or pair of channels) at out + c * stride */
     int64_t stride;
-    bool add; /* start is what out holds */
+    bool add;    /* start is what out holds */
+    bool floats; /* of bf16 without dot: terms are floats, a weight each; not units */
+    const uint32_t *const *ahead; /* [aheads]: what is asked for on the way, at out's positions */
+    int64_t aheads;
 } product;
 
 /* dw[t * dw_stride + c] += sum over f of a[c][f] * term[t][f], where a channel and a term are
@@ -41,6 +44,8 @@ typedef struct {
     int64_t channels;
     const void *const *term;
     int64_t terms;
+    const char *const *ahead; /* [aheads]: as many bytes as a term has are asked for on the way */
+    int64_t aheads;
     float *dw;
     int64_t dw_stride;
 } correlation;

@@ -137,9 +137,7 @@ static int64_t plane_begin(const tensor *t, int64_t z)
     return z < t->d ? z * t->plane & ~(int64_t)15 : t->span;
 }
 
-/* Chunks of a plane that ends with its last voxel; 0 where chunks go on across planes, because a
- * plane would fill a small part of one or the pad row is shorter than what is left over. */
-static int64_t chunks_of_plane(const tensor *t, int64_t chunk)
+int64_t chunks_of_plane(const tensor *t, int64_t chunk)
 {
     const int64_t positions = t->h * t->row;
     return t->row < 32 || positions < chunk * 3 / 4 ? 0 : (positions + 30 + chunk - 1) / chunk;
@@ -178,6 +176,11 @@ int64_t chunk_for(int64_t per_position, int64_t positions)
     return chunk < 96 ? 96 : chunk > CHUNK ? CHUNK : chunk;
 }
 
+static int64_t tasks_of_sample(const sweep *s)
+{
+    return s->widened ? widened_tasks(s) : sweep_chunks(s->out, s->chunk);
+}
+
 /* Channels of a task: all where it splits phases for them; else CHANNEL_GROUP, fewer where there
  * are not chunks enough for a few threads. */
 static int64_t group_channels(const sweep *s)
@@ -185,7 +188,7 @@ static int64_t group_channels(const sweep *s)
     if (s->split)
         return s->channels;
     int64_t group = s->channels < CHANNEL_GROUP ? s->channels : CHANNEL_GROUP;
-    const int64_t positions = s->out->n * sweep_chunks(s->out, s->chunk);
+    const int64_t positions = s->out->n * tasks_of_sample(s);
     while (group > 8 && positions * ((s->channels + group - 1) / group) < 32)
         group = round_up((group + 1) / 2, 8);
     return round_up(group, 8);
@@ -236,41 +239,60 @@ static const uint32_t *const *split_terms(const sweep *s, int64_t n, int64_t fro
     return term;
 }
 
+void sweep_chunk(const sweep *s, const share *part, int64_t chunk, const uint32_t *const *term,
+                 int64_t terms)
+{
+    const tensor *t = s->out;
+    const int per = CHANNELS_PER_UNIT(t->dtype);
+    const stretch at = sweep_stretch(t, s->chunk, chunk);
+    for (int64_t c = part->first; c < part->end; c += CHANNEL_GROUP) {
+        const product p = {
+            .term = term,
+            .terms = terms,
+            .term_block = s->channels > 8 ? 27 * 8 : terms,
+            .weight = s->packed + c * s->terms * s->e->kernels->weights_of_term,
+            .bias = s->bias ? s->bias + c : NULL,
+            .channels = part->end - c < CHANNEL_GROUP ? part->end - c : CHANNEL_GROUP,
+            .out = tensor_unit(t, part->n, c / per),
+            .stride = t->unit_stride,
+            .add = s->add,
+            .floats = s->widened != NULL,
+            .ahead = part->ahead,
+            .aheads = c == part->first ? part->aheads : 0,
+        };
+        s->e->kernels->multiply(&p, at.from, at.to);
+        finish_stretch(s, part->n, chunk, c, p.channels, at);
+    }
+}
+
 static void sweep_task(void *context, int64_t index, int thread)
 {
     const sweep *s = context;
-    const tensor *t = s->out;
-    const int per = CHANNELS_PER_UNIT(t->dtype);
     const int64_t group = group_channels(s), groups = (s->channels + group - 1) / group;
-    const int64_t chunks = sweep_chunks(t, s->chunk);
-    const int64_t n = index / (chunks * groups), chunk = index / groups % chunks;
-    const stretch at = sweep_stretch(t, s->chunk, chunk);
-    const uint32_t *const *term =
-        s->split ? split_terms(s, n, at.from, at.to, thread) : s->term + n * s->terms;
-    const int64_t first = index % groups * group;
-    const int64_t end = first + group < s->channels ? first + group : s->channels;
-    for (int64_t c = first; c < end; c += CHANNEL_GROUP) {
-        const product p = {
-            .term = term,
-            .terms = s->terms,
-            .term_block = s->channels > 8 ? 27 * 8 : s->terms,
-            .weight = s->packed + c * s->terms * s->e->kernels->weights_of_term,
-            .bias = s->bias ? s->bias + c : NULL,
-            .channels = end - c < CHANNEL_GROUP ? end - c : CHANNEL_GROUP,
-            .out = tensor_unit(t, n, c / per),
-            .stride = t->unit_stride,
-            .add = s->add,
-        };
-        s->e->kernels->multiply(&p, at.from, at.to);
-        finish_stretch(s, n, chunk, c, p.channels, at);
+    const int64_t tasks = tasks_of_sample(s), first = index % groups * group;
+    const share part = {
+        .n = index / (tasks * groups),
+        .first = first,
+        .end = first + group < s->channels ? first + group : s->channels,
+        .thread = thread,
+    };
+    const int64_t task = index / groups % tasks;
+    if (s->widened) {
+        widened_task(s, &part, task);
+        return;
     }
+    const stretch at = sweep_stretch(s->out, s->chunk, task);
+    sweep_chunk(s, &part, task,
+                s->split ? split_terms(s, part.n, at.from, at.to, thread)
+                         : s->term + part.n * s->terms,
+                s->terms);
 }
 
 void sweep_run(const sweep *s)
 {
     const int64_t group = group_channels(s), groups = (s->channels + group - 1) / group;
     sweep copy = *s;
-    pool_run(s->e->threads, sweep_task, &copy, s->out->n * sweep_chunks(s->out, s->chunk) * groups);
+    pool_run(s->e->threads, sweep_task, &copy, s->out->n * tasks_of_sample(s) * groups);
     clear_tail(s->out);
 }
 

@@ -29,19 +29,22 @@ size_t tensor_bytes(const tensor *t)
 typedef struct {
     const tensor *t;
     const float *in;
+    const float *const *channels; /* in the place of `in` */
     float *out;
 } transfer;
 
-/* A row of a unit's one or two channels; odd NULL: zeros. */
+/* A row of a unit's one or two channels; NULL: zeros. */
 static void upload_row(compute_dtype dtype, const float *even, const float *odd, int64_t w,
                        uint32_t *to)
 {
     if (dtype == DTYPE_FP32) {
-        memcpy(to, even, (size_t)w * sizeof *to);
+        if (even)
+            memcpy(to, even, (size_t)w * sizeof *to);
         return;
     }
     for (int64_t x = 0; x < w; x++)
-        to[x] = float_to_bf16(even[x]) | (uint32_t)(odd ? float_to_bf16(odd[x]) : 0) << 16;
+        to[x] = (uint32_t)(even ? float_to_bf16(even[x]) : 0) |
+                (uint32_t)(odd ? float_to_bf16(odd[x]) : 0) << 16;
 }
 
 static void upload_unit(void *context, int64_t index, int thread)
@@ -52,13 +55,18 @@ static void upload_unit(void *context, int64_t index, int thread)
     const int per = CHANNELS_PER_UNIT(t->dtype);
     const int64_t units = tensor_units(t), n = index / units, unit = index % units;
     const int64_t voxels = t->d * t->h * t->w;
-    const float *even = j->in + (n * t->c + unit * per) * voxels;
-    const float *odd = per == 2 && unit * per + 1 < t->c ? even + voxels : NULL;
+    const int64_t channel = n * t->c + unit * per;
+    const bool pair = per == 2 && unit * per + 1 < t->c;
+    const float *even = j->in ? j->in + channel * voxels : j->channels[channel];
+    const float *odd = !pair ? NULL : j->in ? even + voxels : j->channels[channel + 1];
     uint32_t *to = tensor_unit(t, n, unit);
     memset(to - t->lead, 0, (size_t)(t->lead + t->span) * sizeof *to);
     for (int64_t z = 0; z < t->d; z++)
-        for (int64_t y = 0; y < t->h; y++, even += t->w, odd = odd ? odd + t->w : NULL)
+        for (int64_t y = 0; y < t->h; y++) {
             upload_row(t->dtype, even, odd, t->w, to + z * t->plane + y * t->row);
+            even = even ? even + t->w : NULL;
+            odd = odd ? odd + t->w : NULL;
+        }
 }
 
 static void add_unit(void *context, int64_t index, int thread)
@@ -99,6 +107,13 @@ static void download_channel(void *context, int64_t index, int thread)
 void tensor_upload(engine *e, const float *plain, const tensor *t)
 {
     transfer j = {.t = t, .in = plain};
+    clear_tail(t);
+    pool_run(e->threads, upload_unit, &j, t->n * tensor_units(t));
+}
+
+void tensor_upload_channels(engine *e, const float *const *channels, const tensor *t)
+{
+    transfer j = {.t = t, .channels = channels};
     clear_tail(t);
     pool_run(e->threads, upload_unit, &j, t->n * tensor_units(t));
 }

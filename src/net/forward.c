@@ -79,15 +79,20 @@ static tensor decode(const net *n, int s, const tensor *below, int here)
     return y;
 }
 
-ts_status net_forward(net *n, const float *input, ts_error *error)
+static ts_status begin(net *n, ts_error *error)
 {
-    const int lowest = n->config.stages - 1;
-    int here = 0; /* which temporary holds x */
     if (!n->scratch && !n->input.data)
         return error_set(error, TS_BAD_INPUT, "a network was run without a workspace");
     if (n->stale)
         pack_all(n);
-    tensor_upload(n->engine, input, &n->input);
+    return TS_OK;
+}
+
+/* All layers, from n->input on. */
+static void run(net *n)
+{
+    const int lowest = n->config.stages - 1;
+    int here = 0; /* which temporary holds x */
     tensor x = n->input;
     for (int s = 0; s <= lowest; s++) {
         const tensor a = layer(n, &n->encoder[s][0], &x, NULL, n->temporary[1]);
@@ -95,6 +100,25 @@ ts_status net_forward(net *n, const float *input, ts_error *error)
     }
     for (int s = lowest - 1; s >= 0; s--, here = !here)
         x = decode(n, s, &x, here);
+}
+
+ts_status net_forward(net *n, const float *input, ts_error *error)
+{
+    const ts_status status = begin(n, error);
+    if (status != TS_OK)
+        return status;
+    tensor_upload(n->engine, input, &n->input);
+    run(n);
+    return TS_OK;
+}
+
+ts_status net_forward_channels(net *n, const float *const *channels, ts_error *error)
+{
+    const ts_status status = begin(n, error);
+    if (status != TS_OK)
+        return status;
+    tensor_upload_channels(n->engine, channels, &n->input);
+    run(n);
     return TS_OK;
 }
 

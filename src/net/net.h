@@ -69,6 +69,8 @@ void net_initialise(net *n, uint64_t seed);
 
 /* input [N][in_channels][D][H][W]. */
 ts_status net_forward(net *n, const float *input, ts_error *error);
+/* channels: [N][in_channels] pointers to [D][H][W]; NULL: zeros. */
+ts_status net_forward_channels(net *n, const float *const *channels, ts_error *error);
 
 int net_heads(const net *n);
 /* Logits of head s (0 = full resolution): [N][classes][D>>s][H>>s][W>>s], valid until the next

@@ -36,7 +36,7 @@ struct trainer {
     side sides[ROLES];
     net *average;               /* moving average of the teacher; NULL where there is none */
     uint8_t *workspace[ROLES];  /* the second NULL where it is shared */
-    float *input;               /* the student's channels of the batch */
+    const float **input;        /* [own][channels] of a network, into the batch */
     float *soft;                /* [N][classes][voxels]: softened labels, then their gradient */
     uint8_t *labels[HEADS_MAX]; /* truth at the resolution of each head but the first */
     barlow *barlow;             /* NULL where there is none */
@@ -125,10 +125,9 @@ static int trainer_heads(const trainer *t)
 static ts_status create_buffers(trainer *t, ts_error *error)
 {
     const int64_t voxels = patch_voxels(&t->plan);
-    const int channels = modality_count(plan_student_channels(&t->plan));
     const int classes = loss_classes((loss_kind)t->plan.loss);
-    t->input = memory_allocate((size_t)(t->own * channels * voxels), sizeof(float),
-                               "the student's patches", error);
+    t->input =
+        memory_allocate((size_t)t->own * MODALITIES, sizeof *t->input, "a batch's list", error);
     if (!t->input)
         return TS_MEMORY;
     if (method_soft_weight(&t->plan) > 0) {
@@ -252,34 +251,25 @@ const char *trainer_target(const trainer *t)
 /* What a role sees of this rank's images [N][MODALITIES][voxels]: the teacher all of it, the
  * student its channels, or of any subset all channels with zeros in place of what the patch is to
  * lack. */
-static const float *role_input(trainer *t, int role, const batch *b, int64_t step)
+static const float *const *role_input(trainer *t, int role, const batch *b, int64_t step)
 {
-    const size_t voxels = (size_t)patch_voxels(&t->plan);
-    const modality_set channels = t->sides[role].channels;
-    const float *images = b->images + t->first * MODALITIES * (int64_t)voxels;
-    float *out = t->input;
-    if (role == TEACHER)
-        return images;
+    const float **out = t->input;
     for (int64_t n = t->first; n < t->first + t->own; n++) {
-        const modality_set seen = method_subset(&t->plan, step, n);
-        for (int m = 0; m < MODALITIES; m++, images += voxels) {
-            if (!(channels >> m & 1))
-                continue;
-            if (seen >> m & 1)
-                memcpy(out, images, voxels * sizeof *out);
-            else
-                memset(out, 0, voxels * sizeof *out);
-            out += voxels;
-        }
+        const modality_set seen =
+            role == TEACHER ? ALL_MODALITIES : method_subset(&t->plan, step, n);
+        for (int m = 0; m < MODALITIES; m++)
+            if (t->sides[role].channels >> m & 1)
+                *out++ = seen >> m & 1 ? b->images + (n * MODALITIES + m) * patch_voxels(&t->plan)
+                                       : NULL;
     }
     return t->input;
 }
 
 /* A network whose workspace another one has used since: what it packed there is gone. */
-static ts_status forward(net *n, const float *input, ts_error *error)
+static ts_status forward(net *n, const float *const *input, ts_error *error)
 {
     net_weights_changed(n);
-    return net_forward(n, input, error);
+    return net_forward_channels(n, input, error);
 }
 
 /* Truth at the resolution of every head. */

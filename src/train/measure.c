@@ -30,8 +30,8 @@ static ts_status measure_role(const plan *p, const engine *e, int role, int64_t 
     return TS_OK;
 }
 
-/* Latents, and what trainer_create lays beside them: the student's channels of a batch, and truth
- * for the heads below the first. */
+/* Latents, and what trainer_create lays beside them: softened labels, and truth for the heads below
+ * the first. */
 static ts_status measure_features(const plan *p, train_memory *m, ts_error *error)
 {
     const size_t voxels = (size_t)(p->batch * p->patch[0] * p->patch[1] * p->patch[2]);
@@ -42,7 +42,6 @@ static ts_status measure_features(const plan *p, train_memory *m, ts_error *erro
         if (status != TS_OK)
             return status;
     }
-    m->features += voxels * (size_t)modality_count(plan_student_channels(p)) * sizeof(float);
     if (method_soft_weight(p) > 0)
         m->features += voxels * (size_t)loss_classes((loss_kind)p->loss) * sizeof(float);
     for (int h = 1; h < heads; h++)
