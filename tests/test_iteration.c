@@ -253,6 +253,51 @@ static void test_subsets(void **state)
     assert_true(differ > 10);
 }
 
+static void paint(const batch *b, int64_t n, int m)
+{
+    for (int64_t v = 0; v < VOXELS; v++)
+        b->images[(n * MODALITIES + m) * VOXELS + v] = 7;
+}
+
+/* What a subset lacks the student does not see, and what it has it sees. */
+static void test_lacking_modalities_are_unseen(void **state)
+{
+    (void)state;
+    enum { COUNT = BATCH * 4 * VOXELS };
+    plan p = tiny_plan();
+    p.method = METHOD_ANY_SUBSET;
+    trainer *t;
+    ts_error e;
+    float *before = memory_allocate(COUNT, sizeof(float), "test", &e);
+    const float *logits;
+    assert_int_equal(trainer_create(&p, &t, &e), TS_OK);
+    for (int64_t step = 0; step < 12; step++) {
+        batch b = make_batch(step);
+        assert_int_equal(trainer_forward(t, STUDENT, &b, &logits, &e), TS_OK);
+        memcpy(before, logits, COUNT * sizeof(float));
+        for (int64_t n = 0; n < BATCH; n++)
+            for (int m = 0; m < MODALITIES; m++)
+                if (!(method_subset(&p, step, n) >> m & 1))
+                    paint(&b, n, m);
+        assert_int_equal(trainer_forward(t, STUDENT, &b, &logits, &e), TS_OK);
+        assert_memory_equal(before, logits, COUNT * sizeof(float));
+        const modality_set seen = method_subset(&p, step, 1);
+        for (int m = 0; m < MODALITIES; m++) {
+            if (!(seen >> m & 1))
+                continue;
+            paint(&b, 1, m);
+            assert_int_equal(trainer_forward(t, STUDENT, &b, &logits, &e), TS_OK);
+            assert_memory_equal(before, logits, COUNT / 2 * sizeof(float));
+            assert_memory_not_equal(before + COUNT / 2, logits + COUNT / 2,
+                                    COUNT / 2 * sizeof(float));
+            memcpy(before, logits, COUNT * sizeof(float));
+        }
+        batch_free(&b);
+    }
+    free(before);
+    trainer_destroy(t);
+}
+
 /* By default the student sends nothing back into the teacher; with teacher_gradient it does. */
 static void test_teacher_gradient(void **state)
 {
@@ -476,6 +521,7 @@ int main(void)
         cmocka_unit_test(test_lessons),
         cmocka_unit_test(test_moving_average),
         cmocka_unit_test(test_subsets),
+        cmocka_unit_test(test_lacking_modalities_are_unseen),
         cmocka_unit_test(test_teacher_gradient),
         cmocka_unit_test(test_threads_agree),
         cmocka_unit_test(test_state_is_complete),
