@@ -4,6 +4,16 @@
 
 #include "engine/kernels.h"
 
+static inline int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t round_up(int64_t n, int64_t multiple)
+{
+    return (n + multiple - 1) / multiple * multiple;
+}
+
 /* Pieces of the caller's scratch, one behind the other, each at a multiple of 64 bytes. With
  * base NULL it only counts. */
 typedef struct {

@@ -33,11 +33,6 @@ typedef struct {
     int64_t slice, plane_values;
 } correlate_job;
 
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t groups_of(int64_t count, int64_t group)
 {
     return (count + group - 1) / group;
@@ -103,7 +98,7 @@ static char *input_planes(const place *p, int64_t i)
 
 static int64_t whole_steps(int64_t count)
 {
-    return groups_of(count, PLANE_STEP) * PLANE_STEP;
+    return round_up(count, PLANE_STEP);
 }
 
 /* One slice of the planes of a unit: what lies within reach of the chunk, and zeros behind it as

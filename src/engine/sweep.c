@@ -22,11 +22,6 @@ int64_t tap_distance(const tensor *t, int tap)
 
 /* ---- packed weights -------------------------------------------------------------------- */
 
-static int64_t round_up(int64_t n, int64_t multiple)
-{
-    return (n + multiple - 1) / multiple * multiple;
-}
-
 int64_t packed_count(const engine *e, int64_t terms, int64_t channels)
 {
     return terms * e->kernels->weights_of_term * round_up(channels, e->kernels->tile);

@@ -104,18 +104,20 @@ static void download_channel(void *context, int64_t index, int thread)
         }
 }
 
+static void upload(engine *e, transfer j)
+{
+    clear_tail(j.t);
+    pool_run(e->threads, upload_unit, &j, j.t->n * tensor_units(j.t));
+}
+
 void tensor_upload(engine *e, const float *plain, const tensor *t)
 {
-    transfer j = {.t = t, .in = plain};
-    clear_tail(t);
-    pool_run(e->threads, upload_unit, &j, t->n * tensor_units(t));
+    upload(e, (transfer){.t = t, .in = plain});
 }
 
 void tensor_upload_channels(engine *e, const float *const *channels, const tensor *t)
 {
-    transfer j = {.t = t, .channels = channels};
-    clear_tail(t);
-    pool_run(e->threads, upload_unit, &j, t->n * tensor_units(t));
+    upload(e, (transfer){.t = t, .channels = channels});
 }
 
 void tensor_add(engine *e, const float *plain, const tensor *t)

@@ -14,16 +14,10 @@ bool widens(const engine *e, conv_kind kind)
     return kind == CONV_3 && e->dtype == DTYPE_BF16 && !e->kernels->dot;
 }
 
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* A chunk begins up to 15 positions before its place in the plane. */
 static int64_t slice_elements(const tensor *out, int64_t chunk)
 {
-    const int64_t count = chunk + 16 + 2 * (out->row + 1);
-    return (count + PLANE_STEP - 1) / PLANE_STEP * PLANE_STEP;
+    return round_up(chunk + 16 + 2 * (out->row + 1), PLANE_STEP);
 }
 
 int64_t widened_count(const tensor *out, int64_t units, int64_t chunk)
@@ -125,7 +119,7 @@ void widened_task(const sweep *s, const share *part, int64_t task)
         w.first = at.from - reach;
         w.count = at.to - at.from + 2 * reach;
     }
-    w.count = (w.count + PLANE_STEP - 1) / PLANE_STEP * PLANE_STEP;
+    w.count = round_up(w.count, PLANE_STEP);
     list_ahead(&w);
     for (int64_t z = from; z < to; z++) {
         for (int64_t plane = z == from ? z - 1 : z + 1; plane <= z + 1; plane++)

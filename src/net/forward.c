@@ -79,20 +79,19 @@ static tensor decode(const net *n, int s, const tensor *below, int here)
     return y;
 }
 
-static ts_status begin(net *n, ts_error *error)
+/* Of `input`, or, where that is NULL, of `channels`. */
+static ts_status run(net *n, const float *input, const float *const *channels, ts_error *error)
 {
+    const int lowest = n->config.stages - 1;
+    int here = 0; /* which temporary holds x */
     if (!n->scratch && !n->input.data)
         return error_set(error, TS_BAD_INPUT, "a network was run without a workspace");
     if (n->stale)
         pack_all(n);
-    return TS_OK;
-}
-
-/* All layers, from n->input on. */
-static void run(net *n)
-{
-    const int lowest = n->config.stages - 1;
-    int here = 0; /* which temporary holds x */
+    if (input)
+        tensor_upload(n->engine, input, &n->input);
+    else
+        tensor_upload_channels(n->engine, channels, &n->input);
     tensor x = n->input;
     for (int s = 0; s <= lowest; s++) {
         const tensor a = layer(n, &n->encoder[s][0], &x, NULL, n->temporary[1]);
@@ -100,26 +99,17 @@ static void run(net *n)
     }
     for (int s = lowest - 1; s >= 0; s--, here = !here)
         x = decode(n, s, &x, here);
+    return TS_OK;
 }
 
 ts_status net_forward(net *n, const float *input, ts_error *error)
 {
-    const ts_status status = begin(n, error);
-    if (status != TS_OK)
-        return status;
-    tensor_upload(n->engine, input, &n->input);
-    run(n);
-    return TS_OK;
+    return run(n, input, NULL, error);
 }
 
 ts_status net_forward_channels(net *n, const float *const *channels, ts_error *error)
 {
-    const ts_status status = begin(n, error);
-    if (status != TS_OK)
-        return status;
-    tensor_upload_channels(n->engine, channels, &n->input);
-    run(n);
-    return TS_OK;
+    return run(n, NULL, channels, error);
 }
 
 void net_feature_read(net *n, const char *name, float *out)
