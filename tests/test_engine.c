@@ -289,7 +289,7 @@ static const layer_case cases[] = {
     {CONV_3, 2, 32, 0, 33, {6, 6, 12}},  {CONV_3, 1, 36, 32, 40, {3, 6, 20}},
     {CONV_3, 1, 99, 99, 32, {2, 3, 4}},  {CONV_3, 1, 2, 0, 8, {5, 22, 48}},
     {CONV_3, 1, 1, 1, 8, {3, 35, 68}},   {CONV_3_2, 1, 2, 0, 4, {3, 50, 70}},
-    {CONV_UP, 1, 3, 0, 2, {2, 25, 37}},
+    {CONV_UP, 1, 3, 0, 2, {2, 25, 37}},  {CONV_3, 3, 2, 1, 3, {7, 35, 66}},
 };
 
 /* The worst part's largest |a - b| over its largest |b|: the error of a sum is that of its largest
@@ -303,7 +303,7 @@ static double relative_error(const results *a, const results *b, int64_t *part)
         double difference = 0, largest = 1e-6;
         for (; i < b->end[p]; i++) {
             const double d = fabs((double)a->values[i] - (double)b->values[i]);
-            difference = !(d <= difference) ? d : difference;
+            difference = isnan(d) ? INFINITY : fmax(difference, d);
             largest = fmax(largest, fabs((double)b->values[i]));
         }
         if (!(difference / largest <= worst)) {

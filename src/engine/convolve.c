@@ -142,7 +142,7 @@ typedef struct {
 static void take_split(const engine *e, scratch_pieces *s, layer_scratch *l, int64_t units,
                        int blocks, const tensor *half)
 {
-    l->chunk = chunk_for(units * blocks * 4, half->n * half->span);
+    l->chunk = chunk_for(units * blocks * 4, half->n * half->span, CHUNK);
     l->local_count = units * blocks * 4 * phases_length(half, l->chunk);
     l->local =
         scratch_take(s, (size_t)(l->local_count * pool_threads(e->threads)), sizeof *l->local);
@@ -152,7 +152,7 @@ static void take_split(const engine *e, scratch_pieces *s, layer_scratch *l, int
 static void take_spread(const engine *e, scratch_pieces *s, layer_scratch *l, int64_t units,
                         const tensor *half)
 {
-    l->rows = chunk_for(units * 8, half->n * half->span) / half->row;
+    l->rows = chunk_for(units * 8, half->n * half->span, CHUNK) / half->row;
     if (l->rows < 1)
         l->rows = 1;
     l->local_count = units * 8 * phases_length(half, l->rows * half->row);
@@ -176,7 +176,7 @@ static void take_terms(const engine *e, scratch_pieces *s, layer_scratch *l, con
         sizeof *l->term);
     if (!wide)
         return;
-    l->chunk = chunk_for(terms / 27 * 12, INT64_MAX);
+    l->chunk = chunk_for(terms / 27 * 12, out->n * out->span, 2 * CHUNK);
     l->local_count = widened_count(out, terms / 27, l->chunk);
     l->local = scratch_take(s, (size_t)(l->local_count * threads), sizeof *l->local);
 }

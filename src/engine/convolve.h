@@ -86,8 +86,8 @@ int64_t sweep_chunks(const tensor *out, int64_t chunk);
 int64_t chunks_of_plane(const tensor *t, int64_t chunk);
 stretch sweep_stretch(const tensor *out, int64_t chunk, int64_t index);
 /* Positions in a task of a layer that walks `positions` in all and whose thread-local memory is
- * per_position elements. */
-int64_t chunk_for(int64_t per_position, int64_t positions);
+ * per_position elements; no more than `most`. */
+int64_t chunk_for(int64_t per_position, int64_t positions, int64_t most);
 
 /* What a task computes of a sweep: channels [first, end) of sample n. */
 typedef struct {

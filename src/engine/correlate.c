@@ -30,7 +30,7 @@ typedef struct {
      * values each) and of TERM_GROUP + 2 inputs (plane_values each). */
     char *local;
     size_t local_bytes, phases_at, planes_at, inputs_at;
-    int64_t slice, plane_values;
+    int64_t slice, plane_values; /* slice: from one to the next */
 } correlate_job;
 
 static int64_t groups_of(int64_t count, int64_t group)
@@ -44,7 +44,12 @@ typedef struct {
     char *local;
     int64_t first_channel, channels, first_input, inputs;
     int64_t n, from, to;
-    double *sums; /* of dy's channels in this task; NULL where another task adds them */
+    /* Of the inputs' parted slices: where a slice's own place is, the positions that it has, and
+     * those that taps may read, beside what lies within reach. */
+    int64_t origin, extent, room;
+    int64_t plane; /* of the chunk, where chunks are taken down the planes (walks_down), else 0 */
+    bool below;    /* the task's chunk before is the one above: two of three slices are there */
+    double *sums;  /* of dy's channels in this task; NULL where another task adds them */
 } place;
 
 /* ---- what a chunk multiplies ----------------------------------------------------------- */
@@ -105,9 +110,9 @@ static int64_t whole_steps(int64_t count)
  * far as the taps read beside the zeros of the channels' planes. */
 static void part_slice(const place *p, const uint32_t *unit, int64_t reach, char *low, char *high)
 {
-    const int64_t bytes = p->j->e->kernels->plane_bytes, positions = p->to - p->from;
-    const int64_t count = whole_steps(positions + 2 * reach);
-    const int64_t behind = whole_steps(positions) + 2 * reach - count;
+    const int64_t bytes = p->j->e->kernels->plane_bytes;
+    const int64_t count = whole_steps(p->extent + 2 * reach);
+    const int64_t behind = p->room + 2 * reach - count;
     p->j->e->kernels->part_channels(unit, count, low, high);
     if (behind > 0) {
         memset(low + count * bytes, 0, (size_t)(behind * bytes));
@@ -115,7 +120,8 @@ static void part_slice(const place *p, const uint32_t *unit, int64_t reach, char
     }
 }
 
-/* Terms read from the tensors: three slices, of the planes z - 1, z, z + 1. */
+/* Terms read from the tensors: three slices, of the planes z - 1, z, z + 1, or one from the first
+ * to the last where they would overlap. Down the planes only the last of the three is new. */
 static void list_taps(const place *p, const void **term)
 {
     const correlate_job *j = p->j;
@@ -131,15 +137,19 @@ static void list_taps(const place *p, const void **term)
             continue;
         }
         const int64_t low = i - (channel & 1);
-        for (int z = 0; z < 3 && (low == i || i == p->first_input); z++) {
-            const uint32_t *unit = tensor_unit(x, p->n, channel / 2) + p->from - reach;
-            part_slice(p, unit + (z - 1) * x->plane, reach,
-                       input_planes(p, low) + z * j->slice * bytes,
-                       input_planes(p, low + 1) + z * j->slice * bytes);
+        const int64_t slices = j->slice == x->plane ? 1 : 3;
+        for (int64_t z = p->below ? 2 : 0; z < slices && (low == i || i == p->first_input); z++) {
+            const uint32_t *unit = tensor_unit(x, p->n, channel / 2) + p->origin - x->plane - reach;
+            const int64_t at = (p->plane + z) % 3 * j->slice * bytes;
+            part_slice(p, unit + z * x->plane, reach + (3 - slices) / 2 * x->plane,
+                       input_planes(p, low) + at, input_planes(p, low + 1) + at);
         }
-        for (int k = 0; k < 27; k++)
-            *term++ = input_planes(p, i) +
-                      (k / 9 * j->slice + reach + (k / 3 % 3 - 1) * x->row + k % 3 - 1) * bytes;
+        const char *middle = input_planes(p, i) + (reach + p->from - p->origin) * bytes;
+        for (int64_t z = 0; z < 3; z++) {
+            const char *slice = middle + (p->plane + z) % 3 * j->slice * bytes;
+            for (int k = 0; k < 9; k++)
+                *term++ = slice + ((k / 3 - 1) * x->row + k % 3 - 1) * bytes;
+        }
     }
 }
 
@@ -200,12 +210,36 @@ static void list_phases(const place *p, const void **term)
     }
 }
 
+/* bf16 takes chunks of planes down the planes, so that it parts one new slice for each. */
+static bool walks_down(const correlate_job *j)
+{
+    return has_planes(j) && !j->split && chunks_of_plane(j->walked, j->chunk) > 0;
+}
+
+/* Room for a chunk that begins up to 16 positions behind its slices' origin. */
+static int64_t room_of(int64_t chunk)
+{
+    return 16 + whole_steps(chunk);
+}
+
 static void place_chunk(place *p, int64_t index, int64_t chunks)
 {
-    const stretch at = sweep_stretch(p->j->walked, p->j->chunk, index % chunks);
+    const correlate_job *j = p->j;
+    const tensor *t = j->walked;
+    const bool down = walks_down(j);
+    int64_t chunk = index % chunks, before = 0;
+    if (down) {
+        p->plane = chunk % t->d;
+        before = chunk / t->d * j->chunk - 16;
+        chunk = p->plane * chunks_of_plane(t, j->chunk) + chunk / t->d;
+    }
+    const stretch at = sweep_stretch(t, j->chunk, chunk);
     p->n = index / chunks;
     p->from = at.from;
     p->to = at.to;
+    p->origin = down ? p->plane * t->plane + before : p->from;
+    p->room = down ? room_of(j->chunk) : whole_steps(p->to - p->from);
+    p->extent = down ? smaller(p->room, t->h * t->row + 15 - before) : p->to - p->from;
 }
 
 /* Lists what another chunk parts, in pieces of `bytes`; returns how many. */
@@ -219,7 +253,7 @@ static int64_t list_ahead(const place *p, int64_t bytes, const char **ahead)
     for (int64_t i = p->first_input; i < p->first_input + p->inputs; i += 2) {
         int64_t channel;
         const tensor *x = input_of(j, i, &channel);
-        for (int z = -1; z < 2; z++)
+        for (int z = p->below ? 1 : -1; z < 2; z++)
             *next++ = (const char *)(tensor_unit(x, p->n, channel / 2) + p->from + z * x->plane);
     }
     const int64_t slices = next - ahead;
@@ -261,15 +295,17 @@ static void correlate_task(void *context, int64_t index, int thread)
     for (int64_t i = 0; p.sums && i < (up ? p.inputs : p.channels); i++)
         p.sums[i] = 0;
     const int64_t chunks = sweep_chunks(j->walked, j->chunk), all = j->walked->n * chunks;
-    const int64_t end = (part + 1) * all / j->parts;
-    for (int64_t i = part * all / j->parts; i < end; i++) {
+    const int64_t first = part * all / j->parts, end = (part + 1) * all / j->parts;
+    for (int64_t i = first; i < end; i++) {
         place_chunk(&p, i, chunks);
+        p.below = i > first && p.plane > 0;
         const int64_t count = p.to - p.from;
         list_channels(&p, a);
         (j->split ? list_phases : list_taps)(&p, term);
         if (has_planes(j) && !j->split && i + 1 < end) {
             place next = p;
             place_chunk(&next, i + 1, chunks);
+            next.below = next.plane > 0;
             k.aheads = list_ahead(&next, whole_steps(count) * j->e->kernels->plane_bytes, ahead);
         } else {
             k.aheads = 0;
@@ -288,8 +324,9 @@ static void take_local(const engine *e, correlate_job *j, const tensor *walked, 
     const bool planes = e->dtype == DTYPE_BF16;
     const int64_t inputs = smaller(TERM_GROUP, j->terms / j->taps);
     scratch_take(&local, (size_t)(CHANNEL_GROUP + TERM_GROUP * j->taps), sizeof(void *));
-    j->slice = (j->chunk + 2 * walked->row + 2 + 2 * PLANE_STEP) / PLANE_STEP * PLANE_STEP;
-    j->plane_values = 3 * j->slice;
+    const int64_t slice = whole_steps(room_of(j->chunk) + 2 * (walked->row + 1));
+    j->slice = chunks_of_plane(walked, j->chunk) ? slice : smaller(slice, walked->plane);
+    j->plane_values = whole_steps(2 * j->slice + slice) + PLANE_STEP;
     if (j->split) {
         const int64_t volumes = j->blocks * 4 * phases_length(walked, j->chunk);
         j->plane_values = groups_of(volumes, PLANE_STEP) * PLANE_STEP;
@@ -328,7 +365,7 @@ static correlate_job take_scratch(const engine *e, const conv *c, const tensor *
     j.stride = groups_of(j.channels, e->kernels->tile) * e->kernels->tile;
     if (j.split)
         j.chunk = chunk_for(units_of(e, smaller(TERM_GROUP, inputs)) * j.blocks * 4,
-                            walked->n * walked->span);
+                            walked->n * walked->span, CHUNK);
     j.parts = smaller(groups_of(16, j.channel_groups * j.term_groups),
                       walked->n * sweep_chunks(walked, j.chunk));
     take_local(e, &j, walked, s);

@@ -312,7 +312,8 @@ static void multiply(const product *p, int64_t from, int64_t to)
     int64_t f = from;
     for (; f + 3 * VL <= to; f += 3 * VL) {
         for (int64_t i = 0; i < p->aheads; i++)
-            ask_for(p->ahead[i] + f, 3 * VL);
+            for (int k = 0; k < 3 * VL; k += 16)
+                __builtin_prefetch(p->ahead[i] + f + k, 0, 2); /* into the second-level cache */
         multiply_at(p, &b, f, 3);
     }
     for (; f < to; f += VL)
@@ -441,8 +442,9 @@ static void part_channels(const uint32_t *unit, int64_t count, void *low, void *
 #else
         UNROLL for (int64_t i = f; i < f + 2 * VL; i += VL)
         {
-            *(vf_unaligned *)((float *)low + i) = load_half(unit + i, 0);
-            *(vf_unaligned *)((float *)high + i) = load_half(unit + i, 1);
+            const vf first = load_half(unit + i, 0), second = load_half(unit + i, 1);
+            *(vf_unaligned *)((float *)low + i) = first;
+            *(vf_unaligned *)((float *)high + i) = second;
         }
 #endif
     }

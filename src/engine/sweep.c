@@ -163,12 +163,12 @@ stretch sweep_stretch(const tensor *out, int64_t chunk, int64_t index)
 
 /* 200 Ki elements are 800 KiB, which leaves room for weights in a second-level cache of 2 MiB; 16
  * tasks keep a few threads evenly busy. */
-int64_t chunk_for(int64_t per_position, int64_t positions)
+int64_t chunk_for(int64_t per_position, int64_t positions, int64_t most)
 {
     int64_t chunk = 200 * 1024 / per_position;
     chunk = chunk < positions / 16 ? chunk : positions / 16;
     chunk = chunk / 96 * 96;
-    return chunk < 96 ? 96 : chunk > CHUNK ? CHUNK : chunk;
+    return chunk < 96 ? 96 : smaller(chunk, most);
 }
 
 static int64_t tasks_of_sample(const sweep *s)
@@ -177,14 +177,14 @@ static int64_t tasks_of_sample(const sweep *s)
 }
 
 /* Channels of a task: all where it splits phases for them; else CHANNEL_GROUP, fewer where there
- * are not chunks enough for a few threads. */
+ * are not chunks enough for a few threads (of which each widens anew what it reads). */
 static int64_t group_channels(const sweep *s)
 {
     if (s->split)
         return s->channels;
     int64_t group = s->channels < CHANNEL_GROUP ? s->channels : CHANNEL_GROUP;
-    const int64_t positions = s->out->n * tasks_of_sample(s);
-    while (group > 8 && positions * ((s->channels + group - 1) / group) < 32)
+    const int64_t positions = s->out->n * tasks_of_sample(s), least = s->widened ? 16 : 32;
+    while (group > 8 && positions * ((s->channels + group - 1) / group) < least)
         group = round_up((group + 1) / 2, 8);
     return round_up(group, 8);
 }

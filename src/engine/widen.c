@@ -3,11 +3,12 @@
  *
  * A task takes one chunk of each of a few planes, one below the other: of each channel it holds
  * three *slices*, what the chunk's taps reach in the planes z - 1, z and z + 1, and widens one new
- * slice a plane. Where chunks go on across planes (sweep_stretch) a task is one of them. */
+ * slice a plane. Where chunks go on across planes (sweep_stretch) a task is one of them, and slices
+ * that would overlap are one run. */
 #include "engine/convolve.h"
 
-#define PLANES      8  /* of a task */
-#define TASKS_LEAST 32 /* keep a few threads evenly busy */
+#define PLANES      32 /* of a task */
+#define TASKS_LEAST 16 /* keep a few threads evenly busy */
 
 bool widens(const engine *e, conv_kind kind)
 {
@@ -20,9 +21,22 @@ static int64_t slice_elements(const tensor *out, int64_t chunk)
     return round_up(chunk + 16 + 2 * (out->row + 1), PLANE_STEP);
 }
 
+/* From a slice to the next. */
+static int64_t slice_distance(const tensor *out, int64_t chunk)
+{
+    const int64_t slice = slice_elements(out, chunk);
+    return chunks_of_plane(out, chunk) ? slice : smaller(slice, out->plane);
+}
+
+/* Of one channel. */
+static int64_t slices_elements(const tensor *out, int64_t chunk)
+{
+    return round_up(2 * slice_distance(out, chunk) + slice_elements(out, chunk), PLANE_STEP);
+}
+
 int64_t widened_count(const tensor *out, int64_t units, int64_t chunk)
 {
-    return units * 6 * slice_elements(out, chunk);
+    return units * 2 * slices_elements(out, chunk);
 }
 
 /* Two halves of each term, and of each unit what is asked for. */
@@ -45,25 +59,25 @@ int64_t widened_tasks(const sweep *s)
                     : sweep_chunks(s->out, s->chunk);
 }
 
-/* A task's slices: of plane z elements [z * plane + first, .. + count), at place (z + 3) % 3. */
+/* A task's slices: of plane z elements [z * plane + first, .. + count), at place (z + 1) % 3. */
 typedef struct {
     const sweep *s;
     const share *part;
     int64_t first, count;
-    uint32_t *data; /* [unit][half][place][slice_elements] */
+    int64_t distance, channel; /* from a slice and from a channel to the next */
+    uint32_t *data;            /* [unit][half][place] */
     const uint32_t **term, **ahead;
 } slices;
 
-static void widen_plane(const slices *w, int64_t z)
+static void widen_plane(const slices *w, int64_t z, int64_t count)
 {
     const sweep *s = w->s;
-    const int64_t slice = slice_elements(s->out, s->chunk);
-    uint32_t *low = w->data + (z + 3) % 3 * slice;
+    uint32_t *low = w->data + (z + 1) % 3 * w->distance;
     for (int side = 0; side < 2 && s->widened[side]; side++) {
         const tensor *x = s->widened[side];
-        for (int64_t u = 0; u < tensor_units(x); u++, low += 6 * slice)
+        for (int64_t u = 0; u < tensor_units(x); u++, low += 2 * w->channel)
             s->e->kernels->part_channels(tensor_unit(x, w->part->n, u) + z * x->plane + w->first,
-                                         w->count, low, low + 3 * slice);
+                                         count, low, low + w->channel);
     }
 }
 
@@ -72,14 +86,17 @@ static void list_plane(const slices *w, int64_t z)
 {
     const sweep *s = w->s;
     const tensor *t = s->out;
-    const int64_t slice = slice_elements(t, s->chunk), origin = z * t->plane + w->first;
+    const int64_t origin = z * t->plane + w->first;
     const uint32_t *low = w->data, **next = w->term;
-    for (int64_t u = 0; u < s->terms / 27; u++, low += 6 * slice)
-        for (int k = 0; k < 27; k++, next += 2) {
-            const int tap = s->flipped ? 26 - k : k;
-            const int64_t place = (z + tap / 9 + 2) % 3;
-            next[0] = low + place * slice + (tap / 3 % 3 - 1) * t->row + tap % 3 - 1 - origin;
-            next[1] = next[0] + 3 * slice;
+    for (int64_t u = 0; u < s->terms / 27; u++, low += 2 * w->channel)
+        for (int i = 0; i < 3; i++) {
+            const int64_t place = (z + (s->flipped ? 2 - i : i)) % 3;
+            const uint32_t *slice = low + place * w->distance - origin;
+            for (int k = 0; k < 9; k++, next += 2) {
+                const int tap = s->flipped ? 8 - k : k;
+                next[0] = slice + (tap / 3 - 1) * t->row + tap % 3 - 1;
+                next[1] = next[0] + w->channel;
+            }
         }
 }
 
@@ -104,6 +121,8 @@ void widened_task(const sweep *s, const share *part, int64_t task)
     slices w = {
         .s = s,
         .part = part,
+        .distance = slice_distance(t, s->chunk),
+        .channel = slices_elements(t, s->chunk),
         .data = s->local + part->thread * s->local_count,
         .term = s->term + part->thread * widened_pointers(s->terms),
     };
@@ -119,11 +138,13 @@ void widened_task(const sweep *s, const share *part, int64_t task)
         w.first = at.from - reach;
         w.count = at.to - at.from + 2 * reach;
     }
-    w.count = round_up(w.count, PLANE_STEP);
     list_ahead(&w);
+    const bool joined = w.distance == t->plane;
     for (int64_t z = from; z < to; z++) {
-        for (int64_t plane = z == from ? z - 1 : z + 1; plane <= z + 1; plane++)
-            widen_plane(&w, plane);
+        if (joined)
+            widen_plane(&w, z - 1, round_up(w.count + 2 * t->plane, PLANE_STEP));
+        for (int64_t plane = z == from ? z - 1 : z + 1; plane <= z + 1 && !joined; plane++)
+            widen_plane(&w, plane, round_up(w.count, PLANE_STEP));
         list_plane(&w, z);
         mine.aheads = z + 1 < to ? s->terms / 27 : 0;
         sweep_chunk(s, &mine, of_plane ? z * of_plane + task % of_plane : task, w.term,
