@@ -52,6 +52,20 @@ cp run/model.safetensors tuned.safetensors
 expect "tune counts the cases of both folds" grep -q 'chosen on 10 cases' said
 expect "tune shows what to expect" grep -q "^each case by the others' rules" said
 expect "the model carries the rules" grep -aq '"twinseg.rules":"{..cases..:10' tuned.safetensors
+printf '{"settings": {"component_confidence": "0.9"}}' >second/predict.json
+"$twinseg" tune first,second data >said 2>&1
+expect "folds predicted under two rules are refused" grep -q 'component_confidence=0.9' said
+cp second/predict.json first
+"$twinseg" tune first,second data --write tuned.safetensors >said 2>&1
+expect "the model carries the rule of its folds" grep -aq 'component_confidence..:0.9' tuned.safetensors
+"$twinseg" predict tuned.safetensors --data data -o tuned >log 2>&1
+expect "predict uses it" grep -q '"component_confidence": 0.9' tuned/predict.json
+"$twinseg" predict tuned.safetensors --data data -o untuned component_confidence=0 >log 2>&1
+expect "and lets go of it" test -z "$(grep rules untuned/predict.json)"
+printf '{"settings": [' >first/predict.json
+"$twinseg" tune first,second data >said 2>&1
+expect "a damaged record is refused" grep -q 'first/predict.json.*damaged' said
+rm first/predict.json second/predict.json
 "$twinseg" tune first,first data >said 2>&1
 expect "a case of two folds is refused" grep -q 'is predicted twice' said
 "$twinseg" tune first few >said 2>&1

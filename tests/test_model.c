@@ -37,7 +37,8 @@ static void give_extras(model *m)
     m->likeness.known = 10;
     m->likeness.mean[T1CE][3] = 0.25;
     m->likeness.pair_precision[4][4] = 7;
-    m->rules = (model_rules){.cases = 23, .et_mm3 = 200, .component_mm3 = 12.5};
+    m->rules = (model_rules){
+        .cases = 23, .et_mm3 = 200, .component_mm3 = 12.5, .component_confidence = 0.9};
 }
 
 static void test_round_trip(void **state)
@@ -55,7 +56,8 @@ static void test_round_trip(void **state)
     assert_int_equal(b.channels, a.channels);
     assert_memory_equal(&a.config, &b.config, sizeof a.config);
     assert_memory_equal(&a.likeness, &b.likeness, sizeof a.likeness);
-    assert_true(b.rules.cases == 23 && b.rules.et_mm3 == 200 && b.rules.component_mm3 == 12.5);
+    assert_true(b.rules.cases == 23 && b.rules.et_mm3 == 200 && b.rules.component_mm3 == 12.5 &&
+                b.rules.component_confidence == 0.9);
     text s = {0}, t = {0};
     plan_print(&a.plan, &s);
     plan_print(&b.plan, &t);

@@ -134,6 +134,51 @@ static void test_component_reaches_back(void **state)
         }
 }
 
+/* Component `voxels` long from x on in row y of a 40 x 6 x 1 grid, of that probability of ED. */
+static void paint_row(float *probabilities, int y, int x, int voxels, float tumour)
+{
+    for (int i = y * 40 + x; i < y * 40 + x + voxels; i++) {
+        probabilities[i] = 1 - tumour;
+        probabilities[2 * 240 + i] = tumour;
+    }
+}
+
+static void test_unsure_components(void **state)
+{
+    (void)state;
+    enum { VOXELS = 40 * 6 };
+    const int64_t shape[3] = {40, 6, 1};
+    static float before[4 * VOXELS], work[4 * VOXELS];
+    ts_error e;
+    for (int i = 0; i < VOXELS; i++)
+        before[i] = 1;
+    paint_row(before, 0, 0, 40, 0.8F); /* the largest, not the surest */
+    paint_row(before, 2, 0, 4, 0.9F);  /* the surest of a tenth of its size */
+    paint_row(before, 2, 10, 3, 1.0F); /* too small to be a measure, and sure enough to stay */
+    paint_row(before, 4, 0, 5, 0.6F);
+    paint_row(before, 4, 20, 10, 0.4F); /* likelier background: no tumour, and not touched */
+
+    memcpy(work, before, sizeof work);
+    assert_int_equal(predict_drop_unsure(work, shape, 0.6, &e), TS_OK);
+    assert_memory_equal(work, before, sizeof work);
+    assert_int_equal(predict_drop_unsure(work, shape, 0.7, &e), TS_OK);
+    for (int i = 0; i < VOXELS; i++) {
+        const bool gone = i >= 4 * 40 && i < 4 * 40 + 5;
+        for (int k = 0; k < 4; k++)
+            assert_true(work[k * VOXELS + i] == (gone ? (float)(k == 0) : before[k * VOXELS + i]));
+    }
+    assert_int_equal(predict_drop_unsure(work, shape, 1, &e), TS_OK);
+    assert_true(work[0] == 1 && work[39] == 1);
+    assert_true(work[2 * VOXELS + 2 * 40] == 0.9F && work[2 * VOXELS + 2 * 40 + 10] == 1);
+
+    memset(work, 0, sizeof work); /* nothing is found: nothing to drop */
+    for (int i = 0; i < VOXELS; i++)
+        work[i] = 1;
+    assert_int_equal(predict_drop_unsure(work, shape, 1, &e), TS_OK);
+    for (int i = 0; i < VOXELS; i++)
+        assert_true(work[i] == 1);
+}
+
 /* ---- probabilities ---------------------------------------------------------------------- */
 
 enum { PATCH = MADE_PATCH, PATCH_VOXELS = PATCH * PATCH * PATCH, LABELS = 4 };
@@ -442,6 +487,7 @@ int main(void)
         cmocka_unit_test(test_windows_against_nnunet),
         cmocka_unit_test(test_small_volume_window),
         cmocka_unit_test(test_postprocess),
+        cmocka_unit_test(test_unsure_components),
         cmocka_unit_test(test_component_reaches_back),
         cmocka_unit_test(test_one_window),
         cmocka_unit_test(test_regions),

@@ -257,7 +257,7 @@ static void test_case_rules(void **state)
         settings.et_threshold_voxels = run == 3 ? 1 : 0;
         predictor *p = create(&m, &settings);
         if (run == 2)
-            predictor_drop_rules(p, true, true);
+            predictor_drop_rule(p, "et_threshold");
         uint8_t *labels = predict_written(p, false, out, &header);
         for (int64_t i = 0; i < header.shape[0] * header.shape[1] * header.shape[2]; i++)
             counts[run][labels[i]]++;

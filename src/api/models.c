@@ -65,8 +65,9 @@ ts_status ts_model_open(const char *names, const char *const *settings, ts_model
         if (status == TS_OK)
             status = predictor_create(models, count, &p, &m->predictor, error);
         if (status == TS_OK)
-            predictor_drop_rules(m->predictor, is_told(settings, "et_threshold"),
-                                 is_told(settings, "component_threshold"));
+            for (size_t i = 0; predict_settings[i]; i++)
+                if (is_told(settings, predict_settings[i]))
+                    predictor_drop_rule(m->predictor, predict_settings[i]);
     }
     models_free(models, count);
     if (status == TS_OK)

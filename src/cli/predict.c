@@ -171,7 +171,9 @@ static int run(const cli_arguments *a)
         if (!code)
             status = predictor_create(models, count, &settings, &p, &error);
         if (status == TS_OK && !code)
-            predictor_drop_rules(p, is_set(a, "et_threshold"), is_set(a, "component_threshold"));
+            for (size_t i = 0; predict_settings[i]; i++)
+                if (is_set(a, predict_settings[i]))
+                    predictor_drop_rule(p, predict_settings[i]);
     }
     models_free(models, count);
     if (status == TS_OK && !code) {

@@ -49,6 +49,7 @@ static ts_status over_names(const char *names, void *context,
 typedef struct {
     pairing *pairing;
     const char *truth;
+    double component_confidence; /* that all folders were predicted under */
 } pairing_job;
 
 static ts_status add_predictions(void *context, const char *folder, ts_error *error)
@@ -60,7 +61,16 @@ static ts_status add_predictions(void *context, const char *folder, ts_error *er
         return error_set(error, TS_MEMORY, "out of memory");
     p->lists = lists;
     evaluate_list *l = &lists[p->list_count];
-    const ts_status status = evaluate_list_open(folder, j->truth, l, error);
+    double confidence;
+    ts_status status = predict_recorded_confidence(folder, &confidence, error);
+    if (status == TS_OK && p->list_count && confidence != j->component_confidence)
+        status = error_set(error, TS_BAD_INPUT,
+                           "'%s' was predicted with component_confidence=%g, the folders before it "
+                           "with %g: a rule is one for all folds",
+                           folder, confidence, j->component_confidence);
+    j->component_confidence = confidence;
+    if (status == TS_OK)
+        status = evaluate_list_open(folder, j->truth, l, error);
     if (status != TS_OK)
         return status;
     p->list_count++;
@@ -120,13 +130,16 @@ static void print_tuning(const predict_tuning *t)
     printf(
         "\nchosen on %lld cases: ET below %g mm3 in all becomes NCR, components below %g mm3 go\n",
         (long long)t->rules.cases, t->rules.et_mm3, t->rules.component_mm3);
+    if (t->rules.component_confidence > 0)
+        printf("beside component_confidence=%g, which the predictions were made with\n",
+               t->rules.component_confidence);
 }
 
 static int run(const cli_arguments *a)
 {
     ts_error e;
     pairing all = {0};
-    pairing_job j = {&all, a->positional[1]};
+    pairing_job j = {.pairing = &all, .truth = a->positional[1]};
     predict_tuning t;
     pool *threads = NULL;
     int64_t count = processor_count();
@@ -141,8 +154,10 @@ static int run(const cli_arguments *a)
         status = pool_create((int)count, &threads, &e);
     if (status == TS_OK)
         status = predict_tune(all.pairs, all.count, threads, &t, &e);
-    if (status == TS_OK)
+    if (status == TS_OK) {
+        t.rules.component_confidence = j.component_confidence;
         print_tuning(&t);
+    }
     if (status == TS_OK && models)
         status = over_names(models, &t.rules, write_rules, &e);
     pool_destroy(threads);
@@ -158,7 +173,9 @@ const cli_command tune_command = {
         "PRED are folders of predictions of held-out cases, one a fold, made without rules\n"
         "(et_threshold=0 component_threshold=0); TRUTH is a folder of label files or of cases.\n"
         "The rules with the best mean Dice over WT, TC and ET are kept in the models as mm3, and\n"
-        "predict uses them unless its settings say otherwise.",
+        "predict uses them unless its settings say otherwise. A component_confidence that PRED "
+        "were\n"
+        "predicted with is kept beside them.",
     .options = options,
     .positional_min = 2,
     .positional_max = 2,

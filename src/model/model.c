@@ -60,8 +60,9 @@ static char *plan_json(const plan *p)
 
 static char *rules_json(const model_rules *r)
 {
-    return string_format("{\"cases\":%lld,\"et_mm3\":%.6g,\"component_mm3\":%.6g}",
-                         (long long)r->cases, r->et_mm3, r->component_mm3);
+    return string_format("{\"cases\":%lld,\"et_mm3\":%.6g,\"component_mm3\":%.6g,"
+                         "\"component_confidence\":%.6g}",
+                         (long long)r->cases, r->et_mm3, r->component_mm3, r->component_confidence);
 }
 
 ts_status model_metadata_make(const model *m, model_metadata *out, ts_error *error)
@@ -198,9 +199,11 @@ static ts_status read_rules(const char *content, const char *name, model_rules *
     json_int_t cases = 0;
     json_t *object = json_loads(content, JSON_REJECT_DUPLICATES, NULL);
     const bool good = object &&
-                      json_unpack(object, "{s:I, s:F, s:F}", "cases", &cases, "et_mm3", &r->et_mm3,
-                                  "component_mm3", &r->component_mm3) == 0 &&
-                      cases > 0 && r->et_mm3 >= 0 && r->component_mm3 >= 0;
+                      json_unpack(object, "{s:I, s:F, s:F, s?F}", "cases", &cases, "et_mm3",
+                                  &r->et_mm3, "component_mm3", &r->component_mm3,
+                                  "component_confidence", &r->component_confidence) == 0 &&
+                      cases > 0 && r->et_mm3 >= 0 && r->component_mm3 >= 0 &&
+                      r->component_confidence >= 0 && r->component_confidence <= 1;
     r->cases = (int64_t)cases;
     json_decref(object);
     return good ? TS_OK

@@ -46,10 +46,11 @@ ts_status safetensors_write(const char *path, const safetensor *tensors, size_t 
 
 /* ---- models ------------------------------------------------------------------------------- */
 
-/* The rules after the argmax that 'twinseg tune' chose: in mm3, so that they hold on any grid. */
+/* The rules that 'twinseg tune' chose or found: in mm3, so that they hold on any grid, and the
+ * share of the surest component's mean probability that another must have (predict_drop_unsure). */
 typedef struct {
     int64_t cases; /* whose out-of-fold predictions they were chosen on; 0: none were */
-    double et_mm3, component_mm3;
+    double et_mm3, component_mm3, component_confidence;
 } model_rules;
 
 #define MODEL_FORMAT 1 /* twinseg.format; a greater one is refused */

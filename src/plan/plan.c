@@ -115,6 +115,8 @@ static const key keys[] = {
      "prediction: fewer ET voxels than this become NCR; 0: off"},
     {"component_threshold", KEY_INTEGER, AT(component_voxels), 0, 1e9, NULL,
      "prediction: tumour components below this go, but the largest; 0: off"},
+    {"component_confidence", KEY_REAL, AT(component_confidence), 0, 1, NULL,
+     "prediction: tumour components less sure than this share of the surest go; 0: off"},
 };
 
 const char *const modality_names[MODALITIES] = {"t1", "t1ce", "t2", "flair"};

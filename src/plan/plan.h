@@ -97,6 +97,7 @@ typedef struct {
     double window_step; /* of the patch */
     bool mirror;
     int64_t et_threshold_voxels, component_voxels;
+    double component_confidence;
 } plan;
 
 /* Defaults of preset `tiny`. */

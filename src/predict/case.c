@@ -143,18 +143,24 @@ void predict_report_free(predict_report *r)
 }
 
 /* From the prepared case, which is freed before the way back asks for memory of its own, to
- * probabilities [LABELS] on its grid: free(), also after an error. */
+ * probabilities [LABELS] on its grid, less the components that are unsure: free(), also after an
+ * error. */
 static ts_status predict_prepared(predictor *p, prepared *ready, float **probabilities,
                                   predict_report *report, ts_error *error)
 {
     const int64_t *n = ready->geometry.shape;
+    const int64_t shape[3] = {n[0], n[1], n[2]};
     const size_t voxels = (size_t)(n[0] * n[1] * n[2]);
+    const double share = p->settings.component_confidence > 0 ? p->settings.component_confidence
+                                                              : p->rules.component_confidence;
     ts_status status = check_likeness(p, ready, &report->warnings, error);
     *probabilities = memory_allocate(voxels, LABELS * sizeof(float), "the probabilities", error);
     if (status == TS_OK)
         status =
             *probabilities ? predict_probabilities(p, ready, *probabilities, error) : TS_MEMORY;
     prepared_free(ready);
+    if (status == TS_OK && share > 0)
+        status = predict_drop_unsure(*probabilities, shape, share, error);
     if (status == TS_OK)
         predict_measure_confidence(*probabilities, voxels, &report->confidence);
     return status;

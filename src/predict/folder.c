@@ -7,8 +7,8 @@
 
 /* The settings that change a result. */
 static const char *const recorded[] = {
-    "prediction",   "window_step",        "mirror", "dtype", "labels",
-    "et_threshold", "component_threshold"};
+    "prediction",          "window_step",         "mirror", "dtype", "labels", "et_threshold",
+    "component_threshold", "component_confidence"};
 
 static bool is_recorded(const char *key)
 {
@@ -36,13 +36,38 @@ static char *make_record(const predictor *p)
         }
     json_object_set_new(record, "models", models);
     json_object_set_new(record, "settings", settings);
-    if (p->rules.et_mm3 > 0 || p->rules.component_mm3 > 0)
+    if (p->rules.et_mm3 > 0 || p->rules.component_mm3 > 0 || p->rules.component_confidence > 0)
         json_object_set_new(record, "rules",
-                            json_pack("{s:f, s:f}", "et_mm3", p->rules.et_mm3, "component_mm3",
-                                      p->rules.component_mm3));
+                            json_pack("{s:f, s:f, s:f}", "et_mm3", p->rules.et_mm3, "component_mm3",
+                                      p->rules.component_mm3, "component_confidence",
+                                      p->rules.component_confidence));
     char *content = json_dumps(record, JSON_INDENT(2));
     json_decref(record);
     return content;
+}
+
+ts_status predict_recorded_confidence(const char *folder, double *out, ts_error *error)
+{
+    uint8_t *content = NULL;
+    size_t count = 0;
+    const char *told = NULL;
+    *out = 0;
+    char *path = string_format("%s/predict.json", folder);
+    ts_status status = path ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
+    if (status == TS_OK && file_exists(path)) {
+        status = file_get(path, 1 << 20, &content, &count, error);
+        json_t *record = status == TS_OK ? json_loadb((const char *)content, count, 0, NULL) : NULL;
+        if (status == TS_OK &&
+            json_unpack(record, "{s?{s?F}, s?{s?s}}", "rules", "component_confidence", out,
+                        "settings", "component_confidence", &told) != 0)
+            status = error_set(error, TS_BAD_INPUT, "'%s' is damaged: predict again", path);
+        if (told && strtod(told, NULL) > 0)
+            *out = strtod(told, NULL);
+        json_decref(record);
+    }
+    free(content);
+    free(path);
+    return status;
 }
 
 /* Compares with the record of an earlier run, or writes the first. */

@@ -19,7 +19,7 @@ plan predict_defaults(const model *m);
 
 /* One or several models (their probabilities are averaged; they must want the same modalities,
  * spacing, patch and classes). Of settings count prediction, window_step, mirror, threads, dtype,
- * and for predict_case labels, et_threshold and component_threshold. The models may be freed after.
+ * and for predict_case labels and the rules. The models may be freed after.
  */
 ts_status predictor_create(const model *models, size_t count, const plan *settings, predictor **out,
                            ts_error *error);
@@ -28,9 +28,9 @@ modality_set predictor_channels(const predictor *p);
 /* Do the models take whatever of these modalities a case has? */
 bool predictor_any_subset(const predictor *p);
 
-/* The rules that the first model brings (model_rules) hold where a setting's threshold is 0; this
- * lets go of them, that of ET, of components, or of both. */
-void predictor_drop_rules(predictor *p, bool et, bool component);
+/* The rules that the first model brings (model_rules) hold where a setting of the same name is 0;
+ * this lets go of one: et_threshold, component_threshold or component_confidence. */
+void predictor_drop_rule(predictor *p, const char *setting);
 
 /* Both off at first: a progress line while windows are computed; a note per case on windows and
  * memory. */
@@ -58,6 +58,13 @@ ts_status predict_probabilities(predictor *p, const prepared *c, float *probabil
  * labels [z][y][x]; shape x, y, z. */
 ts_status predict_postprocess(uint8_t *labels, const int64_t shape[3], int64_t et_threshold_voxels,
                               int64_t component_voxels, ts_error *error);
+
+/* Components (26-connected, of the whole tumour: where a label is likelier than background) whose
+ * mean probability of tumour is below that share of the surest component's become background, of
+ * probability 1. Only a component of at least a tenth of the largest one's size is taken for the
+ * surest. probabilities [4][z][y][x]; shape x, y, z. */
+ts_status predict_drop_unsure(float *probabilities, const int64_t shape[3], double share,
+                              ts_error *error);
 
 /* A rule in mm3 as voxels of that size: the least count that the rule does not touch. */
 int64_t predict_threshold_voxels(double rule_mm3, double voxel_mm3);
@@ -111,6 +118,10 @@ typedef struct {
  * after an interrupt. */
 ts_status predict_folder(predictor *p, const dataset *d, const char *out, predict_counts *counts,
                          ts_error *error);
+
+/* The component_confidence that the results in a folder were made under, by its predict.json; 0
+ * where there is none. */
+ts_status predict_recorded_confidence(const char *folder, double *out, ts_error *error);
 
 /* ---- choosing the rules -----------------------------------------------------------------------
  */

@@ -148,8 +148,16 @@ static ts_status create_parts(predictor *p, const model *models, ts_error *error
 }
 
 const char *const predict_settings[] = {
-    "prediction",   "window_step",         "mirror", "threads", "dtype", "labels",
-    "et_threshold", "component_threshold", NULL,
+    "prediction",
+    "window_step",
+    "mirror",
+    "threads",
+    "dtype",
+    "labels",
+    "et_threshold",
+    "component_threshold",
+    "component_confidence",
+    NULL,
 };
 
 plan predict_defaults(const model *m)
@@ -215,12 +223,14 @@ bool predictor_any_subset(const predictor *p)
     return p->any_subset;
 }
 
-void predictor_drop_rules(predictor *p, bool et, bool component)
+void predictor_drop_rule(predictor *p, const char *setting)
 {
-    if (et)
+    if (!strcmp(setting, "et_threshold"))
         p->rules.et_mm3 = 0;
-    if (component)
+    if (!strcmp(setting, "component_threshold"))
         p->rules.component_mm3 = 0;
+    if (!strcmp(setting, "component_confidence"))
+        p->rules.component_confidence = 0;
 }
 
 void predictor_show(predictor *p, bool progress, bool verbose)
