@@ -109,7 +109,7 @@ static void print_tuning(const predict_tuning *t)
     const struct {
         const char *name;
         const double *dice;
-    } rows[] = {{"without rules", t->before},
+    } rows[] = {{"as predicted", t->before},
                 {"under the rules", t->after},
                 {"each case by the others' rules", t->held_out}};
     enum { COLUMNS = TUNED_REGIONS + 2 };
