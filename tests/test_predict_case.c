@@ -274,6 +274,41 @@ static void test_case_rules(void **state)
     model_free(&m);
 }
 
+static int64_t tumour_under(model *m, const plan *settings, bool dropped)
+{
+    char *out = in_folder("seg.nii.gz");
+    volume_header header;
+    int64_t tumour = 0;
+    predictor *p = create(m, settings);
+    if (dropped)
+        predictor_drop_rule(p, "component_confidence");
+    uint8_t *labels = predict_written(p, false, out, &header);
+    for (int64_t i = 0; i < header.shape[0] * header.shape[1] * header.shape[2]; i++)
+        tumour += labels[i] > 0;
+    free(labels);
+    predictor_destroy(p);
+    free(out);
+    return tumour;
+}
+
+/* Of a network that marks several components the surest alone is left at 1, by the setting or by
+ * the model's rule. */
+static void test_case_confidence_rule(void **state)
+{
+    (void)state;
+    model m = made_model(1u << FLAIR | 1u << T1CE, LOSS_CE_DICE, 8);
+    plan settings = m.plan;
+    const int64_t all = tumour_under(&m, &settings, false);
+    settings.component_confidence = 1;
+    const int64_t set = tumour_under(&m, &settings, false);
+    settings.component_confidence = 0;
+    m.rules = (model_rules){.cases = 1, .component_confidence = 1};
+    assert_true(set > 0 && set < all);
+    assert_int_equal(tumour_under(&m, &settings, false), set);
+    assert_int_equal(tumour_under(&m, &settings, true), all);
+    model_free(&m);
+}
+
 /* For tests/predict.test.sh. */
 static int make_files(const char *directory)
 {
@@ -305,7 +340,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_case_grid),       cmocka_unit_test(test_case_probabilities),
         cmocka_unit_test(test_case_confidence), cmocka_unit_test(test_confidence_by_hand),
-        cmocka_unit_test(test_case_rules),
+        cmocka_unit_test(test_case_rules),      cmocka_unit_test(test_case_confidence_rule),
     };
     if (argc == 3 && !strcmp(argv[1], "--make"))
         return make_files(argv[2]);

@@ -173,9 +173,8 @@ const cli_command tune_command = {
         "PRED are folders of predictions of held-out cases, one a fold, made without rules\n"
         "(et_threshold=0 component_threshold=0); TRUTH is a folder of label files or of cases.\n"
         "The rules with the best mean Dice over WT, TC and ET are kept in the models as mm3, and\n"
-        "predict uses them unless its settings say otherwise. A component_confidence that PRED "
-        "were\n"
-        "predicted with is kept beside them.",
+        "predict uses them unless its settings say otherwise. A component_confidence under which\n"
+        "PRED were predicted is kept beside them.",
     .options = options,
     .positional_min = 2,
     .positional_max = 2,
