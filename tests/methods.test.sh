@@ -61,9 +61,29 @@ check "a student for a teacher" 1 "is a student" "$twinseg" train "$work/data" $
     --cache "$work/cache" --teacher "$work/two/model.safetensors" --out "$work/none"
 check "a teacher of another size" 1 "another network" "$twinseg" train "$work/data" $tiny base=8 \
     --cache "$work/cache" --method two-stage --teacher "$work/two/teacher.safetensors" --out "$work/none"
-check "a teacher for another method" 1 "two-stage" "$twinseg" train "$work/data" $tiny \
+check "a teacher for a method without" 1 "trains none" "$twinseg" train "$work/data" $tiny --method student-only \
     --cache "$work/cache" --teacher "$work/two/teacher.safetensors" --out "$work/none"
+check "a student of other modalities" 1 "other modalities" "$twinseg" train "$work/data" $tiny --student t1ce \
+    --cache "$work/cache" --from "$work/two/model.safetensors" --out "$work/none"
+check "a student of any subset for one of two" 1 "other modalities" "$twinseg" train "$work/data" $tiny \
+    --method any-subset --cache "$work/cache" --from "$work/two/model.safetensors" --out "$work/none"
+check "no model of that name" 1 "nowhere" "$twinseg" train "$work/data" $tiny \
+    --cache "$work/cache" --from nowhere --out "$work/none"
 expect "refused runs leave nothing" test ! -e "$work/none"
+
+# steps so small that no bit of a weight moves
+still="steps=2 learning_rate=1e-30 --from $work/two/model.safetensors --teacher $work/two/teacher.safetensors"
+expect "networks may begin with weights trained before" train $still --out "$work/still"
+for m in model teacher; do
+    expect "... the $m's" cmp <(tensors "$work/two/$m.safetensors") <(tensors "$work/still/$m.safetensors")
+done
+train $still steps=4 learning_rate=0.001 --out "$work/on"
+train $still steps=4 learning_rate=0.001 --out "$work/on2" --stop-after 1
+resume --out "$work/on2"
+expect "... and the model tells which" grep -q 'begun_with' <(metadata "$work/on2/model.safetensors")
+expect "... and stop and resume: the same bits" same_models "$work/on" "$work/on2"
+check "... but not again on resuming" 1 "leave it out" "$twinseg" train "$work/data" --out "$work/on2" \
+    --cache "$work/cache" --resume --from "$work/two/model.safetensors"
 
 train --out "$work/two0" --method two-stage barlow_weight=0 two_stage_soft_weight=0 --fold 1/4
 train --out "$work/alone" --method student-only --fold 1/4

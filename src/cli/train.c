@@ -13,7 +13,8 @@ static const cli_option options[] = {
     {"preset", 0, "NAME", "size and schedule: tiny (default), small, nnunet, demo"},
     {"config", 0, "FILE.ini", "settings from a file, over the preset's"},
     {"method", 0, "NAME", "how to train (see settings); single-stage unless given"},
-    {"teacher", 0, "MODEL", "two-stage: a teacher trained before, instead of training one first"},
+    {"from", 0, "MODEL", "the student begins with this model's weights"},
+    {"teacher", 0, "MODEL", "so does the teacher; two-stage: instead of training one first"},
     {"fold", 0, "I/K", "hold out fold I (from 0) of K and validate on it"},
     {"resume", 0, NULL, "go on with the run in RUN; its settings need not be repeated"},
     {"steps", 0, "N", "length of the schedule"},
@@ -66,6 +67,7 @@ static int train(const cli_arguments *a)
     train_options o = {
         .data = a->positional[0],
         .out = cli_value(a, "out"),
+        .student = cli_value(a, "from"),
         .teacher = cli_value(a, "teacher"),
         .cache = cli_value(a, "cache"),
         .resume = cli_flag(a, "resume"),

@@ -28,9 +28,12 @@ ts_status checkpoint_write(const char *path, const checkpoint_state *state,
     snprintf(step, sizeof step, "%" PRId64, state->step);
     for (int i = 0; i < 2; i++)
         snprintf(best[i], sizeof best[i], "%.17g", state->best_dice[i]);
-    const char *const keys[] = {"twinseg.checkpoint", "twinseg.version", "twinseg.step",
-                                "twinseg.best_student", "twinseg.best_teacher"};
-    const char *const values[] = {format, ts_version(), step, best[0], best[1]};
+    const char *const keys[] = {"twinseg.checkpoint",   "twinseg.version",
+                                "twinseg.step",         "twinseg.best_student",
+                                "twinseg.best_teacher", "twinseg.student_from",
+                                "twinseg.teacher_from"};
+    const char *const values[] = {
+        format, ts_version(), step, best[0], best[1], state->begun_with[0], state->begun_with[1]};
     const ts_status status =
         safetensors_write(path, tensors, count, keys, values, COUNT_OF(keys), error);
     free(tensors);
@@ -41,6 +44,7 @@ static ts_status read_state(const safetensors *s, const char *path, checkpoint_s
                             ts_error *error)
 {
     int64_t format;
+    *state = (checkpoint_state){0};
     const char *number = safetensors_metadata(s, "twinseg.checkpoint");
     if (!number || !parse_integer(number, &format))
         return error_set(error, TS_BAD_INPUT, "'%s' is not a checkpoint of twinseg", path);
@@ -57,6 +61,11 @@ static ts_status read_state(const safetensors *s, const char *path, checkpoint_s
         !parse_double(teacher, &state->best_dice[1]))
         return error_set(error, TS_BAD_INPUT, "'%s' does not say after which step it was written",
                          path);
+    for (int i = 0; i < 2; i++) { /* older checkpoints know of none */
+        const char *from =
+            safetensors_metadata(s, i ? "twinseg.teacher_from" : "twinseg.student_from");
+        snprintf(state->begun_with[i], sizeof state->begun_with[i], "%s", from ? from : "");
+    }
     return TS_OK;
 }
 

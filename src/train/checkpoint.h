@@ -14,8 +14,10 @@ typedef struct {
 
 typedef struct {
     int64_t step; /* finished steps */
-    double
-        best_dice[2]; /* of student and teacher, of the validations so far; -1 before the first */
+    /* Of student and teacher: the best Dice of the validations so far, -1 before the first, and the
+     * fingerprint of the weights given to begin with, "" where they were drawn. */
+    double best_dice[2];
+    char begun_with[2][20];
 } checkpoint_state;
 
 ts_status checkpoint_write(const char *path, const checkpoint_state *state,

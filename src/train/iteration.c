@@ -543,13 +543,17 @@ ts_status trainer_forward(trainer *t, int role, const batch *b, const float **lo
     return status;
 }
 
-ts_status trainer_set_teacher(trainer *t, const float *weights, int64_t count, ts_error *error)
+ts_status trainer_set_weights(trainer *t, int role, const float *weights, int64_t count,
+                              ts_error *error)
 {
-    net *teacher = t->sides[TEACHER].net;
-    if (count != net_weight_count(teacher))
-        return error_set(error, TS_BAD_INPUT, "the teacher has %lld weights, its network here %lld",
-                         (long long)count, (long long)net_weight_count(teacher));
-    memcpy(net_weights(teacher), weights, (size_t)count * sizeof(float));
+    net *n = t->sides[role].net;
+    if (count != net_weight_count(n))
+        return error_set(error, TS_BAD_INPUT, "the %s has %lld weights, its network here %lld",
+                         role_names[role], (long long)count, (long long)net_weight_count(n));
+    memcpy(net_weights(n), weights, (size_t)count * sizeof(float));
+    if (role == TEACHER && t->average)
+        memcpy(net_weights(t->average), weights, (size_t)count * sizeof(float));
+    trainer_restored(t);
     return TS_OK;
 }
 

@@ -39,8 +39,10 @@ const char *trainer_target(const trainer *t); /* of the kernels: engine_target *
 ts_status trainer_forward(trainer *t, int role, const batch *b, const float **logits,
                           ts_error *error);
 
-/* A teacher trained before takes the place of the trainer's own. */
-ts_status trainer_set_teacher(trainer *t, const float *weights, int64_t count, ts_error *error);
+/* Weights trained before take the place of the network's own; the teacher's moving average begins
+ * with them too. */
+ts_status trainer_set_weights(trainer *t, int role, const float *weights, int64_t count,
+                              ts_error *error);
 
 /* The state as parts of a checkpoint, at most TRAINER_PARTS; values are the trainer's own memory.
  * After reading into them call trainer_restored. */

@@ -80,6 +80,8 @@ static char *provenance(const run *r, int role, bool best)
         "steps", (json_int_t)steps_of(r, role), "schedule", (json_int_t)r->plan->steps, "seed",
         (json_int_t)r->plan->seed, "loss", loss, "fold", fold, "chosen",
         best ? "best pseudo-Dice on the held-out fold" : "last step");
+    if (r->state.begun_with[role][0])
+        json_object_set_new(object, "begun_with", json_string(r->state.begun_with[role]));
     char *out = object ? json_dumps(object, JSON_COMPACT) : NULL;
     json_decref(object);
     return out;
@@ -301,59 +303,99 @@ static void log_beginning(run *r)
                    r->cases.data.path, r->cases.data.layout, s->train_count, s->held_out_count,
                    s->skipped_count);
     for (int role = 0; role < ROLES; role++)
-        if (trainer_has(r->trainer, role))
-            run_folder_log(&r->folder, "%s: %s, %lld parameters", role_names[role],
+        if (trainer_has(r->trainer, role)) {
+            const char *from = r->state.begun_with[role];
+            run_folder_log(&r->folder, "%s: %s, %lld parameters%s%s", role_names[role],
                            modality_print(trainer_channels(r->trainer, role), names),
-                           (long long)net_weight_count(trainer_net(r->trainer, role)));
+                           (long long)net_weight_count(trainer_net(r->trainer, role)),
+                           from[0] ? ", begun with those of fingerprint " : "", from);
+        }
 }
 
-/* ---- a teacher trained before ------------------------------------------------------------- */
+/* ---- networks trained before ------------------------------------------------------------------
+ */
 
-static ts_status check_teacher(const run *r, const model *m, ts_error *error)
+static const char *given(const run *r, int role)
 {
-    const net_config has = m->config, wants = model_config(r->plan, ALL_MODALITIES);
-    if (m->channels != ALL_MODALITIES || model_any_subset(m))
+    return role == STUDENT ? r->options->student : r->options->teacher;
+}
+
+static ts_status check_given(const run *r, int role, const char *path, const model *m,
+                             ts_error *error)
+{
+    const modality_set channels = trainer_channels(r->trainer, role);
+    const net_config has = m->config, wants = model_config(r->plan, channels);
+    if (role == TEACHER && (m->channels != ALL_MODALITIES || model_any_subset(m)))
         return error_set(error, TS_BAD_INPUT,
-                         "'%s' is a student: a teacher sees all four modalities",
-                         r->options->teacher);
+                         "'%s' is a student: a teacher sees all four modalities", path);
+    if (role == STUDENT &&
+        (m->channels != channels || model_any_subset(m) != plan_any_subset(r->plan)))
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s' sees other modalities than this run's student: give the --student "
+                         "and --method that it was trained with",
+                         path);
     if (has.classes != wants.classes || has.base != wants.base || has.cap != wants.cap ||
         has.stages != wants.stages || has.deep_supervision != wants.deep_supervision ||
         m->plan.spacing_mm != r->plan->spacing_mm)
         return error_set(error, TS_BAD_INPUT,
                          "'%s' has another network or spacing than this run: spacing, base, cap, "
                          "stages, deep_supervision and the classes of loss must agree",
-                         r->options->teacher);
+                         path);
     return TS_OK;
 }
 
-/* A run that begins takes the teacher and stands at the end of the first stage; its checkpoint says
- * so before config.ini makes it a run, so that resuming does not need the file again. A run that
- * goes on compares. */
-static ts_status use_teacher(run *r, bool begun, ts_error *error)
+/* A run that begins takes the weights; of one that goes on only two-stage's teacher, which no step
+ * of its second stage changes, can be compared. */
+static ts_status use_given(run *r, int role, bool begun, ts_error *error)
 {
     model m;
-    const char *path = r->options->teacher;
-    if (r->plan->method != METHOD_TWO_STAGE)
-        return error_set(error, TS_BAD_INPUT, "--teacher goes with --method two-stage");
-    ts_status status = model_read(path, &m, error);
+    const char *path = given(r, role);
+    if (!trainer_has(r->trainer, role))
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s' is given as %s, and the run's method trains none: leave it out",
+                         path, role_names[role]);
+    const bool frozen = role == TEACHER && r->plan->method == METHOD_TWO_STAGE;
+    if (begun && !frozen)
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s': the run in '%s' has begun and has weights of its own; leave it out",
+                         path, r->options->out);
+    ts_status status = model_open(path, &m, error);
     if (status != TS_OK)
         return status;
-    status = check_teacher(r, &m, error);
+    status = check_given(r, role, path, &m, error);
     const size_t bytes = (size_t)m.weight_count * sizeof(float);
-    if (status == TS_OK && !begun) {
-        r->state.step = r->plan->steps;
-        status = trainer_set_teacher(r->trainer, m.weights, m.weight_count, error);
-        if (status == TS_OK)
-            status = directory_create(r->options->out, error);
-        if (status == TS_OK)
-            status = write_checkpoint(r, error);
-    } else if (status == TS_OK &&
-               (r->state.step < r->plan->steps ||
-                memcmp(m.weights, net_weights(trainer_net(r->trainer, TEACHER)), bytes)))
+    if (status == TS_OK && !begun)
+        status = trainer_set_weights(r->trainer, role, m.weights, m.weight_count, error);
+    else if (status == TS_OK &&
+             (r->state.step < r->plan->steps ||
+              memcmp(m.weights, net_weights(trainer_net(r->trainer, role)), bytes)))
         status = error_set(error, TS_BAD_INPUT,
                            "'%s' is not the teacher that the run in '%s' was begun with", path,
                            r->options->out);
+    if (status == TS_OK && !begun && frozen)
+        r->state.step = r->plan->steps;
+    else if (status == TS_OK && !begun)
+        snprintf(r->state.begun_with[role], sizeof r->state.begun_with[role], "%016" PRIx64,
+                 hash_bytes(HASH_START, m.weights, bytes));
     model_free(&m);
+    return status;
+}
+
+/* A run that begins so has a checkpoint before config.ini makes it a run, so that resuming needs
+ * none of the files. */
+static ts_status use_all_given(run *r, bool begun, ts_error *error)
+{
+    ts_status status = TS_OK;
+    bool any = false;
+    for (int role = 0; status == TS_OK && role < ROLES; role++)
+        if (given(r, role)) {
+            any = true;
+            status = use_given(r, role, begun, error);
+        }
+    if (status == TS_OK && any && !begun)
+        status = directory_create(r->options->out, error);
+    if (status == TS_OK && any && !begun)
+        status = write_checkpoint(r, error);
     return status;
 }
 
@@ -397,8 +439,8 @@ static ts_status begin(run *r, ts_error *error)
         status =
             likeness_of_cases(r->cases.prepared, r->cases.split.train_count, r->plan->spacing_mm,
                               trainer_pool(r->trainer), &r->likeness, error);
-    if (status == TS_OK && o->teacher && !begun)
-        status = use_teacher(r, begun, error);
+    if (status == TS_OK && !begun)
+        status = use_all_given(r, begun, error);
     if (status == TS_OK && writes())
         status = run_folder_open(&r->folder, o->out, begun, r->plan, &r->cases.split, error);
     if (status == TS_OK && begun)
@@ -407,8 +449,8 @@ static ts_status begin(run *r, ts_error *error)
         status =
             provenance_add(o->out, &r->cases, r->state.step, pool_threads(trainer_pool(r->trainer)),
                            trainer_target(r->trainer), error);
-    if (status == TS_OK && o->teacher && begun)
-        status = use_teacher(r, begun, error);
+    if (status == TS_OK && begun)
+        status = use_all_given(r, begun, error);
     if (status == TS_OK && writes())
         status = run_folder_metrics(&r->folder, r->state.step, error);
     return status;

@@ -6,11 +6,13 @@
 #include "plan/plan.h"
 
 typedef struct {
-    const char *data;    /* data set folder */
-    const char *out;     /* run folder, created */
-    const char *teacher; /* two-stage: a model file in place of the first stage; NULL: none */
-    const char *cache;   /* folder of prepared cases, shared among runs; NULL: OUT/cache */
-    int fold, folds;     /* folds 0: all cases train */
+    const char *data; /* data set folder */
+    const char *out;  /* run folder, created */
+    /* Models (names or paths) whose weights the networks begin with; NULL: random ones. Two-stage's
+     * teacher takes the place of the first stage. */
+    const char *student, *teacher;
+    const char *cache; /* folder of prepared cases, shared among runs; NULL: OUT/cache */
+    int fold, folds;   /* folds 0: all cases train */
     bool resume;
     int64_t stop_after; /* steps in this call; 0: to the end */
     FILE *events;       /* a JSON object a line: begin, step by step, end; NULL: none */
