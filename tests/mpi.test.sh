@@ -1,21 +1,14 @@
 #!/bin/bash
 # One run on several ranks, in a build with MPI=1 (`make MPI=1 test`): the numbers are those of one
 # rank to rounding whatever couples the samples, the bits do not depend on threads or interruptions.
-set -u
-twinseg=${BUILD:-build}/twinseg
-failures=0
-ok() { echo "ok - $1"; }
-not_ok() { echo "not ok - $1"; failures=$((failures + 1)); }
-check() { local name=$1; shift; if "$@"; then ok "$name"; else not_ok "$name"; fi; }
+. tests/common.sh
 skip() { echo "skip - ranks: $1"; exit 0; }
 "$twinseg" --version | grep -q 'with MPI' || skip "built without MPI (make MPI=1 test)"
 command -v mpirun >/dev/null || skip "no mpirun here (tools/packages-mpi.txt)"
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 "$twinseg" phantom "$work/data" --cases 5 --seed 3 --size 40,40,26 >"$work/log" 2>&1 ||
-    { cat "$work/log"; not_ok "phantom cohort"; exit 1; }
+    { cat "$work/log"; echo "not ok - phantom cohort"; exit 1; }
 
 # train RANKS RUN ARGUMENTS...: threads by default 1 a rank
 train() {
@@ -44,32 +37,32 @@ near() {
 
 train 1 plain1
 train 2 plain2
-check "2 ranks with 1 patch are 1 rank with 2" near plain1 plain2
+expect "2 ranks with 1 patch are 1 rank with 2" near plain1 plain2
 all="barlow_stage=bottleneck+encoder1+decoder0 barlow_projector=8 teacher_gradient=on soft_weight=1"
 train 1 all1 $all && train 2 all2 $all
-check "... with a projector, a gradient into the teacher, softened labels" near all1 all2
+expect "... with a projector, a gradient into the teacher, softened labels" near all1 all2
 train 1 any1 batch=4 --method any-subset loss=regions ema_decay=0.9
 train 2 any2 batch=4 --method any-subset loss=regions ema_decay=0.9
-check "... over any subset with regions and a moving average, 2 patches a rank" near any1 any2
+expect "... over any subset with regions and a moving average, 2 patches a rank" near any1 any2
 train 1 two1 batch=3 --method two-stage loss=ce
 train 3 two3 batch=3 --method two-stage loss=ce
-check "... in two stages, on 3 ranks" near two1 two3
-check "the runs differ among themselves" test "$(difference plain1 all1 losses)" != 0
+expect "... in two stages, on 3 ranks" near two1 two3
+expect "the runs differ among themselves" test "$(difference plain1 all1 losses)" != 0
 
 train 2 again threads=2
-check "any number of threads gives the same bits" cmp "$work/plain2/model.safetensors" "$work/again/model.safetensors"
+expect "any number of threads gives the same bits" cmp "$work/plain2/model.safetensors" "$work/again/model.safetensors"
 train 2 parts --stop-after 4
 train 2 parts --resume
-check "stopped and resumed: the same bits" cmp "$work/plain2/model.safetensors" "$work/parts/model.safetensors"
-check "one process writes the rows" test "$(wc -l <"$work/plain2/metrics.csv")" -eq 11
-check "log.txt says how many ranks" grep -q 'on 2 ranks' "$work/plain2/log.txt"
+expect "stopped and resumed: the same bits" cmp "$work/plain2/model.safetensors" "$work/parts/model.safetensors"
+expect "one process writes the rows" test "$(wc -l <"$work/plain2/metrics.csv")" -eq 11
+expect "log.txt says how many ranks" grep -q 'on 2 ranks' "$work/plain2/log.txt"
 
 train 2 odd batch=3
 status=$?
-check "a batch that ranks cannot share ends with a sentence" test $status -ne 0 -a $status -ne 124
-check "... that says so" grep -q '2 ranks cannot share a batch of 3' "$work/log"
+expect "a batch that ranks cannot share ends with a sentence" test $status -ne 0 -a $status -ne 124
+expect "... that says so" grep -q '2 ranks cannot share a batch of 3' "$work/log"
 train 2 plain2
 status=$?
-check "what one rank refuses ends all" test $status -ne 0 -a $status -ne 124
-check "... with its sentence" grep -q 'add --resume' "$work/log"
-exit $((failures > 0))
+expect "what one rank refuses ends all" test $status -ne 0 -a $status -ne 124
+expect "... with its sentence" grep -q 'add --resume' "$work/log"
+finish

@@ -1,13 +1,8 @@
 #!/bin/bash
-# tools/study.sbatch on a real Slurm: munged, slurmctld and slurmd of this machine, started here with
+# "$source/tools/study.sbatch" on a real Slurm: munged, slurmctld and slurmd of this machine, started here with
 # folders and ports of their own and ended at the end. Needs root and the packages of
 # tools/packages-slurm.txt; skips without. Not part of `make test`, for its time: `make test-slurm`.
-set -u
-twinseg=$(realpath "${BUILD:-build}/twinseg")
-failures=0
-ok() { echo "ok - $1"; }
-not_ok() { echo "not ok - $1"; failures=$((failures + 1)); }
-check() { local name=$1; shift; if "$@"; then ok "$name"; else not_ok "$name"; fi; }
+. tests/common.sh
 skip() { echo "skip - Slurm array: $1"; exit 0; }
 
 for program in munged slurmctld slurmd sbatch; do
@@ -15,7 +10,6 @@ for program in munged slurmctld slurmd sbatch; do
 done
 [ "$(id -u)" -eq 0 ] || skip "starting Slurm's daemons needs root"
 
-work=$(mktemp -d /tmp/twinseg-slurm-XXXXXX)
 pids=()
 stop() {
     [ ${#pids[@]} -gt 0 ] && kill "${pids[@]}" 2>/dev/null
@@ -83,13 +77,13 @@ validate_steps = 0
 END
 submit() { # GRID RUNS CELLS: the job's number
     sbatch --parsable --array="$3" --cpus-per-task=1 --mem=0 --output="$work/log/task-%A-%a" \
-        --export="ALL,TWINSEG=$twinseg" tools/study.sbatch "$work/$1" "$work/data" "$work/$2"
+        --export="ALL,TWINSEG=$twinseg" "$source/tools/study.sbatch" "$work/$1" "$work/data" "$work/$2"
 }
 job_is_over() { [ -z "$(squeue -h -j "$1" 2>/dev/null)" ]; }
 
 job=$(submit grid.ini runs 1-4)
-check "the array ends" wait_for 300 job_is_over "$job"
-check "every cell is done" test \
+expect "the array ends" wait_for 300 job_is_over "$job"
+expect "every cell is done" test \
     "$("$twinseg" study "$work/grid.ini" --out "$work/runs" --list | grep -c ' done ')" -eq 4
 "$twinseg" study "$work/grid.ini" "$work/data" --out "$work/here" --threads 1 >"$work/log/here" 2>&1
 same=0
@@ -97,7 +91,7 @@ for file in "$work"/here/scores/*-f?.json; do
     cmp <(sed 's/"seconds": [0-9.]*//' "$file") \
         <(sed 's/"seconds": [0-9.]*//' "$work/runs/scores/$(basename "$file")") && same=$((same + 1))
 done
-check "with the scores of a run without Slurm" test $same -eq 4
+expect "with the scores of a run without Slurm" test $same -eq 4
 
 # ---- the signal before the time limit, and the line again ----
 sed 's/steps = 12/steps = 1000/' "$work/grid.ini" >"$work/long.ini"
@@ -105,11 +99,11 @@ job=$(submit long.ini long 1-1)
 rows() { [ "$(cat "$work"/long/cells/*/metrics.csv 2>/dev/null | wc -l)" -gt 5 ]; }
 wait_for 150 rows
 scancel --batch --signal=TERM "$job"
-check "the signal ends the task" wait_for 100 job_is_over "$job"
-check "... with a checkpoint" grep -q 'stopped after step' "$work"/long/cells/*/log.txt
+expect "the signal ends the task" wait_for 100 job_is_over "$job"
+expect "... with a checkpoint" grep -q 'stopped after step' "$work"/long/cells/*/log.txt
 job=$(submit long.ini long 1-1)
-check "the line again ends the array" wait_for 600 job_is_over "$job"
-check "... and the cell is done" grep -q 'resumed from step' "$work"/long/cells/*/log.txt
-check "... with its scores" test -s "$work/long/scores/single-stage-flair+t1ce-s1-f0.json"
+expect "the line again ends the array" wait_for 600 job_is_over "$job"
+expect "... and the cell is done" grep -q 'resumed from step' "$work"/long/cells/*/log.txt
+expect "... with its scores" test -s "$work/long/scores/single-stage-flair+t1ce-s1-f0.json"
 [ $failures -eq 0 ] || tail -n 5 "$work"/log/*
-exit $((failures > 0))
+finish
