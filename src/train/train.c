@@ -312,8 +312,7 @@ static void log_beginning(run *r)
         }
 }
 
-/* ---- networks trained before ------------------------------------------------------------------
- */
+/* ---- networks trained before --------------------------------------------------------------- */
 
 static const char *given(const run *r, int role)
 {
