@@ -22,7 +22,7 @@ completes() {
     shift
     COMP_WORDS=(twinseg "$@") COMP_CWORD=$# COMPREPLY=()
     _twinseg
-    [ "${COMPREPLY[*]}" = "$want" ]
+    [ "${COMPREPLY[*]}" = "$want" ] || { echo "${COMPREPLY[*]}"; return 1; }
 }
 
 expect "the manual has every command" every_command_has_a_section

@@ -1,5 +1,5 @@
 #!/bin/bash
-# "$source/tools/study.sbatch" on a real Slurm: munged, slurmctld and slurmd of this machine, started here with
+# tools/study.sbatch on a real Slurm: munged, slurmctld and slurmd of this machine, started here with
 # folders and ports of their own and ended at the end. Needs root and the packages of
 # tools/packages-slurm.txt; skips without. Not part of `make test`, for its time: `make test-slurm`.
 . tests/common.sh
