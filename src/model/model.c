@@ -18,6 +18,12 @@ static const char labels_of_regions[] = "{\"0\":\"WT\",\"1\":\"TC\",\"2\":\"ET\"
 
 static const char inputs_any[] = "any subset", inputs_all[] = "all";
 
+void weights_fingerprint(const float *weights, int64_t count, char hex[20])
+{
+    const uint64_t print = hash_bytes(HASH_START, weights, (size_t)count * sizeof *weights);
+    snprintf(hex, 20, "%016llx", (unsigned long long)print);
+}
+
 bool model_any_subset(const model *m)
 {
     return !strcmp(m->role, "student") && plan_any_subset(&m->plan);

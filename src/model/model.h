@@ -79,6 +79,9 @@ bool model_any_subset(const model *m);
 /* The network of a plan for so many inputs. */
 net_config model_config(const plan *p, modality_set channels);
 
+/* 64-bit FNV-1a of weights as they stand in memory, in hexadecimal: which model it was. */
+void weights_fingerprint(const float *weights, int64_t count, char hex[20]);
+
 ts_status model_write(const char *path, const model *m, ts_error *error);
 /* One parameter as it stands in a model file; data points into m->weights. */
 safetensor model_tensor(const model *m, const net_parameter *p);

@@ -24,10 +24,9 @@ static char *make_record(const predictor *p)
     json_t *record = json_object(), *models = json_array(), *settings = json_object();
     char value[128];
     for (size_t i = 0; i < p->count; i++) {
-        const size_t bytes = (size_t)net_weight_count(p->nets[i]) * sizeof(float);
-        snprintf(value, sizeof value, "%016llx",
-                 (unsigned long long)hash_bytes(HASH_START, net_weights(p->nets[i]), bytes));
-        json_array_append_new(models, json_string(value));
+        char hex[20];
+        weights_fingerprint(net_weights(p->nets[i]), net_weight_count(p->nets[i]), hex);
+        json_array_append_new(models, json_string(hex));
     }
     for (size_t i = 0; i < plan_keys(); i++)
         if (is_recorded(plan_key(i))) {

@@ -213,10 +213,8 @@ static json_t *describe_model(const char *folder, const char *name)
         return NULL;
     }
     if (model_decode(&file, path, &m, &ignored) == TS_OK) {
-        const uint64_t print =
-            hash_bytes(HASH_START, m.weights, (size_t)m.weight_count * sizeof *m.weights);
         char hex[20];
-        snprintf(hex, sizeof hex, "%016llx", (unsigned long long)print);
+        weights_fingerprint(m.weights, m.weight_count, hex);
         json_object_set_new(out, "role", json_string(m.role));
         json_object_set_new(out, "channels", json_string(modality_print(m.channels, channels)));
         json_object_set_new(out, "parameters", json_integer(m.weight_count));

@@ -202,9 +202,7 @@ static ts_status score_model(work *w, const model *m, modality_set input, model_
         *comma = '+';
     *out = (model_scores){.input = input, .parameters = m->weight_count};
     snprintf(out->role, sizeof out->role, "%s", m->role);
-    snprintf(out->weights, sizeof out->weights, "%016llx",
-             (unsigned long long)hash_bytes(HASH_START, m->weights,
-                                            (size_t)m->weight_count * sizeof *m->weights));
+    weights_fingerprint(m->weights, m->weight_count, out->weights);
     ts_status status = hold_out(w, input, &held_out, error);
     if (status != TS_OK)
         return status;

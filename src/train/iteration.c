@@ -553,7 +553,7 @@ ts_status trainer_set_weights(trainer *t, int role, const float *weights, int64_
     memcpy(net_weights(n), weights, (size_t)count * sizeof(float));
     if (role == TEACHER && t->average)
         memcpy(net_weights(t->average), weights, (size_t)count * sizeof(float));
-    trainer_restored(t);
+    net_weights_changed(n);
     return TS_OK;
 }
 

@@ -374,8 +374,7 @@ static ts_status use_given(run *r, int role, bool begun, ts_error *error)
     if (status == TS_OK && !begun && frozen)
         r->state.step = r->plan->steps;
     else if (status == TS_OK && !begun)
-        snprintf(r->state.begun_with[role], sizeof r->state.begun_with[role], "%016" PRIx64,
-                 hash_bytes(HASH_START, m.weights, bytes));
+        weights_fingerprint(m.weights, m.weight_count, r->state.begun_with[role]);
     model_free(&m);
     return status;
 }
