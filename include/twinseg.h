@@ -108,8 +108,8 @@ typedef struct {
 } ts_scores;
 
 /* Scores a prediction against the truth of one case, on the same grid. spacing_mm: of the voxels.
- * Values that the reading of labels does not know count as background. threads 0: all processors.
- */
+ * Values that the reading of labels does not know count as background. threads 0: all
+ * processors. */
 TS_API ts_status ts_evaluate(const uint8_t *prediction, ts_labels prediction_labels,
                              const uint8_t *truth, ts_labels truth_labels, const int64_t shape[3],
                              const double spacing_mm[3], ts_convention convention, int threads,
@@ -139,8 +139,8 @@ TS_API int ts_model_any_subset(const ts_model *model);
  * outside the brain); orientation, spacing and intensities are free. An image that is 0 everywhere
  * or holds NaN or infinite voxels is an error, and so is a missing modality.
  * labels: one byte a voxel, 0 background, 1 NCR, 2 ED, 3 ET unless the setting `labels` says
- * otherwise. probabilities: NULL, or four floats a voxel: background, NCR, ED, ET, one volume each.
- */
+ * otherwise. probabilities: NULL, or four floats a voxel: background, NCR, ED, ET, one volume
+ * each. */
 TS_API ts_status ts_predict(ts_model *model, const ts_grid *grid,
                             const float *const images[TS_MODALITIES], uint8_t *labels,
                             float *probabilities, ts_error *error);

@@ -1,5 +1,5 @@
-/* made_model: a small network with random weights, for tests of prediction. Include after cmocka.
- */
+/* made_model: a small network with random weights, for tests of prediction. Include after
+ * cmocka. */
 #ifndef TWINSEG_TESTS_MADE_MODEL_H
 #define TWINSEG_TESTS_MADE_MODEL_H
 

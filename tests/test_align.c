@@ -160,13 +160,12 @@ static void test_real_case(void **state)
     volume_free(&fixed);
 }
 
-/* ---- made images ------------------------------------------------------------------------------
- */
+/* ---- made images ----------------------------------------------------------------------------- */
 
 enum { N = 40 };
 
-/* An ellipsoid of 3 mm voxels with blobs; two contrasts of one anatomy; 0 outside, or (head) never.
- */
+/* An ellipsoid of 3 mm voxels with blobs; two contrasts of one anatomy; 0 outside, or (head)
+ * never. */
 static volume made(int contrast, bool head)
 {
     const int64_t shape[3] = {N, N + 4, N - 6};
@@ -259,8 +258,8 @@ static void test_grid(void **state)
     assert_true(fabs(corner[2] - (11 - 5.5 * 1.5)) < 1e-9);
 }
 
-/* At the identity voxels stay as they are; a shift by whole voxels moves them; background stays 0.
- */
+/* At the identity voxels stay as they are; a shift by whole voxels moves them; background stays
+ * 0. */
 static void test_resample(void **state)
 {
     (void)state;

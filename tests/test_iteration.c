@@ -445,8 +445,8 @@ static void test_first_step_of_adamw(void **state)
     trainer_destroy(after);
 }
 
-/* Every loss, in either storage and by either optimiser, and both roles learn the synthetic blobs.
- */
+/* Every loss, in either storage and by either optimiser, and both roles learn the synthetic
+ * blobs. */
 static void test_learns(void **state)
 {
     (void)state;
@@ -469,8 +469,8 @@ static void test_learns(void **state)
     }
 }
 
-/* `plan` says what a trainer takes: all of malloc's, but for the batches, which the loader holds.
- */
+/* `plan` says what a trainer takes: all of malloc's, but for the batches, which the loader
+ * holds. */
 static void check_memory(const plan *p)
 {
     ts_error e;

@@ -16,8 +16,7 @@
 enum { SAID = 1 << 16 };
 
 /* Runs `twinseg ARGUMENTS`: the exit status, what it said, and that as JSON (NULL where it is
- * none).
- */
+ * none). */
 static int run_program(const char *arguments, char said[SAID], json_t **printed)
 {
     const char *build = getenv("BUILD");

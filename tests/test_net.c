@@ -1,6 +1,6 @@
 /* net: logits, latents and gradients against PyTorch (golden/net.txt, made by tools/oracle/net.py)
- * on every target of the engine; prediction equals training's forward; the plan of memory is kept.
- */
+ * on every target of the engine; prediction equals training's forward; the plan of memory is
+ * kept. */
 #include "net/net.h"
 
 #include <math.h>
@@ -291,8 +291,8 @@ static void test_shared_workspace(void **state)
     free_net(&b);
 }
 
-/* Weights are keyed by name: the first layer, which has other inputs, is alone in being different.
- */
+/* Weights are keyed by name: the first layer, which has other inputs, is alone in being
+ * different. */
 static void test_initialisation(void **state)
 {
     (void)state;

@@ -211,8 +211,8 @@ static void bright_place(const canvas *c, int left, int top, double *right, doub
 }
 
 /* A marker 15 mm to the patient's right, 10 mm to the front and 6 mm up from the middle is found on
- * the left, in the upper half of the axial and of the coronal panel, whichever way the file runs.
- */
+ * the left, in the upper half of the axial and of the coronal panel, whichever way the file
+ * runs. */
 static void test_right_is_left(void **state)
 {
     static const int runs[4][3] = {{-1, -1, 1}, {1, 1, 1}, {-1, 1, -1}, {1, -1, -1}};

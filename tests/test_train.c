@@ -21,8 +21,7 @@
 enum { WEIGHTS = 7, STEPS = 12 };
 
 /* The gradients of tools/oracle/optimiser.py: small integers over 8, every fourth step beyond the
- * clip.
- */
+ * clip. */
 static float oracle_gradient(int step, int i)
 {
     return (float)((step * 7 + i * 5) % 11 - 5) / 8 * (step % 4 == 3 ? 40 : 1);
@@ -242,8 +241,8 @@ static int count_lines(const char *s)
     return lines;
 }
 
-/* Rows behind the checkpoint go, also one that a kill cut in two; those before it stay as they are.
- */
+/* Rows behind the checkpoint go, also one that a kill cut in two; those before it stay as they
+ * are. */
 static void test_metrics_are_cut(void **state)
 {
     (void)state;

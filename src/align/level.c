@@ -53,8 +53,7 @@ static float bin_of(float value, float low, float high)
     return scaled < 0 ? 0 : scaled > BINS - 1.001f ? BINS - 1.001f : scaled;
 }
 
-/* ---- the moving image -------------------------------------------------------------------------
- */
+/* ---- the moving image ------------------------------------------------------------------------ */
 
 /* Averages pairs along an axis; a last voxel without a partner is left out. */
 static void halve(level_image *l, int axis)
@@ -151,8 +150,7 @@ static inline bool value_at(const level_image *l, const float at[3], float *valu
     return true;
 }
 
-/* ---- the fixed image's points -----------------------------------------------------------------
- */
+/* ---- the fixed image's points ---------------------------------------------------------------- */
 
 /* The box of what exceeds a tenth of the range, with the margin, in voxels. */
 static void foreground_box(const level_image *l, double low[3], double high[3])
@@ -228,8 +226,7 @@ void level_points_free(level_points *s)
     *s = (level_points){0};
 }
 
-/* ---- how alike they are -----------------------------------------------------------------------
- */
+/* ---- how alike they are ---------------------------------------------------------------------- */
 
 typedef float joint[BINS][BINS]; /* [fixed][moving] */
 

@@ -26,8 +26,7 @@ static size_t voxels_of(const volume_header *h)
     return (size_t)(h->shape[0] * h->shape[1] * h->shape[2]);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Are voxels from a micrometre to 10 cm long, along three different directions? */
 static bool has_place(const volume_header *h)
@@ -88,8 +87,7 @@ static ts_status read_inputs(patient *p, ts_error *error)
     return status;
 }
 
-/* ---- onto one grid ----------------------------------------------------------------------------
- */
+/* ---- onto one grid --------------------------------------------------------------------------- */
 
 static ts_status choose_grid(patient *p, ts_error *error)
 {
@@ -146,8 +144,7 @@ static ts_status strip(patient *p, ts_error *error)
     return TS_OK;
 }
 
-/* ---- what is written --------------------------------------------------------------------------
- */
+/* ---- what is written ------------------------------------------------------------------------- */
 
 /* Whole numbers stay whole, as int16. */
 static ts_status write_image(const patient *p, modality m, ts_error *error)
@@ -258,8 +255,7 @@ static ts_status draw(patient *p, ts_error *error)
     return status;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 ts_status align_patient(const align_request *r, pool *threads, align_report *report,
                         ts_error *error)

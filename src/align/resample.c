@@ -4,8 +4,7 @@
 
 #include <stdlib.h>
 
-/* ---- the grid ---------------------------------------------------------------------------------
- */
+/* ---- the grid -------------------------------------------------------------------------------- */
 
 volume_header align_grid(const volume_header *reference, double spacing_mm)
 {
@@ -31,8 +30,7 @@ volume_header align_grid(const volume_header *reference, double spacing_mm)
     return volume_header_make(shape, spacing, affine);
 }
 
-/* ---- values -----------------------------------------------------------------------------------
- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 /* Where along each axis a value is read, and how often: where the grid is coarser than the image,
  * so many places within one of its voxels. */

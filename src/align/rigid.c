@@ -49,8 +49,7 @@ static double evaluate(const objective *o, const double at[PARAMETERS])
     return level_compare(o->points, o->moving, transform, o->pool).nmi;
 }
 
-/* ---- Powell's method --------------------------------------------------------------------------
- */
+/* ---- Powell's method ------------------------------------------------------------------------- */
 
 static double along(const objective *o, const state *s, const double direction[PARAMETERS],
                     double t)
@@ -133,8 +132,7 @@ static void maximise(const objective *o, state *s, double step, double tolerance
     }
 }
 
-/* ---- coarse to fine ---------------------------------------------------------------------------
- */
+/* ---- coarse to fine -------------------------------------------------------------------------- */
 
 static int compare_states(const void *a, const void *b)
 {
@@ -181,8 +179,8 @@ static void describe(const objective *o, const state *s, alignment *out)
     out->after = level_compare(o->points, o->moving, out->transform, o->pool);
 }
 
-/* The centre that parameters refer to differs from level to level: the transform is what is kept.
- */
+/* The centre that parameters refer to differs from level to level: the transform is what is
+ * kept. */
 static void change_centre(state *s, const double from[3], const double to[3])
 {
     double transform[4][4], moved[3];

@@ -9,8 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- DICOM ------------------------------------------------------------------------------------
- */
+/* ---- DICOM ----------------------------------------------------------------------------------- */
 
 /* Its output goes to stderr: what it says of a damaged series is worth reading. */
 static ts_status run_dcm2niix(const char *folder, const char *into, ts_error *error)
@@ -74,8 +73,7 @@ ts_status dicom_read(const char *folder, const char *scratch, volume *out, ts_er
     return status;
 }
 
-/* ---- skull stripping --------------------------------------------------------------------------
- */
+/* ---- skull stripping ------------------------------------------------------------------------- */
 
 /* 'path' for a shell. */
 static void append_quoted(text *t, const char *path)

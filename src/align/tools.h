@@ -1,5 +1,5 @@
-/* Programs that a user has (private to align/): dcm2niix for DICOM, anything that cuts brains out.
- */
+/* Programs that a user has (private to align/): dcm2niix for DICOM, anything that cuts brains
+ * out. */
 #ifndef TWINSEG_ALIGN_TOOLS_H
 #define TWINSEG_ALIGN_TOOLS_H
 

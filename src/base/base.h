@@ -181,8 +181,8 @@ ts_status file_print(file_writer *w, ts_error *error, const char *format, ...) P
 ts_status file_commit(file_writer *w, ts_error *error);
 void file_abort(file_writer *w);
 
-/* Could a file be begun at path? Asked before long work, so that its result is not lost after it.
- */
+/* Could a file be begun at path? Asked before long work, so that its result is not lost after
+ * it. */
 ts_status file_try(const char *path, ts_error *error);
 
 /* Writes a whole small file at once, by rename. */

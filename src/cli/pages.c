@@ -4,11 +4,10 @@
 
 #include <string.h>
 
-/* ---- manual page ------------------------------------------------------------------------------
- */
+/* ---- manual page ----------------------------------------------------------------------------- */
 
-/* Words as roff takes them: a backslash or a '-' is escaped, and a '.' or ''' that begins a line.
- */
+/* Words as roff takes them: a backslash or a '-' is escaped, and a '.' or ''' that begins a
+ * line. */
 static void print_roff(FILE *stream, const char *words)
 {
     bool line_begins = true;
@@ -101,8 +100,7 @@ void cli_print_manual(FILE *stream)
             cli_disclaimer);
 }
 
-/* ---- completion -------------------------------------------------------------------------------
- */
+/* ---- completion ------------------------------------------------------------------------------ */
 
 /* One line of a `case`: the command's options and the settings that it takes. */
 static void print_completion_words(FILE *stream, const cli_command *c)

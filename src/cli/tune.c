@@ -1,5 +1,5 @@
-/* twinseg tune: the rules after the argmax, chosen on out-of-fold predictions and kept in models.
- */
+/* twinseg tune: the rules after the argmax, chosen on out-of-fold predictions and kept in
+ * models. */
 #include "cli/cli.h"
 #include "predict/predict.h"
 

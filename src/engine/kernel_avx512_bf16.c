@@ -1,5 +1,5 @@
-/* Intel since Skylake-SP, AMD since Zen 4: 16 floats a vector, 32 registers. bf16 widened to fp32.
- */
+/* Intel since Skylake-SP, AMD since Zen 4: 16 floats a vector, 32 registers. bf16 widened to
+ * fp32. */
 #define VL     16
 #define TILE   8
 #define HALVES 2

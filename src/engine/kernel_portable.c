@@ -1,5 +1,5 @@
-/* What every processor of an architecture has (SSE2 on x86-64, NEON on arm64): 4 floats a vector.
- */
+/* What every processor of an architecture has (SSE2 on x86-64, NEON on arm64): 4 floats a
+ * vector. */
 #define VL     4
 #define TILE   4
 #define HALVES 1

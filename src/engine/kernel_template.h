@@ -231,8 +231,8 @@ static void multiply_floats_1(const uint32_t *const *term, int64_t terms, int64_
     multiply_tile(1, 0, zero, term, terms, f, weight, out, stride, NULL, 0);
 }
 
-/* The sums of the tile of channels from c on, of which some may be missing, into or onto p's units.
- */
+/* The sums of the tile of channels from c on, of which some may be missing, into or onto p's
+ * units. */
 static void store_sums(const product *p, int64_t c, int64_t f, int vectors, const float *sums)
 {
     for (int64_t i = 0; i < TILE && c + i < p->channels; i += HALVES)
@@ -272,8 +272,8 @@ static void widen(const product *p, term_run *b, int64_t f, int vectors)
 #endif
 
 /* All channels at positions [f, f + vectors * VL), a block of terms at a time: what a block reads
- * stays in the first-level cache for all channels, whose sums wait in `sums` from block to block.
- */
+ * stays in the first-level cache for all channels, whose sums wait in `sums` from block to
+ * block. */
 static void multiply_at(const product *p, term_run *b, int64_t f, int vectors)
 {
     float sums[CHANNEL_GROUP * 3 * VL] __attribute__((aligned(4 * VL)));
@@ -427,8 +427,8 @@ static void correlate(const correlation *k, int64_t count)
 #define WORDS_8(i)    i, (i) + 2, (i) + 4, (i) + 6, (i) + 8, (i) + 10, (i) + 12, (i) + 14
 #define HALF_WORDS(h) WORDS_8(h), WORDS_8(16 + (h)), WORDS_8(32 + (h)), WORDS_8(48 + (h))
 
-/* Each channel's values by themselves: floats, or, for DOT, bf16, so that a lane holds neighbours.
- */
+/* Each channel's values by themselves: floats, or, for DOT, bf16, so that a lane holds
+ * neighbours. */
 static void part_channels(const uint32_t *unit, int64_t count, void *low, void *high)
 {
     for (int64_t f = 0; f < count; f += 2 * VL) {

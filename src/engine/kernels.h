@@ -104,8 +104,8 @@ typedef struct kernels {
     int weights_of_term, plane_bytes;
     bool dot; /* multiplies pairs of bf16 */
     void (*multiply)(const product *p, int64_t from, int64_t to);
-    /* count: a multiple of PLANE_STEP; planes are zero, or finite beside zero, beyond what counts.
-     */
+    /* count: a multiple of PLANE_STEP; planes are zero, or finite beside zero, beyond what
+     * counts. */
     void (*correlate)(const correlation *c, int64_t count);
     /* bf16: count (a multiple of PLANE_STEP) elements into planes of their two channels. */
     void (*part_channels)(const uint32_t *unit, int64_t count, void *low, void *high);

@@ -162,8 +162,8 @@ static void store_piece(const job *j, int64_t n, const piece *p, int64_t first, 
     }
 }
 
-/* A piece that ends its row clears the pads behind its rows; the last row of a plane its pad row.
- */
+/* A piece that ends its row clears the pads behind its rows; the last row of a plane its pad
+ * row. */
 static void clear_piece(const job *j, int64_t n, const piece *p)
 {
     const tensor *y = j->y;
@@ -212,8 +212,8 @@ static void winograd_task(void *context, int64_t index, int thread)
         partial[c * 3 + 2] -= partial[c * 3 + 1] * partial[c * 3 + 1] / (double)voxels;
 }
 
-/* Where each component of each input lies in a thread's memory, as winograd_multiply asks for it.
- */
+/* Where each component of each input lies in a thread's memory, as winograd_multiply asks for
+ * it. */
 static void list_terms(const job *j)
 {
     for (int thread = 0; thread < pool_threads(j->e->threads); thread++) {

@@ -84,8 +84,8 @@ ts_status components_label(const uint8_t *mask, const int64_t shape[3], int32_t 
                            int32_t *count, ts_error *error)
 {
     const int64_t voxels = voxels_of(shape);
-    /* No more first labels than there are voxels apart from each other: every other one per axis.
-     */
+    /* No more first labels than there are voxels apart from each other: every other one per
+     * axis. */
     size_t most = 2;
     for (int i = 0; i < 3; i++)
         most *= (size_t)(shape[i] + 1) / 2;

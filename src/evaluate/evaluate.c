@@ -58,8 +58,8 @@ region_extent region_find(const label_pair *l, unsigned labels)
     for (int64_t z = 0, i = 0; z < l->shape[2]; z++)
         for (int64_t y = 0; y < l->shape[1]; y++, i += nx) {
             const uint8_t *p = l->prediction + i, *t = l->truth + i;
-            /* most rows hold nothing: a row that begins with 0 and equals itself one further is 0
-             */
+            /* most rows hold nothing: a row that begins with 0 and equals itself one further is
+             * 0 */
             if (!p[0] && !t[0] && !memcmp(p, p + 1, (size_t)nx - 1) &&
                 !memcmp(t, t + 1, (size_t)nx - 1))
                 continue;

@@ -60,8 +60,8 @@ static const json_t *argument(const reading *r, const char *name)
     return json_object_get(json_object_get(r->plans, "arguments"), name);
 }
 
-/* Is `list` of `count` elements (or their one value), each a number or a triple equal to `value`?
- */
+/* Is `list` of `count` elements (or their one value), each a number or a triple equal to
+ * `value`? */
 static bool all_equal(const json_t *list, size_t count, double value)
 {
     size_t i;
@@ -85,8 +85,7 @@ static int64_t integer_at(const json_t *list, size_t i)
     return json_is_integer(item) ? json_integer_value(item) : -1;
 }
 
-/* ---- the network ------------------------------------------------------------------------------
- */
+/* ---- the network ----------------------------------------------------------------------------- */
 
 static ts_status read_stages(const reading *r, plan *p)
 {
@@ -150,8 +149,7 @@ static ts_status read_network(const reading *r, plan *p)
     return TS_OK;
 }
 
-/* ---- the images -------------------------------------------------------------------------------
- */
+/* ---- the images ------------------------------------------------------------------------------ */
 
 static ts_status read_preparation(const reading *r, plan *p)
 {
@@ -194,8 +192,7 @@ static ts_status read_channels(reading *r, plan *p)
     return TS_OK;
 }
 
-/* ---- the classes ------------------------------------------------------------------------------
- */
+/* ---- the classes ----------------------------------------------------------------------------- */
 
 /* The set of our classes (bit c) that the values of one entry of "labels" stand for. */
 static unsigned classes_of(const reading *r, const json_t *values)
@@ -278,8 +275,7 @@ static ts_status read_classes(reading *r, plan *p)
                : refuse(r, "it does not name background, necrosis, edema and enhancing tumour");
 }
 
-/* ---- the weights ------------------------------------------------------------------------------
- */
+/* ---- the weights ----------------------------------------------------------------------------- */
 
 /* nnU-Net's name of one of our parameters; room for 64 characters. */
 static void foreign_name(const char *name, int stages, char out[64])
@@ -358,8 +354,7 @@ static ts_status read_weights(const reading *r, model *m)
     return status;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static ts_status read_all(reading *r, model *m)
 {

@@ -103,8 +103,8 @@ static void measure_profile(const space *s, const float *image, double spacing_m
         out[bin] = counts[bin] ? out[bin] / (double)counts[bin] : 0;
 }
 
-/* A voxel less the mean of the 27 around it, of those that all lie in the brain. Returns how many.
- */
+/* A voxel less the mean of the 27 around it, of those that all lie in the brain. Returns how
+ * many. */
 static int64_t measure_fine(const space *s, const float *image, float *out)
 {
     int64_t count = 0;

@@ -77,8 +77,8 @@ static void finish_row(void *context, int64_t index, int thread)
     }
 }
 
-/* other: standardised features of the other network; matrix: G as floats, read by row and column.
- */
+/* other: standardised features of the other network; matrix: G as floats, read by row and
+ * column. */
 static void gradient_of(const features *own, const features *other, const float *matrix,
                         int64_t row, int64_t column, const double *correction, const double *scale,
                         float *gradient, pool *p)

@@ -20,8 +20,7 @@ void loss_halve_labels(const uint8_t *labels, int64_t n, const int64_t shape[3],
 
 /* Softened labels (Hinton 2015; for segmentation KD-Net, Hu 2020): the teacher's probabilities at a
  * temperature, softmax or for LOSS_REGIONS sigmoid of logits / temperature. Both
- * [N][classes][voxels].
- */
+ * [N][classes][voxels]. */
 void loss_soften(loss_kind kind, const float *logits, int64_t n, int64_t voxels, double temperature,
                  float *soft, pool *p);
 

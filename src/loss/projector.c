@@ -38,8 +38,8 @@ size_t loss_barlow_bytes(int64_t n, int64_t channels, int64_t voxels, int64_t wi
 {
     const size_t w = (size_t)width, wider = (size_t)(channels > width ? channels : width);
     const size_t samples = (size_t)(n * voxels), own = width ? w : (size_t)channels;
-    /* loss_barlow's own: two standardised maps, correlations in double and float, six per channel
-     */
+    /* loss_barlow's own: two standardised maps, correlations in double and float, six per
+     * channel */
     const size_t inner = 2 * samples * own * sizeof(float) + 12 * own * own + 48 * own;
     if (!width)
         return inner;

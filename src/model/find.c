@@ -8,8 +8,8 @@
 
 static const char extension[] = ".safetensors";
 
-/* From the folder of the running program: build/ or build/VARIANT/ of a source tree, or PREFIX/bin.
- */
+/* From the folder of the running program: build/ or build/VARIANT/ of a source tree, or
+ * PREFIX/bin. */
 static const char *const folders[] = {"../models", "../../models", "../share/twinseg/models"};
 
 /* The folder of the running program, without a '/' at its end. Where /proc is not mounted, as in a

@@ -250,8 +250,8 @@ const safetensor *safetensors_find(const safetensors *s, const char *name)
 /* ---- writing ------------------------------------------------------------------------------ */
 
 /* The JSON header as a string padded with spaces to a multiple of 8, so that the data behind it are
- * aligned; free(). NULL when memory is out. Keys keep their order, so the bytes are reproducible.
- */
+ * aligned; free(). NULL when memory is out. Keys keep their order, so the bytes are
+ * reproducible. */
 static char *make_header(const safetensor *const *order, size_t count, const char *const *keys,
                          const char *const *values, size_t metadata_count)
 {

@@ -81,8 +81,8 @@ float *net_logits(net *n, int head);
  * N C D H W; false where the net has no such stage. */
 bool net_feature_shape(const net *n, const char *name, int64_t shape[5]);
 void net_feature_read(net *n, const char *name, float *out);
-/* A gradient to be added at that feature in the next net_backward; copied at the call. At most 8.
- */
+/* A gradient to be added at that feature in the next net_backward; copied at the call. At most
+ * 8. */
 ts_status net_feature_gradient(net *n, const char *name, const float *gradient, ts_error *error);
 
 /* Takes the gradients that stand in net_logits (heads without a loss: zero them). */

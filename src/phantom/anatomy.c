@@ -159,8 +159,8 @@ static float deep_grey_depth(const float t[3])
     return fmaxf(fmaxf(lens, caudate), ellipsoid_depth(p, thalamus, thalamus_radii));
 }
 
-/* Cerebellum: a white core in a grey mantle; folia, 4 mm apart, are CSF at a fraction of a voxel.
- */
+/* Cerebellum: a white core in a grey mantle; folia, 4 mm apart, are CSF at a fraction of a
+ * voxel. */
 static void cerebellum_shares(const float t[3], const float bend[3], float depth, float h,
                               float share[TISSUES])
 {

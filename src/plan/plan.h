@@ -32,8 +32,8 @@ typedef enum { DTYPE_FP32, DTYPE_BF16 } compute_dtype;
 typedef enum { PREDICTION_WINDOW, PREDICTION_WHOLE } prediction_kind;
 
 /* The voxels whose mean and deviation normalise a modality: its own that are not 0; or nnU-Net's
- * brain, those where any modality is not 0 and the holes within (what lies outside is 0 in both).
- */
+ * brain, those where any modality is not 0 and the holes within (what lies outside is 0 in
+ * both). */
 typedef enum { BRAIN_OWN, BRAIN_UNION } brain_mask;
 
 /* Which value is which in a file: brats2023 and brats2021 both belong (1 NCR, 2 ED, 3 or 4 ET);

@@ -1,8 +1,8 @@
 /* A whole case: its files prepared, predicted, brought back to their own grid and written.
  *
  * Outputs are tried before the work starts, so that a read-only folder is not found out after it;
- * both appear by rename, the probabilities first: a label file that is there is the end of a case.
- */
+ * both appear by rename, the probabilities first: a label file that is there is the end of a
+ * case. */
 #include "predict/predictor.h"
 
 #include <stdlib.h>

@@ -37,8 +37,8 @@ typedef struct {
     int64_t count;
 } components;
 
-/* Floods each component through a queue that holds just its voxels in the end. c->places: free().
- */
+/* Floods each component through a queue that holds just its voxels in the end. c->places:
+ * free(). */
 static ts_status find_components(uint8_t *labels, const int64_t n[3], components *c,
                                  ts_error *error)
 {

@@ -1,5 +1,5 @@
-/* predict: prepared case in, class probabilities out, by windows; then labels on the file's grid.
- */
+/* predict: prepared case in, class probabilities out, by windows; then labels on the file's
+ * grid. */
 #ifndef TWINSEG_PREDICT_H
 #define TWINSEG_PREDICT_H
 
@@ -9,8 +9,8 @@
 
 typedef struct predictor predictor;
 
-/* The keys of plan.h that a prediction may be told, the last NULL; the rest belongs to the model.
- */
+/* The keys of plan.h that a prediction may be told, the last NULL; the rest belongs to the
+ * model. */
 extern const char *const predict_settings[];
 
 /* What holds where nothing is told: the model's plan, but threads of this machine, not of the one
@@ -19,8 +19,7 @@ plan predict_defaults(const model *m);
 
 /* One or several models (their probabilities are averaged; they must want the same modalities,
  * spacing, patch and classes). Of settings count prediction, window_step, mirror, threads, dtype,
- * and for predict_case labels and the rules. The models may be freed after.
- */
+ * and for predict_case labels and the rules. The models may be freed after. */
 ts_status predictor_create(const model *models, size_t count, const plan *settings, predictor **out,
                            ts_error *error);
 void predictor_destroy(predictor *p);
@@ -123,8 +122,7 @@ ts_status predict_folder(predictor *p, const dataset *d, const char *out, predic
  * where there is none. */
 ts_status predict_recorded_confidence(const char *folder, double *out, ts_error *error);
 
-/* ---- choosing the rules -----------------------------------------------------------------------
- */
+/* ---- choosing the rules ---------------------------------------------------------------------- */
 
 enum { TUNED_REGIONS = 3 }; /* WT, TC, ET */
 

@@ -13,8 +13,8 @@ ts_status report_run(const char *folder, json_t **out, ts_error *error);
 /* A study's table.json as it stands. *out is NULL where the folder holds none. */
 ts_status report_study(const char *folder, json_t **out, ts_error *error);
 
-/* Predictions: scores, slices, files with checksums. text_limit: characters that slices may take.
- */
+/* Predictions: scores, slices, files with checksums. text_limit: characters that slices may
+ * take. */
 ts_status report_predictions(const char *folder, const report_options *o, size_t text_limit,
                              report_counts *counts, json_t **out, ts_error *error);
 

@@ -161,8 +161,8 @@ static bool is_provenance(const json_t *record)
            json_is_array(json_object_get(record, "sessions"));
 }
 
-/* FOLDER/FILE under that key, null where it is not there yet; content that is not so is an error.
- */
+/* FOLDER/FILE under that key, null where it is not there yet; content that is not so is an
+ * error. */
 static ts_status add_file(const char *folder, const char *file, const char *key,
                           bool (*is_good)(const json_t *), const char *fault, json_t *out,
                           ts_error *error)

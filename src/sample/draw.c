@@ -39,8 +39,8 @@ static bool draw_foreground(const prepared *c, random_stream *r, int64_t voxel[3
 }
 
 /* Patches stay within the volume (nnU-Net does so at the low end, and here at the high end too: a
- * tumour at the edge keeps its surroundings); a volume smaller than the patch lies in its middle.
- */
+ * tumour at the edge keeps its surroundings); a volume smaller than the patch lies in its
+ * middle. */
 static void draw_place(const plan *p, const prepared *c, bool forced, random_stream *r,
                        int64_t begin[3])
 {

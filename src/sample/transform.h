@@ -31,8 +31,8 @@ void draw_patch(const plan *p, const prepared *cases, size_t count, int64_t step
 void draw_matrix(const double angle[3], double scale, double out[3][3]);
 
 /* Out of the case into images [MODALITIES][d][h][w] and labels [d][h][w], zeros beyond its edge.
- * brain (may be NULL) receives a set of modalities per voxel: those that are not exactly 0 there.
- */
+ * brain (may be NULL) receives a set of modalities per voxel: those that are not exactly 0
+ * there. */
 void patch_crop(const prepared *c, const int64_t patch[3], const int64_t begin[3], float *images,
                 uint8_t *labels, uint8_t *brain);
 void patch_warp(const prepared *c, const int64_t patch[3], const int64_t begin[3],

@@ -218,8 +218,7 @@ static ts_status score_model(work *w, const model *m, modality_set input, model_
 }
 
 /* One model on everything that it is to be scored on: its own input, or each of the study's
- * subsets.
- */
+ * subsets. */
 static ts_status score_inputs(work *w, const study *s, const model *m, ts_error *error)
 {
     const size_t count = model_any_subset(m) ? s->subset_count : 1;

@@ -28,8 +28,8 @@ static bool read_line(const char *path, char *line, int size)
     return good;
 }
 
-/* Field 22 of /proc/PID/stat, counted behind the name, which may hold spaces; -1: no such process.
- */
+/* Field 22 of /proc/PID/stat, counted behind the name, which may hold spaces; -1: no such
+ * process. */
 static long long process_start(long long pid)
 {
     char path[64], line[1024];
@@ -81,8 +81,8 @@ static void name_of(const char *path, int generation, char *name, size_t size)
     snprintf(name, size, "%s.%d", path, generation);
 }
 
-/* The generation above the highest that stands; *held: one of them is alive. except: of these not.
- */
+/* The generation above the highest that stands; *held: one of them is alive. except: of these
+ * not. */
 static int look_around(const char *path, const owner *self, time_t now, const char *except,
                        bool *held, char holder[128])
 {
@@ -112,8 +112,8 @@ static void remove_others(const char *path, const char *own)
     }
 }
 
-/* A file of our own beside the locks: its time is the server's now, its content becomes the lock's.
- */
+/* A file of our own beside the locks: its time is the server's now, its content becomes the
+ * lock's. */
 static ts_status write_draft(const char *draft, const owner *self, time_t *now, ts_error *error)
 {
     struct stat s;

@@ -16,8 +16,8 @@ typedef struct {
     char *path; /* of our lock file; NULL: none */
 } cell_lock;
 
-/* *out->path is NULL where another worker holds the cell; holder then says who ("pid 12 on host").
- */
+/* *out->path is NULL where another worker holds the cell; holder then says who ("pid 12 on
+ * host"). */
 ts_status lock_claim(const char *path, cell_lock *out, char holder[128], ts_error *error);
 /* Says that we are alive. False: our lock is gone, another worker took the cell for dead. */
 bool lock_beat(const cell_lock *l);

@@ -19,8 +19,8 @@ static int compare_sizes(const void *a, const void *b)
 }
 
 /* Twice the mean rank of each (a whole number also where ties share a rank), differences sorted by
- * size. *plus: twice the sum of the ranks of the positive; *ties: sum of t^3 - t over groups of t.
- */
+ * size. *plus: twice the sum of the ranks of the positive; *ties: sum of t^3 - t over groups of
+ * t. */
 static void rank(const signed_size *d, size_t n, int64_t *twice, int64_t *plus, double *ties)
 {
     *plus = 0;

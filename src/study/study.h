@@ -1,7 +1,7 @@
 /* study: a grid of training runs, each scored on the cases that it never saw, and the statistics
  * over them. A study file (docs/studies.md) names arms, modality subsets, seeds and folds; a cell
- * is one run of the grid. What a cell yields is one small score file; the table needs nothing else.
- */
+ * is one run of the grid. What a cell yields is one small score file; the table needs nothing
+ * else. */
 #ifndef TWINSEG_STUDY_H
 #define TWINSEG_STUDY_H
 

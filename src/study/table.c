@@ -209,8 +209,7 @@ static ts_status compare(const series *s, const series *reference, double *scrat
 
 /* How much of the way from the reference to the teacher, over the patients and seeds of all three;
  * said only where the interval of the teacher's lead leaves zero out, for else it is a ratio of
- * noise.
- */
+ * noise. */
 static ts_status share_lead(const series *s, const series *reference, const series *teacher,
                             double *scratch, table_row *row, ts_error *error)
 {

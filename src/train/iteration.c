@@ -290,8 +290,8 @@ static int64_t own_logits(const trainer *t, int head)
     return t->own * loss_classes((loss_kind)t->plan.loss) * (patch_voxels(&t->plan) >> 3 * head);
 }
 
-/* The logits of the whole batch: the network's own, or where ranks share it all of them gathered.
- */
+/* The logits of the whole batch: the network's own, or where ranks share it all of them
+ * gathered. */
 static float *whole_logits(trainer *t, net *n, int head)
 {
     const int64_t own = own_logits(t, head);

@@ -10,8 +10,8 @@ typedef struct {
     int64_t both[REGION_COUNT], predicted[REGION_COUNT], truth[REGION_COUNT];
 } region_counts;
 
-/* Which of WT, TC, ET a label belongs to, as bits: ED (2) is WT alone, NCR (1) also TC, ET (3) all.
- */
+/* Which of WT, TC, ET a label belongs to, as bits: ED (2) is WT alone, NCR (1) also TC, ET (3)
+ * all. */
 static unsigned regions_of(int label)
 {
     static const unsigned sets[4] = {0, 3, 1, 7};

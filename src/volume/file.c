@@ -142,8 +142,8 @@ static bool is_image_name(const char *name)
            (string_ends_nocase(name, ".nii") || string_ends_nocase(name, ".nii.gz"));
 }
 
-/* The file to read for `path`: the .hdr of an .img, the one image in a folder of that name; free().
- */
+/* The file to read for `path`: the .hdr of an .img, the one image in a folder of that name;
+ * free(). */
 static ts_status resolve(const char *path, char **file, ts_error *error)
 {
     string_list names;
