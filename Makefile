@@ -40,9 +40,9 @@ endif
 # Loops that pay for vectorising beyond -O2: augmentation takes half the time.
 FLAGS_augment := -O3
 FLAGS_patch   := -O3
-# Reading and preparing a case, a third less.
+# Reading and preprocessing a case, a third less.
 FLAGS_load    := -O3
-FLAGS_prepare := -O3
+FLAGS_preprocess := -O3
 FLAGS_read    := -O3
 # Scoring, a tenth less.
 FLAGS_distance  := -O3

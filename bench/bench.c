@@ -41,7 +41,7 @@ static const struct {
     {"window", "", 0, bench_window, "one window's prediction"},
     {"case", " DIR", 1, bench_case,
      "a case's files to its label file, by a network of random weights"},
-    {"prepare", " DIR", 1, bench_prepare, "a case's files to the network's input"},
+    {"preprocess", " DIR", 1, bench_preprocess, "a case's files to the network's input"},
     {"score", " CONVENTION PREDICTION TRUTH", 3, bench_score,
      "two label files to scores, legacy, lesion or panoptic"},
 };

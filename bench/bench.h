@@ -33,7 +33,7 @@ int bench_kernels(const bench_options *o);
 int bench_step(const bench_options *o);
 int bench_window(const bench_options *o);
 int bench_case(const bench_options *o);
-int bench_prepare(const bench_options *o);
+int bench_preprocess(const bench_options *o);
 int bench_score(const bench_options *o);
 
 #endif

@@ -1,5 +1,5 @@
 /* twinseg-bench case: four volumes to a label file, whole, by a network of random weights, beside
- * the memory that the predictor said it would take. prepare and score: its two ends. */
+ * the memory that the predictor said it would take. preprocess and score: its two ends. */
 #include "bench.h"
 
 #include "dataset/dataset.h"
@@ -88,14 +88,14 @@ static ts_status random_model(const bench_options *o, model *m, ts_error *error)
 /* What the predictor says of the case: the memory that it plans, and its windows. */
 static ts_status size_case(const dataset_case *c, predictor *p, double figures[3], ts_error *error)
 {
-    prepared ready;
+    preprocessed ready;
     const ts_status status =
-        prepare_case(c, predictor_channels(p), 1, BRAIN_OWN, false, NULL, &ready, error);
+        preprocess_case(c, predictor_channels(p), 1, BRAIN_OWN, false, NULL, &ready, error);
     if (status != TS_OK)
         return status;
     figures[0] = (double)predictor_bytes(p, &ready.geometry) * 1e-6;
     figures[1] = (double)predictor_windows(p, ready.geometry.shape);
-    prepared_free(&ready);
+    preprocessed_free(&ready);
     return TS_OK;
 }
 
@@ -116,10 +116,10 @@ int bench_case(const bench_options *o)
     model_free(&m);
     for (int64_t i = 0; status == TS_OK && i < o->repeats; i++) {
         const double start = clock_seconds();
-        predict_report report = {0};
-        status = predict_case(p, &d.cases[0], &(predict_outputs){.labels = out}, &report, &error);
+        predict_outcome outcome = {0};
+        status = predict_case(p, &d.cases[0], &(predict_outputs){.labels = out}, &outcome, &error);
         seconds[i] = clock_seconds() - start;
-        predict_report_free(&report);
+        predict_outcome_free(&outcome);
     }
     if (status == TS_OK)
         status = size_case(&d.cases[0], p, figures, &error);
@@ -133,7 +133,7 @@ int bench_case(const bench_options *o)
 
 /* ---- its two ends ---------------------------------------------------------------------- */
 
-int bench_prepare(const bench_options *o)
+int bench_preprocess(const bench_options *o)
 {
     static const char *const names[3] = {NULL};
     double seconds[64];
@@ -144,16 +144,17 @@ int bench_prepare(const bench_options *o)
     if (status == TS_OK)
         status = pool_create((int)o->threads, &p, &error);
     for (int64_t i = -1; status == TS_OK && i < o->repeats; i++) {
-        prepared ready;
+        preprocessed ready;
         const double start = clock_seconds();
-        status = prepare_case(&d.cases[0], ALL_MODALITIES, 1, BRAIN_OWN, false, p, &ready, &error);
+        status =
+            preprocess_case(&d.cases[0], ALL_MODALITIES, 1, BRAIN_OWN, false, p, &ready, &error);
         if (status == TS_OK && i >= 0)
             seconds[i] = clock_seconds() - start;
         if (status == TS_OK)
-            prepared_free(&ready);
+            preprocessed_free(&ready);
     }
     if (status == TS_OK)
-        report("prepare", o, seconds, names, NULL);
+        report("preprocess", o, seconds, names, NULL);
     pool_destroy(p);
     dataset_close(&d);
     return status == TS_OK ? 0 : fail(&error);

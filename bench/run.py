@@ -156,13 +156,13 @@ def case(o):
     return rows
 
 
-@section("Reading and preparing a case")
-def prepare(o):
+@section("Reading and preprocessing a case")
+def preprocess(o):
     rows = []
     for threads in (1, 2):
         rows += compare(f"four volumes, threads {threads}",
-                        [("twinseg", ours("prepare", o.case, threads=threads, repeats=15)),
-                         ("nibabel, scipy", peer("prepare.py", o.case, threads=threads))], o)
+                        [("twinseg", ours("preprocess", o.case, threads=threads, repeats=15)),
+                         ("nibabel, scipy", peer("preprocess.py", o.case, threads=threads))], o)
     return rows
 
 

@@ -49,7 +49,7 @@ else
         done
     done
 fi
-keys prepare "${timed[@]}" -- "$bench" prepare "${made[0]}" --repeats 1 --json
+keys preprocess "${timed[@]}" -- "$bench" preprocess "${made[0]}" --repeats 1 --json
 for convention in legacy lesion panoptic; do
     keys "score, $convention" "${timed[@]}" -- "$bench" score $convention "${truth[0]}" "${truth[0]}" --repeats 1 --json
 done
@@ -67,7 +67,7 @@ echo '{"median_ms": 5.0, "min_ms": 4.0, "max_ms": 6.0, "peak_mb": 7.0, "gflop": 
 END
 chmod +x build/twinseg-bench
 measure() { python3 "$source/bench/run.py" --case . "$@"; }
-check "a section measured" 0 '5\.0 ms' measure --only prepare
+check "a section measured" 0 '5\.0 ms' measure --only preprocess
 expect "stands on the page" grep -q '^| four volumes, threads 2 | twinseg | 5.0 | 4.0 | 6.0 |' docs/benchmarks.md
 printf 'A word.\n' >>docs/benchmarks.md
 cp docs/benchmarks.md before.md
@@ -76,7 +76,7 @@ check "another, in a fresh clone" 0 '5\.0 ms' measure --only step --dtype fp32
 expect "comes before the first" test "$(grep -o '^## [AR]' docs/benchmarks.md | tr -d '\n')" = "## A## R"
 expect "which stands as it stood, like the notes" \
     cmp <(sed -n '/^## Reading/,$p' before.md) <(sed -n '/^## Reading/,$p' docs/benchmarks.md)
-check "--add to runs that are not there" 1 "no runs of prepare" measure --only prepare --add
+check "--add to runs that are not there" 1 "no runs of preprocess" measure --only preprocess --add
 check "--add to those that are" 0 '5\.0 ms' measure --only step --dtype bf16 --add
 expect "gives both" test "$(grep -c '^| base 8, 4 stages, .*| twinseg' docs/benchmarks.md)" = 2
 finish

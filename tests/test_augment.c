@@ -71,7 +71,7 @@ static void test_warp_against_nnunet(void **state)
     const int64_t patch[3] = {7, 9, 6}, begin[3] = {1, 1, 2};
     const double angle[3] = {0.3, -0.4, 0.5};
     double matrix[3][3];
-    prepared c = {.present = 1u << T2, .images = images, .labels = labels};
+    preprocessed c = {.present = 1u << T2, .images = images, .labels = labels};
     for (int i = 0; i < 3; i++)
         c.geometry.shape[i] = golden_shape[2 - i];
     memcpy(images + T2 * GOLDEN, golden.image, sizeof golden.image);

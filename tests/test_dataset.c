@@ -403,8 +403,8 @@ static void test_union_mask(void **state)
         assert_int_equal(volume_write_float(path[m], &h, 1, data, &e), TS_OK);
         c.image[m ? FLAIR : T1CE] = path[m];
     }
-    prepared ready;
-    assert_int_equal(prepare_case(&c, ALL_MODALITIES, 1, BRAIN_UNION, false, NULL, &ready, &e),
+    preprocessed ready;
+    assert_int_equal(preprocess_case(&c, ALL_MODALITIES, 1, BRAIN_UNION, false, NULL, &ready, &e),
                      TS_OK);
     const float *image = ready.images + T1CE * INNER;
     assert_int_equal(ready.geometry.shape[0] * ready.geometry.shape[1], 9);
@@ -412,7 +412,7 @@ static void test_union_mask(void **state)
         const double value = i == MIDDLE || i == 0 ? 0 : i + 1;
         assert_true(fabs(image[i] - (value - mean) / sqrt(square - mean * mean)) < 1e-5);
     }
-    prepared_free(&ready);
+    preprocessed_free(&ready);
 }
 
 /* A FLAIR and a truth whose first axis runs the other way, as some tools write them, make the case
@@ -430,7 +430,7 @@ static void test_other_axes(void **state)
     float image[VOXELS], turned[VOXELS];
     uint8_t labels[VOXELS], turned_labels[VOXELS];
     char path[5][512];
-    prepared ready[2];
+    preprocessed ready[2];
     ts_error e;
     run("mkdir -p %s/axes", root);
     for (int i = 0; i < VOXELS; i++) {
@@ -449,14 +449,14 @@ static void test_other_axes(void **state)
         dataset_case c = {.id = (char[]){"x"}, .truth = path[3 + i]};
         c.image[T1CE] = path[0];
         c.image[FLAIR] = path[1 + i];
-        assert_int_equal(prepare_case(&c, ALL_MODALITIES, 1, BRAIN_OWN, true, NULL, &ready[i], &e),
-                         TS_OK);
+        assert_int_equal(
+            preprocess_case(&c, ALL_MODALITIES, 1, BRAIN_OWN, true, NULL, &ready[i], &e), TS_OK);
     }
     assert_memory_equal(ready[0].images, ready[1].images, MODALITIES * sizeof image);
     assert_memory_equal(ready[0].labels, ready[1].labels, sizeof labels);
     assert_memory_equal(ready[1].labels, labels, sizeof labels);
-    prepared_free(&ready[0]);
-    prepared_free(&ready[1]);
+    preprocessed_free(&ready[0]);
+    preprocessed_free(&ready[1]);
 }
 
 int main(void)

@@ -11,9 +11,9 @@
 
 enum { SIDE = 21, VOXELS = SIDE * SIDE * SIDE, CASES = 24 };
 
-static prepared made_case(const float *images, modality_set present)
+static preprocessed made_case(const float *images, modality_set present)
 {
-    prepared c = {.id = "a", .present = present, .images = images};
+    preprocessed c = {.id = "a", .present = present, .images = images};
     for (int axis = 0; axis < 3; axis++) {
         c.geometry.shape[axis] = SIDE;
         c.geometry.header.zooms[axis] = 1 + axis;
@@ -39,7 +39,7 @@ static void test_depth_and_quantiles(void **state)
         images[T2 * VOXELS + v] = (float)depth;
         counts[depth]++;
     }
-    const prepared c = made_case(images, 1u << T2);
+    const preprocessed c = made_case(images, 1u << T2);
     assert_int_equal(likeness_measure(&c, 2, &f, &e), TS_OK);
     assert_int_equal(f.present, 1u << T2);
     assert_true(f.zoom_mm == 3 && fabs(f.brain_ml - 19 * 19 * 19 * 8 / 1000.0) < 1e-9);
@@ -67,7 +67,7 @@ static void test_fine_structure(void **state)
     (void)state;
     for (int v = 0; v < VOXELS; v++)
         images[v] = v == VOXELS / 2 ? 28 : 1;
-    const prepared c = made_case(images, 1u << T1);
+    const preprocessed c = made_case(images, 1u << T1);
     assert_int_equal(likeness_measure(&c, 1, &f, &e), TS_OK);
     /* 26 at the voxel, -1 at its 26 neighbours, 0 at the rest of 19^3 */
     const double n = 19 * 19 * 19;
@@ -90,7 +90,7 @@ static void test_pair(void **state)
         images[T1 * VOXELS + v] = (float)random_uniform(&r, 0.01, 1);
         images[FLAIR * VOXELS + v] = 3 - 2 * images[T1 * VOXELS + v];
     }
-    const prepared c = made_case(images, 1u << T1 | 1u << FLAIR);
+    const preprocessed c = made_case(images, 1u << T1 | 1u << FLAIR);
     assert_int_equal(likeness_measure(&c, 1, &f, &e), TS_OK);
     const double *p = f.pair[T1][FLAIR], *q = f.pair[FLAIR][T1];
     const double expected[] = {-1, 3 - 2 * 0.985, 3 - 2 * 0.035, 0.025, 0.975};

@@ -184,7 +184,7 @@ static void test_unsure_components(void **state)
 enum { PATCH = MADE_PATCH, PATCH_VOXELS = PATCH * PATCH * PATCH, LABELS = 4 };
 
 /* A brain within a box of the volume; images random, 0 outside. */
-static prepared make_case(int64_t nx, int64_t ny, int64_t nz, const int64_t brain_end[3])
+static preprocessed make_case(int64_t nx, int64_t ny, int64_t nz, const int64_t brain_end[3])
 {
     const int64_t n = nx * ny * nz;
     float *images = calloc((size_t)n * MODALITIES, sizeof *images);
@@ -196,11 +196,11 @@ static prepared make_case(int64_t nx, int64_t ny, int64_t nz, const int64_t brai
             if (i % nx < brain_end[0] && i / nx % ny < brain_end[1] && i / nx / ny < brain_end[2])
                 images[m * n + i] = value;
         }
-    return (prepared){
+    return (preprocessed){
         .id = "made", .present = ALL_MODALITIES, .images = images, .geometry.shape = {nx, ny, nz}};
 }
 
-static void free_case(prepared *c)
+static void free_case(preprocessed *c)
 {
     free((void *)(uintptr_t)c->images);
 }
@@ -215,7 +215,7 @@ static predictor *create(const model *models, size_t count, const plan *settings
 }
 
 /* Probabilities of a case, in memory of their own. */
-static float *predicted_by(predictor *p, const prepared *c)
+static float *predicted_by(predictor *p, const preprocessed *c)
 {
     const int64_t *n = c->geometry.shape;
     float *out = malloc((size_t)(n[0] * n[1] * n[2]) * LABELS * sizeof *out);
@@ -226,7 +226,8 @@ static float *predicted_by(predictor *p, const prepared *c)
     return out;
 }
 
-static float *predicted(const model *models, size_t count, const plan *settings, const prepared *c)
+static float *predicted(const model *models, size_t count, const plan *settings,
+                        const preprocessed *c)
 {
     predictor *p = create(models, count, settings);
     float *out = predicted_by(p, c);
@@ -235,7 +236,7 @@ static float *predicted(const model *models, size_t count, const plan *settings,
 }
 
 /* Logits of one forward on a window gathered by hand: [classes][PATCH_VOXELS]; free(). */
-static float *forward(const model *m, const prepared *c, int64_t begin)
+static float *forward(const model *m, const preprocessed *c, int64_t begin)
 {
     static float input[MODALITIES * PATCH_VOXELS];
     const int64_t patch[3] = {PATCH, PATCH, PATCH}, *n = c->geometry.shape;
@@ -297,7 +298,7 @@ static void test_one_window(void **state)
     predictor *p = create(&m, 1, &m.plan);
     for (int64_t size = PATCH; size >= 11; size -= 5) {
         const int64_t begin = -((PATCH - size) / 2), whole[3] = {size, size, size};
-        prepared c = make_case(size, size, size, whole);
+        preprocessed c = make_case(size, size, size, whole);
         float *got = predicted_by(p, &c), *logits = forward(&m, &c, begin);
         for (int64_t i = 0; i < size * size * size; i++) {
             double want[LABELS];
@@ -316,7 +317,7 @@ static void test_one_window(void **state)
 
 /* Sigmoids become probabilities whose largest is the label that WT, TC, ET give by overwriting;
  * counts of labels met are added up. */
-static void check_regions(uint32_t seed, const prepared *c, int64_t counts[LABELS])
+static void check_regions(uint32_t seed, const preprocessed *c, int64_t counts[LABELS])
 {
     static const int label_of[3] = {2, 1, 3}; /* WT: ED, TC: NCR, ET */
     model m = made_model(1u << T2, LOSS_REGIONS, seed);
@@ -343,7 +344,7 @@ static void test_regions(void **state)
 {
     (void)state;
     const int64_t whole[3] = {PATCH, PATCH, PATCH};
-    prepared c = make_case(PATCH, PATCH, PATCH, whole);
+    preprocessed c = make_case(PATCH, PATCH, PATCH, whole);
     int64_t counts[LABELS] = {0};
     for (uint32_t seed = 3; seed < 10; seed++)
         check_regions(seed, &c, counts);
@@ -373,7 +374,7 @@ static void test_mirroring(void **state)
     static float images[COUNT], turned[COUNT];
     model m = made_model(1u << T1, LOSS_CE, 3);
     plan settings = m.plan;
-    prepared c = make_case(PATCH, PATCH, PATCH, whole), other = c;
+    preprocessed c = make_case(PATCH, PATCH, PATCH, whole), other = c;
     other.images = images;
     for (int on = 0; on < 2; on++)
         for (unsigned set = 1; set < 8; set += 2) {
@@ -402,7 +403,7 @@ static void test_windows_threads_models(void **state)
     model m[2] = {made_model(1u << FLAIR | 1u << T1CE, LOSS_CE_DICE, 4),
                   made_model(1u << FLAIR | 1u << T1CE, LOSS_CE_DICE, 5)};
     plan settings = m[0].plan;
-    prepared c = make_case(NX, NY, NZ, brain);
+    preprocessed c = make_case(NX, NY, NZ, brain);
     settings.threads = 1;
     float *one = predicted(m, 1, &settings, &c), *two = predicted(m + 1, 1, &settings, &c);
     float *both = predicted(m, 2, &settings, &c);
@@ -443,7 +444,7 @@ static void test_whole(void **state)
     predictor *p = create(&m, 1, &settings);
     for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         const int64_t *n = sizes[i];
-        prepared c = make_case(n[0], n[1], n[2], n);
+        preprocessed c = make_case(n[0], n[1], n[2], n);
         assert_int_equal(predictor_windows(p, n), 1);
         for (int axis = 0; axis < 3; axis++)
             m.plan.patch[axis] = (n[2 - axis] + 1) / 2 * 2;
@@ -468,7 +469,7 @@ static void test_predictor_errors(void **state)
     assert_non_null(strstr(e.text, "flair"));
     assert_null(p);
     p = create(m, 1, &m[0].plan);
-    prepared c = make_case(PATCH, PATCH, PATCH, whole);
+    preprocessed c = make_case(PATCH, PATCH, PATCH, whole);
     c.present = 1u << T1 | 1u << T2;
     float *out = calloc(LABELS * PATCH_VOXELS, sizeof *out);
     assert_int_equal(predict_probabilities(p, &c, out, &e), TS_BAD_INPUT);

@@ -70,8 +70,8 @@ static uint8_t *predict_written(predictor *p, bool flipped, const char *out, vol
     c.image[T1CE] = in_folder("t1ce.nii");
     write_image(c.image[FLAIR], 1, flipped);
     write_image(c.image[T1CE], 2, flipped);
-    predict_report report;
-    if (predict_case(p, &c, &(predict_outputs){.labels = out}, &report, &e) != TS_OK ||
+    predict_outcome outcome;
+    if (predict_case(p, &c, &(predict_outputs){.labels = out}, &outcome, &e) != TS_OK ||
         volume_read_labels(out, header, &labels, &e) != TS_OK)
         fail_msg("%s", e.text);
     free(c.image[FLAIR]);
@@ -134,8 +134,8 @@ static void test_case_probabilities(void **state)
     predictor *p = create(&m, &settings);
     uint8_t *want = predict_written(p, false, out, &header);
     const predict_outputs outputs = {.labels = out, .probabilities = maps_path};
-    predict_report report;
-    if (predict_case(p, &c, &outputs, &report, &e) != TS_OK ||
+    predict_outcome outcome;
+    if (predict_case(p, &c, &outputs, &outcome, &e) != TS_OK ||
         volume_read(maps_path, &maps, &e) != TS_OK)
         fail_msg("%s", e.text);
     const int64_t n = header.shape[0] * header.shape[1] * header.shape[2];
@@ -171,7 +171,7 @@ static void test_case_probabilities(void **state)
     model_free(&m);
 }
 
-/* What a report says of the probabilities, and the map of their entropy. */
+/* What an outcome says of the probabilities, and the map of their entropy. */
 static void test_case_confidence(void **state)
 {
     (void)state;
@@ -188,8 +188,8 @@ static void test_case_confidence(void **state)
     predictor *p = create(&m, &settings);
     uint8_t *labels = predict_written(p, false, out, &header);
     const predict_outputs outputs = {out, maps_path, entropy_path};
-    predict_report report;
-    if (predict_case(p, &c, &outputs, &report, &e) != TS_OK ||
+    predict_outcome outcome;
+    if (predict_case(p, &c, &outputs, &outcome, &e) != TS_OK ||
         volume_read(maps_path, &maps, &e) != TS_OK ||
         volume_read(entropy_path, &entropy, &e) != TS_OK)
         fail_msg("%s", e.text);
@@ -207,10 +207,10 @@ static void test_case_confidence(void **state)
         all += 1 - (double)maps.data[i];
     }
     assert_true(entropy.data[0] == 0 && tumour > 0);
-    assert_true(fabs(report.confidence.entropy - within / tumour) < 1e-4);
-    assert_true(fabs(report.confidence.dice[0] - 2 * inside / (tumour + all)) < 1e-4);
-    assert_int_equal(report.used, 1u << FLAIR | 1u << T1CE);
-    predict_report_free(&report);
+    assert_true(fabs(outcome.confidence.entropy - within / tumour) < 1e-4);
+    assert_true(fabs(outcome.confidence.dice[0] - 2 * inside / (tumour + all)) < 1e-4);
+    assert_int_equal(outcome.used, 1u << FLAIR | 1u << T1CE);
+    predict_outcome_free(&outcome);
     predictor_destroy(p);
     volume_free(&maps);
     volume_free(&entropy);

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 /* A made case: an ellipsoid brain of noise about a gradient, a tumour of three nested balls. */
-static void make_case(prepared *c, uint32_t number, int64_t nx, int64_t ny, int64_t nz,
+static void make_case(preprocessed *c, uint32_t number, int64_t nx, int64_t ny, int64_t nz,
                       modality_set present, bool tumour)
 {
     random_stream r = random_open(7, RANDOM_TEST, number, 0);
@@ -18,7 +18,7 @@ static void make_case(prepared *c, uint32_t number, int64_t nx, int64_t ny, int6
     uint8_t *labels = calloc(voxels, 1);
     int32_t *lists = calloc(voxels * 4, sizeof *lists);
     assert_true(images && labels && lists);
-    *c = (prepared){.id = "made", .present = present, .images = images, .labels = labels};
+    *c = (preprocessed){.id = "made", .present = present, .images = images, .labels = labels};
     const int64_t shape[3] = {nx, ny, nz};
     memcpy(c->geometry.shape, shape, sizeof shape);
     for (int64_t i = 0; i < (int64_t)voxels; i++) {
@@ -44,7 +44,7 @@ static void make_case(prepared *c, uint32_t number, int64_t nx, int64_t ny, int6
     c->heap = lists;
 }
 
-static void free_case(prepared *c)
+static void free_case(preprocessed *c)
 {
     free((void *)(uintptr_t)c->images);
     free((void *)(uintptr_t)c->labels);
@@ -84,7 +84,8 @@ static void free_batch(batch *b)
     free(b->labels);
 }
 
-static void sample_ok(const plan *p, const prepared *cases, size_t count, int64_t step, batch *b)
+static void sample_ok(const plan *p, const preprocessed *cases, size_t count, int64_t step,
+                      batch *b)
 {
     ts_error e = {0};
     if (sample_batch(p, cases, count, step, b, &e) != TS_OK)
@@ -99,7 +100,7 @@ static void assert_same_batch(const plan *p, const batch *a, const batch *b)
 }
 
 /* Three cases: two of different size, one without a tumour and lacking T2. */
-static void make_cases(prepared cases[3])
+static void make_cases(preprocessed cases[3])
 {
     make_case(&cases[0], 1, 30, 26, 22, ALL_MODALITIES, true);
     make_case(&cases[1], 2, 9, 31, 18, ALL_MODALITIES, true); /* smaller than the patch along x */
@@ -125,7 +126,7 @@ static void test_forced_share(void **state)
 static void test_foreground_centre(void **state)
 {
     (void)state;
-    prepared c;
+    preprocessed c;
     plan p = small_plan();
     int64_t middle[4] = {0}, uniform_middle[4] = {0};
     make_case(&c, 1, 40, 44, 36, ALL_MODALITIES, true);
@@ -150,7 +151,7 @@ static void test_foreground_centre(void **state)
 static void test_foreground_corner(void **state)
 {
     (void)state;
-    prepared c;
+    preprocessed c;
     const plan p = small_plan();
     patch_draw d;
     make_case(&c, 1, 20, 20, 20, ALL_MODALITIES, true);
@@ -172,7 +173,7 @@ static void test_probabilities(void **state)
 {
     (void)state;
     enum { N = 40000 };
-    prepared c;
+    preprocessed c;
     plan p = small_plan();
     double warp = 0, noise = 0, blur = 0, bright = 0, contrast = 0, zoom = 0, inverted = 0;
     double gamma = 0, gamma_above = 0, mirror[3] = {0}, variance = 0;
@@ -232,7 +233,7 @@ static void test_probabilities(void **state)
 static void test_matrix(void **state)
 {
     (void)state;
-    prepared c;
+    preprocessed c;
     plan p = small_plan();
     double low = 9, high = 0;
     make_case(&c, 1, 20, 20, 20, ALL_MODALITIES, true);
@@ -261,7 +262,7 @@ static void test_matrix(void **state)
 static void test_identity(void **state)
 {
     (void)state;
-    prepared cases[3];
+    preprocessed cases[3];
     plan p = small_plan();
     make_cases(cases);
     p.augment = false;
@@ -271,7 +272,7 @@ static void test_identity(void **state)
         for (int64_t n = 0; n < p.batch; n++) {
             patch_draw d;
             draw_patch(&p, cases, 3, step, n, &d);
-            const prepared *c = &cases[d.source];
+            const preprocessed *c = &cases[d.source];
             const int64_t *s = c->geometry.shape;
             for (int64_t i = 0; i < (int64_t)voxels_of(&p); i++) {
                 const int64_t z = i / (p.patch[1] * p.patch[2]) + d.begin[0];
@@ -304,7 +305,7 @@ static void test_warp_exact(void **state)
     const int64_t patch[3] = {N, N, N}, begin[3] = {-3, 4, 12}; /* beyond two edges */
     const double identity[3][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
     const double quarter[3][3] = {{1, 0, 0}, {0, 0, -1}, {0, 1, 0}}; /* about d */
-    prepared c;
+    preprocessed c;
     make_case(&c, 5, 20, 21, 22, ALL_MODALITIES & ~(1u << T1), true);
     patch_crop(&c, patch, begin, crop, crop_labels, crop_brain);
     patch_warp(&c, patch, begin, identity, warped, labels, brain);
@@ -328,7 +329,7 @@ static void test_warp_exact(void **state)
 static void test_mirrored_batch(void **state)
 {
     (void)state;
-    prepared cases[3];
+    preprocessed cases[3];
     plan p = small_plan();
     make_cases(cases);
     p.p_rotation = p.p_scaling = p.p_noise = p.p_blur = p.p_brightness = p.p_contrast = 0;
@@ -361,7 +362,7 @@ static void test_mirrored_batch(void **state)
 static void test_batch_is_a_function(void **state)
 {
     (void)state;
-    prepared cases[3];
+    preprocessed cases[3];
     plan p = small_plan();
     make_cases(cases);
     batch a = make_batch(&p), b = make_batch(&p);
@@ -385,7 +386,7 @@ static void test_batch_is_a_function(void **state)
 static void test_zeros_stay(void **state)
 {
     (void)state;
-    prepared cases[3];
+    preprocessed cases[3];
     plan p = small_plan();
     make_cases(cases);
     p.p_rotation = p.p_scaling = 0;
@@ -420,7 +421,7 @@ static void test_zeros_stay(void **state)
 static void test_patches_differ(void **state)
 {
     (void)state;
-    prepared c;
+    preprocessed c;
     const plan p = small_plan();
     patch_draw a, b;
     make_case(&c, 1, 40, 40, 40, ALL_MODALITIES, false);
@@ -438,7 +439,7 @@ static void test_patches_differ(void **state)
 static void test_loader(void **state)
 {
     (void)state;
-    prepared cases[3];
+    preprocessed cases[3];
     const plan p = small_plan();
     make_cases(cases);
     batch want = make_batch(&p);
@@ -467,13 +468,13 @@ static void test_loader(void **state)
 static void test_loader_error(void **state)
 {
     (void)state;
-    prepared c;
+    preprocessed c;
     const plan p = small_plan();
     loader *l;
     const batch *got;
     ts_error e = {0};
     make_case(&c, 1, 20, 20, 20, ALL_MODALITIES, true);
-    prepared blind = c;
+    preprocessed blind = c;
     blind.labels = NULL;
     assert_int_equal(loader_create(&p, &blind, 1, 0, 2, 2, &l, &e), TS_OK);
     assert_int_equal(loader_next(l, &got, NULL, &e), TS_BAD_INPUT);

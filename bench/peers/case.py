@@ -9,7 +9,7 @@ import numpy as np
 
 import runtimes
 import timing
-from prepare import prepare
+from preprocess import preprocess
 
 
 def starts(size, patch):
@@ -56,7 +56,7 @@ def main():
 
     def whole():
         nonlocal windows
-        images, box, file = prepare(o.case, o.threads)
+        images, box, file = preprocess(o.case, o.threads)
         labels = np.zeros(file.shape, np.uint8)
         labels[box], windows = predict(images, run, o.patch)
         nibabel.save(nibabel.Nifti1Image(labels, file.affine), o.out)

@@ -54,10 +54,10 @@ typedef struct {
     modality reference; /* T1CE, else the first of T1, T2, FLAIR that is there */
     align_step steps[MODALITIES];
     bool stripped; /* the images are 0 outside of the brain: they were, or the tool did it */
-} align_report;
+} align_result;
 
 /* Writes the images on one grid into the folder, registration.json beside them, and as
  * registration.png a checkerboard of each with the reference. By rename. */
-ts_status align_patient(const align_request *r, pool *p, align_report *report, ts_error *error);
+ts_status align_patient(const align_request *r, pool *p, align_result *result, ts_error *error);
 
 #endif

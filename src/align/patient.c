@@ -13,7 +13,7 @@
 
 typedef struct {
     const align_request *request;
-    align_report *report;
+    align_result *result;
     pool *pool;
     char *scratch; /* a folder for other programs' files */
     volume source[MODALITIES];
@@ -77,9 +77,9 @@ static ts_status read_inputs(patient *p, ts_error *error)
         if (!p->request->input[m])
             continue;
         status = read_input(p, p->request->input[m], &p->source[m], error);
-        p->report->steps[m].used = true;
+        p->result->steps[m].used = true;
         if (!reference)
-            p->report->reference = m;
+            p->result->reference = m;
         reference = true;
     }
     if (status == TS_OK && !reference)
@@ -91,7 +91,7 @@ static ts_status read_inputs(patient *p, ts_error *error)
 
 static ts_status choose_grid(patient *p, ts_error *error)
 {
-    const modality m = p->report->reference;
+    const modality m = p->result->reference;
     size_t voxels = 1;
     p->grid = align_grid(&p->source[m].header, p->request->spacing_mm);
     for (int k = 0; k < 3; k++)
@@ -103,8 +103,8 @@ static ts_status choose_grid(patient *p, ts_error *error)
 
 static ts_status place_image(patient *p, modality m, ts_error *error)
 {
-    const modality reference = p->report->reference;
-    alignment *a = &p->report->steps[m].found;
+    const modality reference = p->result->reference;
+    alignment *a = &p->result->steps[m].found;
     ts_status status = TS_OK;
     for (int i = 0; i < 4; i++)
         a->transform[i][i] = 1;
@@ -122,15 +122,15 @@ static ts_status place_image(patient *p, modality m, ts_error *error)
 
 static ts_status strip(patient *p, ts_error *error)
 {
-    const float *head = p->image[p->report->reference];
+    const float *head = p->image[p->result->reference];
     const char *command = p->request->skull_strip;
     uint8_t *mask = NULL;
     int64_t nonzero = 0;
     for (size_t i = 0; i < voxels_of(&p->grid); i++)
         nonzero += head[i] != 0;
     double litres, share;
-    p->report->stripped = !dataset_looks_unstripped(nonzero, &p->grid, &litres, &share);
-    if (p->report->stripped || !command)
+    p->result->stripped = !dataset_looks_unstripped(nonzero, &p->grid, &litres, &share);
+    if (p->result->stripped || !command)
         return TS_OK;
     progress_show("cutting the brain out: %s", command);
     const ts_status status = skull_strip(command, p->scratch, &p->grid, head, &mask, error);
@@ -140,7 +140,7 @@ static ts_status strip(patient *p, ts_error *error)
         for (size_t i = 0; p->image[m] && i < voxels_of(&p->grid); i++)
             p->image[m][i] = mask[i] ? p->image[m][i] : 0;
     free(mask);
-    p->report->stripped = true;
+    p->result->stripped = true;
     return TS_OK;
 }
 
@@ -191,13 +191,13 @@ static ts_status write_record(const patient *p, ts_error *error)
 {
     json_t *steps = json_object();
     for (int m = 0; m < MODALITIES; m++)
-        if (p->report->steps[m].used && m != (int)p->report->reference)
-            json_object_set_new(steps, modality_names[m], step_json(&p->report->steps[m].found));
+        if (p->result->steps[m].used && m != (int)p->result->reference)
+            json_object_set_new(steps, modality_names[m], step_json(&p->result->steps[m].found));
     json_t *root =
         json_pack("{s:s, s:s, s:f, s:b, s:o}", "twinseg", ts_version(), "reference",
-                  modality_names[p->report->reference], "spacing_mm", p->request->spacing_mm,
-                  "skull_stripped", p->report->stripped, "registered", steps);
-    char *path = string_format("%s/registration.json", p->request->folder);
+                  modality_names[p->result->reference], "spacing_mm", p->request->spacing_mm,
+                  "skull_stripped", p->result->stripped, "registered", steps);
+    char *path = path_join(p->request->folder, "registration.json", NULL);
     char *content = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
     const ts_status status = path && content ? file_put(path, content, strlen(content), error)
                                              : error_set(error, TS_MEMORY, "out of memory");
@@ -231,16 +231,16 @@ static ts_status draw(patient *p, ts_error *error)
 {
     const size_t voxels = voxels_of(&p->grid);
     const int64_t square = (int64_t)fmax(25 / p->request->spacing_mm, 1), *n = p->grid.shape;
-    const float *head = p->image[p->report->reference], head_white = bright(head, voxels);
-    char *path = string_format("%s/registration.png", p->request->folder);
+    const float *head = p->image[p->result->reference], head_white = bright(head, voxels);
+    char *path = path_join(p->request->folder, "registration.png", NULL);
     char *title = string_format("%s: squares of each image and of %s", p->request->id,
-                                modality_names[p->report->reference]);
+                                modality_names[p->result->reference]);
     ts_status status = path && title ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
     for (int m = 0; status == TS_OK && m < MODALITIES; m++) {
         if (!p->image[m])
             continue;
         const float white = bright(p->image[m], voxels);
-        for (size_t i = 0; m != (int)p->report->reference && i < voxels; i++) {
+        for (size_t i = 0; m != (int)p->result->reference && i < voxels; i++) {
             const int64_t at = (int64_t)i, x = at % n[0], y = at / n[0] % n[1],
                           z = at / n[0] / n[1];
             const bool other = (x / square + y / square + z / square) & 1;
@@ -257,15 +257,15 @@ static ts_status draw(patient *p, ts_error *error)
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-ts_status align_patient(const align_request *r, pool *threads, align_report *report,
+ts_status align_patient(const align_request *r, pool *threads, align_result *result,
                         ts_error *error)
 {
-    patient p = {.request = r, .report = report, .pool = threads};
-    *report = (align_report){0};
+    patient p = {.request = r, .result = result, .pool = threads};
+    *result = (align_result){0};
     ts_status status = directory_create(r->folder, error);
     if (status != TS_OK)
         return status;
-    p.scratch = string_format("%s/.prepare-XXXXXX", r->folder);
+    p.scratch = path_join(r->folder, ".prepare-XXXXXX", NULL);
     if (!p.scratch || !mkdtemp(p.scratch)) {
         free(p.scratch);
         return error_set(error, TS_IO, "cannot make a folder within '%s'", r->folder);
@@ -274,12 +274,12 @@ ts_status align_patient(const align_request *r, pool *threads, align_report *rep
     if (status == TS_OK)
         status = choose_grid(&p, error);
     for (int m = 0; status == TS_OK && m < MODALITIES; m++)
-        if (report->steps[m].used)
+        if (result->steps[m].used)
             status = place_image(&p, (modality)m, error);
     if (status == TS_OK)
         status = strip(&p, error);
     for (int m = 0; status == TS_OK && m < MODALITIES; m++)
-        if (report->steps[m].used)
+        if (result->steps[m].used)
             status = write_image(&p, (modality)m, error);
     if (status == TS_OK)
         status = write_record(&p, error);

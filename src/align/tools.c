@@ -52,7 +52,7 @@ ts_status dicom_read(const char *folder, const char *scratch, volume *out, ts_er
     char *path = NULL;
     for (size_t i = 0; i < names.count; i++)
         if (string_ends(names.items[i], ".nii") && !found++)
-            path = string_format("%s/%s", scratch, names.items[i]);
+            path = path_join(scratch, names.items[i], NULL);
     if (status == TS_OK && found != 1)
         status =
             error_set(error, TS_BAD_INPUT,
@@ -64,7 +64,7 @@ ts_status dicom_read(const char *folder, const char *scratch, volume *out, ts_er
             path ? volume_read(path, out, error) : error_set(error, TS_MEMORY, "out of memory");
     free(path);
     for (size_t i = 0; i < names.count; i++) {
-        path = string_format("%s/%s", scratch, names.items[i]);
+        path = path_join(scratch, names.items[i], NULL);
         if (path)
             unlink(path);
         free(path);
@@ -142,8 +142,8 @@ ts_status skull_strip(const char *command, const char *scratch, const volume_hea
                       const float *image, uint8_t **mask, ts_error *error)
 {
     text t = {0};
-    char *in = string_format("%s/head.nii.gz", scratch),
-         *out = string_format("%s/brain.nii.gz", scratch);
+    char *in = path_join(scratch, "head.nii.gz", NULL),
+         *out = path_join(scratch, "brain.nii.gz", NULL);
     *mask = NULL;
     ts_status status = in && out ? volume_write_float(in, grid, 1, image, error)
                                  : error_set(error, TS_MEMORY, "out of memory");

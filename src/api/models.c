@@ -106,14 +106,14 @@ ts_status ts_predict(ts_model *m, const ts_grid *grid, const float *const images
 {
     volume_header header;
     size_t voxels;
-    predict_report report = {0};
+    predict_outcome outcome = {0};
     text_free(&m->warnings);
     ts_status status = api_header(grid, &header, &voxels, error);
     if (status == TS_OK)
         status =
-            predict_images(m->predictor, &header, images, labels, probabilities, &report, error);
-    for (size_t i = 0; i < report.warnings.count; i++)
-        text_append(&m->warnings, "%s%s", i ? "\n" : "", report.warnings.items[i]);
-    predict_report_free(&report);
+            predict_images(m->predictor, &header, images, labels, probabilities, &outcome, error);
+    for (size_t i = 0; i < outcome.warnings.count; i++)
+        text_append(&m->warnings, "%s%s", i ? "\n" : "", outcome.warnings.items[i]);
+    predict_outcome_free(&outcome);
     return status;
 }

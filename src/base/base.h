@@ -40,7 +40,8 @@ void *memory_take(size_t count, size_t size, const char *what, ts_error *error);
 
 /* For a program's main: arrays of 8 MiB and more get pages of their own, which go back to the
  * machine when freed, and smaller ones are kept for the next. glibc by itself keeps freed ones of
- * up to 32 MiB in an arena for each thread, where preparing a case took three times the memory. */
+ * up to 32 MiB in an arena for each thread, where preprocessing a case took three times the
+ * memory. */
 void memory_begin(void);
 
 /* The first of bytes begin..end-1 that is not 0; end where all are. (Masks mostly are 0.) */
@@ -160,6 +161,9 @@ char *string_format(const char *format, ...) PRINTF_LIKE(1, 2);
 bool string_ends(const char *s, const char *suffix);        /* case matters */
 bool string_ends_nocase(const char *s, const char *suffix); /* ASCII case ignored */
 const char *string_file_name(const char *path);             /* after the last '/' */
+/* "folder/name" in memory of its own (no second slash where folder ends in one). NULL with *error
+ * filled (TS_MEMORY) when memory is out. */
+char *path_join(const char *folder, const char *name, ts_error *error);
 
 /* Whole-string numbers: false where anything but one number within range is there. Locale-free. */
 bool parse_double(const char *s, double *value);

@@ -192,3 +192,12 @@ ts_status ini_read(const char *path, ini_entry entry, void *context, ts_error *e
     free(bytes);
     return status;
 }
+
+char *path_join(const char *folder, const char *name, ts_error *error)
+{
+    char *path =
+        string_format(*folder && string_ends(folder, "/") ? "%s%s" : "%s/%s", folder, name);
+    if (!path)
+        error_set(error, TS_MEMORY, "out of memory while naming '%s/%s'", folder, name);
+    return path;
+}

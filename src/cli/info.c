@@ -146,9 +146,9 @@ static ts_status read_metrics(const char *folder, json_t **out, ts_error *error)
 {
     uint8_t *content = NULL;
     size_t count;
-    char *path = string_format("%s/metrics.csv", folder);
+    char *path = path_join(folder, "metrics.csv", NULL);
     ts_status status = path ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
-    if (status == TS_OK && file_exists(path)) /* not yet, while cases are being prepared */
+    if (status == TS_OK && file_exists(path)) /* not yet, while cases are being preprocessed */
         status = file_get(path, (size_t)1 << 32, &content, &count, error);
     if (status == TS_OK)
         *out = content ? latest_metrics((char *)content) : json_object();
@@ -162,7 +162,7 @@ static ts_status count_cases(const char *folder, json_t **out, ts_error *error)
 {
     static const char *const lists[] = {"train", "held_out", "skipped"};
     json_error_t cause;
-    char *path = string_format("%s/split.json", folder);
+    char *path = path_join(folder, "split.json", NULL);
     json_t *split = path ? json_load_file(path, 0, &cause) : NULL;
     if (!split) {
         const ts_status status =
@@ -187,7 +187,7 @@ static json_t *list_models(const char *folder)
                                         "model-best.safetensors", "teacher-best.safetensors"};
     json_t *models = json_array();
     for (size_t i = 0; i < COUNT_OF(names); i++) {
-        char *path = string_format("%s/%s", folder, names[i]);
+        char *path = path_join(folder, names[i], NULL);
         if (path && file_exists(path))
             json_array_append_new(models, json_string(names[i]));
         free(path);
@@ -289,7 +289,7 @@ static ts_status describe(const char *path, json_t *out, ts_error *error)
         return error_set(error, TS_IO, "'%s' is not there", path);
     if (directory_exists(path) && !string_ends_nocase(path, ".nii") &&
         !string_ends_nocase(path, ".nii.gz")) {
-        char *config = string_format("%s/config.ini", path);
+        char *config = path_join(path, "config.ini", NULL);
         const bool run = config && file_exists(config);
         free(config);
         return run ? describe_run(path, out, error)

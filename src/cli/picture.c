@@ -97,7 +97,7 @@ static ts_status draw_case(const cli_arguments *a, label_map map, ts_error *e)
 static ts_status draw_run(const cli_arguments *a, const char *folder, ts_error *e)
 {
     const char *title = cli_value(a, "title");
-    char *path = string_format("%s/metrics.csv", folder);
+    char *path = path_join(folder, "metrics.csv", NULL);
     if (!path)
         return error_set(e, TS_MEMORY, "out of memory while naming '%s/metrics.csv'", folder);
     const ts_status status = picture_curves(a->positional[0], title ? title : folder, path, e);

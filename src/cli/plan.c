@@ -76,9 +76,9 @@ static void print_memory(const train_memory *m, size_t cache)
     }
     printf("\n");
     table_print(stdout, cells, COUNT_OF(parts) + 1, 3);
-    printf(
-        "'cache on disk' is the most that the prepared cases can take (they are cropped); it is\n"
-        "mapped, so that memory holds of it what there is room for.\n");
+    printf("'cache on disk' is the most that the preprocessed cases can take (they are cropped); "
+           "it is\n"
+           "mapped, so that memory holds of it what there is room for.\n");
 }
 
 static int print_times(const plan *p)

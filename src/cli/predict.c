@@ -97,23 +97,23 @@ static ts_status predict_files(const cli_arguments *a, predictor *p, ts_error *e
             note("--%s is not used: the model was trained without it", modality_names[m]);
         c.image[m] = path ? string_format("%s", path) : NULL;
     }
-    predict_report report;
+    predict_outcome outcome;
     const predict_outputs outputs = {
         .labels = out,
         .probabilities = cli_value(a, "probabilities"),
         .uncertainty = cli_value(a, "uncertainty"),
     };
-    status = predict_case(p, &c, &outputs, &report, error);
+    status = predict_case(p, &c, &outputs, &outcome, error);
     progress_end();
     if (status == TS_OK) {
         char used[24];
         printf("expected Dice: WT %.2f, TC %.2f, ET %.2f; mean entropy in the tumour %.2f of 1\n",
-               report.confidence.dice[0], report.confidence.dice[1], report.confidence.dice[2],
-               report.confidence.entropy);
-        printf("%s (from %s, %.1f s)\n", out, modality_print(report.used, used),
+               outcome.confidence.dice[0], outcome.confidence.dice[1], outcome.confidence.dice[2],
+               outcome.confidence.entropy);
+        printf("%s (from %s, %.1f s)\n", out, modality_print(outcome.used, used),
                clock_seconds() - start);
     }
-    predict_report_free(&report);
+    predict_outcome_free(&outcome);
     for (int m = 0; m < MODALITIES; m++)
         free(c.image[m]);
     free(c.id);

@@ -21,12 +21,12 @@ static const cli_option options[] = {
 /* Registered images of BraTS have 1.25 and more, images without relation 1.0 to 1.1. */
 static const double doubtful_nmi = 1.1;
 
-static void print_report(const align_request *r, const align_report *report)
+static void print_result(const align_request *r, const align_result *result)
 {
-    const char *reference = modality_names[report->reference];
+    const char *reference = modality_names[result->reference];
     for (int m = 0; m < MODALITIES; m++) {
-        const alignment *a = &report->steps[m].found;
-        if (!report->steps[m].used || m == (int)report->reference)
+        const alignment *a = &result->steps[m].found;
+        if (!result->steps[m].used || m == (int)result->reference)
             continue;
         printf("%-5s to %s: turned %.1f degrees, shifted %.1f mm; mutual information %.2f -> %.2f "
                "bits (normalised %.3f -> %.3f), correlation %.2f -> %.2f\n",
@@ -37,7 +37,7 @@ static void print_report(const align_request *r, const align_report *report)
                  "%s/registration.png before you use them",
                  modality_names[m], reference, r->folder);
     }
-    if (!report->stripped)
+    if (!result->stripped)
         warn("the images still hold the skull, and no tool is set that cuts the brain out: install "
              "one and say --skull-strip 'hd-bet -i {in} -o {out}' (HD-BET) or 'mri_synthstrip -i "
              "{in} "
@@ -77,16 +77,16 @@ static int run(const cli_arguments *a)
     r.skull_strip = command ? command : getenv("TWINSEG_SKULL_STRIP");
     ts_error e;
     pool *p;
-    align_report report;
+    align_result result;
     interrupt_install();
     ts_status status = pool_create(threads ? (int)threads : processor_count(), &p, &e);
     if (status != TS_OK)
         return cli_fail(&e);
-    status = align_patient(&r, p, &report, &e);
+    status = align_patient(&r, p, &result, &e);
     pool_destroy(p);
     if (status != TS_OK)
         return cli_fail(&e);
-    print_report(&r, &report);
+    print_result(&r, &result);
     return 0;
 }
 

@@ -33,7 +33,7 @@ static ts_status measure(const dataset *d, const plan *p, looks *out, ts_error *
     out->ids = memory_allocate(d->count, sizeof *out->ids, "the cases' looks", error);
     status = out->features && out->ids ? TS_OK : TS_MEMORY;
     for (size_t i = 0; status == TS_OK && i < d->count; i++) {
-        prepared ready;
+        preprocessed ready;
         const dataset_case *c = &d->cases[i];
         if (dataset_case_modalities(c) != ALL_MODALITIES) {
             note("case %s lacks a modality and is left out", c->id);
@@ -43,14 +43,14 @@ static ts_status measure(const dataset *d, const plan *p, looks *out, ts_error *
             status = error_set(error, TS_STOPPED, "interrupted");
         progress_show("looking at case %zu of %zu: %s", i + 1, d->count, c->id);
         if (status == TS_OK)
-            status = prepare_case(c, ALL_MODALITIES, p->spacing_mm, BRAIN_OWN, false, threads,
-                                  &ready, error);
+            status = preprocess_case(c, ALL_MODALITIES, p->spacing_mm, BRAIN_OWN, false, threads,
+                                     &ready, error);
         if (status != TS_OK)
             break;
         status = likeness_measure(&ready, p->spacing_mm, &out->features[out->count], error);
         out->ids[out->count] = c->id;
         out->count += status == TS_OK;
-        prepared_free(&ready);
+        preprocessed_free(&ready);
     }
     progress_end();
     pool_destroy(threads);

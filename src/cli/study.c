@@ -14,7 +14,7 @@ static const cli_option options[] = {
      "score file is there"},
     {"workers", 0, "N", "cells at a time, each with its share of the processors (default 1)"},
     {"threads", 0, "N", "threads of each cell (default: processors / workers)"},
-    {"cache", 0, "DIR", "prepared cases, shared by the cells (default: OUT/cache)"},
+    {"cache", 0, "DIR", "preprocessed cases, shared by the cells (default: OUT/cache)"},
     {"list", 0, NULL, "print the cells with their numbers and states, and run none"},
     {"cell", 0, "K", "run the cell of this number alone, or of the numbers A-B"},
     {"table", 0, NULL, "make the table from the score files that are there, and run none"},
@@ -110,7 +110,7 @@ static int run(const cli_arguments *a)
     };
     if (study_open(a->positional[0], &s, &e) != TS_OK)
         return cli_fail(&e);
-    char *scores = o.scores ? NULL : string_format("%s/scores", o.out ? o.out : "");
+    char *scores = o.scores ? NULL : path_join(o.out ? o.out : "", "scores", NULL);
     int status = read_options(a, &s, &o);
     o.scores = o.scores ? o.scores : scores;
     if (!status)

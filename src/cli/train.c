@@ -21,7 +21,7 @@ static const cli_option options[] = {
     {"stop-after", 0, "N", "end after N steps of this call; --resume goes on later"},
     {"seed", 0, "S", "of weights, split and patches (default 1)"},
     {"threads", 0, "N", "threads (default: all processors); the result does not depend on it"},
-    {"cache", 0, "DIR", "prepared cases, shared by runs (default: RUN/cache)"},
+    {"cache", 0, "DIR", "preprocessed cases, shared by runs (default: RUN/cache)"},
     {"json", 0, NULL, "events on standard output: a JSON object a line (docs/usage.md)"},
     {0},
 };
@@ -49,7 +49,7 @@ static bool parse_fold(const char *value, int *fold, int *folds)
 static int read_settings(const cli_arguments *a, train_options *o, plan *p)
 {
     ts_error e;
-    char *config = o->resume ? string_format("%s/config.ini", o->out) : NULL;
+    char *config = o->resume ? path_join(o->out, "config.ini", NULL) : NULL;
     const bool begun = config && file_exists(config);
     free(config);
     if (!begun)

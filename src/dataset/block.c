@@ -1,4 +1,4 @@
-/* The parts of a prepared case's block: where they stand, and the foreground lists. */
+/* The parts of a preprocessed case's block: where they stand, and the foreground lists. */
 #include "dataset/block.h"
 
 #include <string.h>
@@ -67,7 +67,7 @@ void block_fill_labels(const block_layout *l, void *block, const int64_t shape[3
     }
 }
 
-void block_bind(const block_layout *l, const void *block, prepared *out)
+void block_bind(const block_layout *l, const void *block, preprocessed *out)
 {
     const char *base = block;
     out->images = block;

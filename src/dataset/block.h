@@ -1,5 +1,5 @@
-/* block (private to dataset/): the one block of memory that a prepared case lives in, the same on
- * the heap and in a cache file:
+/* block (private to dataset/): the one block of memory that a preprocessed case lives in, the same
+ * on the heap and in a cache file:
  *   images [MODALITIES][z][y][x] float | labels [z][y][x] uint8 | foreground of class 1, 2, 3 int32
  * each part starting at a multiple of 64 bytes. */
 #ifndef TWINSEG_DATASET_BLOCK_H
@@ -29,6 +29,6 @@ void block_fill_labels(const block_layout *l, void *block, const int64_t shape[3
                        const uint8_t *labels);
 
 /* Points the members of *out into the block. */
-void block_bind(const block_layout *l, const void *block, prepared *out);
+void block_bind(const block_layout *l, const void *block, preprocessed *out);
 
 #endif

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* Raised whenever preparation or the format changes; older files are then rebuilt. */
+/* Raised whenever preprocessing or the format changes; older files are then rebuilt. */
 enum { CACHE_VERSION = 1 };
 enum { BLOCK_AT = 4096 }; /* the block begins on a page of its own */
 
@@ -25,7 +25,7 @@ typedef struct {
     uint64_t key, file_bytes;
     uint32_t present, labelled;
     int64_t class_voxels[4];
-    prepared_geometry geometry;
+    preprocessed_geometry geometry;
     uint32_t block_crc, header_crc; /* the latter over all before it */
 } cache_header;
 
@@ -96,7 +96,7 @@ static char *cache_path(const char *directory, const char *id, modality_set use,
 typedef enum { CACHE_GOOD, CACHE_STALE, CACHE_DAMAGED } cache_state;
 
 /* Checks a mapped file and points *out into it where it is good. */
-static cache_state check_file(const file_map *map, uint64_t key, prepared *out)
+static cache_state check_file(const file_map *map, uint64_t key, preprocessed *out)
 {
     cache_header h;
     block_layout layout;
@@ -123,14 +123,14 @@ static cache_state check_file(const file_map *map, uint64_t key, prepared *out)
     return CACHE_GOOD;
 }
 
-static cache_state open_file(const char *path, uint64_t key, prepared *out)
+static cache_state open_file(const char *path, uint64_t key, preprocessed *out)
 {
-    *out = (prepared){0};
+    *out = (preprocessed){0};
     if (!file_exists(path) || file_map_open(path, &out->map, NULL) != TS_OK)
         return CACHE_STALE;
     const cache_state state = check_file(&out->map, key, out);
     if (state != CACHE_GOOD)
-        prepared_free(out);
+        preprocessed_free(out);
     return state;
 }
 
@@ -138,7 +138,7 @@ static cache_state open_file(const char *path, uint64_t key, prepared *out)
 
 /* The block, less the images of absent modalities, which become holes in the file (they read as
  * zeros). The last part is always written, so that the file has its size. */
-static ts_status write_block(file_writer *w, const prepared *c, const block_layout *l,
+static ts_status write_block(file_writer *w, const preprocessed *c, const block_layout *l,
                              ts_error *error)
 {
     const size_t image_bytes = (size_t)l->voxels * sizeof(float);
@@ -155,7 +155,7 @@ static ts_status write_block(file_writer *w, const prepared *c, const block_layo
     return status == TS_OK ? file_write(w, block + done, l->bytes - done, error) : status;
 }
 
-static ts_status write_file(const char *path, uint64_t key, const prepared *c, ts_error *error)
+static ts_status write_file(const char *path, uint64_t key, const preprocessed *c, ts_error *error)
 {
     char page[BLOCK_AT] = {0};
     block_layout layout;
@@ -192,19 +192,19 @@ static ts_status write_file(const char *path, uint64_t key, const prepared *c, t
 
 static ts_status rebuild(const dataset_case *c, modality_set use, double spacing_mm,
                          const char *directory, const char *path, uint64_t key, pool *p,
-                         prepared *out, ts_error *error)
+                         preprocessed *out, ts_error *error)
 {
-    ts_status status = prepare_case(c, use, spacing_mm, BRAIN_OWN, true, p, out, error);
+    ts_status status = preprocess_case(c, use, spacing_mm, BRAIN_OWN, true, p, out, error);
     if (status != TS_OK)
         return status;
     status = directory_create(directory, error);
     if (status == TS_OK)
         status = write_file(path, key, out, error);
-    prepared_free(out);
+    preprocessed_free(out);
     if (status != TS_OK) {
         ts_error cause = error ? *error : (ts_error){0};
         return error_set(error, status,
-                         "%.900s; the cache of prepared cases can be put elsewhere "
+                         "%.900s; the cache of preprocessed cases can be put elsewhere "
                          "with --cache",
                          cause.text);
     }
@@ -216,14 +216,14 @@ static ts_status rebuild(const dataset_case *c, modality_set use, double spacing
     return TS_OK;
 }
 
-ts_status prepare_cached(const dataset_case *c, modality_set use, double spacing_mm,
-                         const char *directory, pool *p, prepared *out, ts_error *error)
+ts_status preprocess_cached(const dataset_case *c, modality_set use, double spacing_mm,
+                            const char *directory, pool *p, preprocessed *out, ts_error *error)
 {
-    *out = (prepared){0};
+    *out = (preprocessed){0};
     const uint64_t key = input_key(c, use, spacing_mm);
     char *path = cache_path(directory, c->id, use, spacing_mm);
     if (!path)
-        return error_set(error, TS_MEMORY, "out of memory preparing case %s", c->id);
+        return error_set(error, TS_MEMORY, "out of memory preprocessing case %s", c->id);
     ts_status status = TS_OK;
     const cache_state state = open_file(path, key, out);
     if (state == CACHE_DAMAGED)
@@ -231,8 +231,8 @@ ts_status prepare_cached(const dataset_case *c, modality_set use, double spacing
     if (state != CACHE_GOOD)
         status = rebuild(c, use, spacing_mm, directory, path, key, p, out, error);
     if (status == TS_OK && !(out->id = strdup(c->id))) {
-        prepared_free(out);
-        status = error_set(error, TS_MEMORY, "out of memory preparing case %s", c->id);
+        preprocessed_free(out);
+        status = error_set(error, TS_MEMORY, "out of memory preprocessing case %s", c->id);
     }
     free(path);
     return status;

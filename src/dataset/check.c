@@ -18,9 +18,9 @@ typedef struct {
     double zooms[3];
     uint32_t print[MODALITIES]; /* checksum of an image's voxels; 0: not read */
     bool truth, has3, has4, tumour;
-} case_report;
+} case_findings;
 
-static void add_line(case_report *r, finding kind, const char *sentence)
+static void add_line(case_findings *r, finding kind, const char *sentence)
 {
     static const char *const kinds[] = {"problem", "warning", "note"};
     size_t *const counts[] = {&r->problems, &r->warnings, &r->notes};
@@ -35,7 +35,7 @@ static void take_finding(void *context, finding kind, ts_status status, const ch
 }
 
 /* One image under two names is how four modalities are made of three. */
-static void find_twins_within(case_report *r, const case_data *d)
+static void find_twins_within(case_findings *r, const case_data *d)
 {
     for (int a = 0; a < MODALITIES; a++)
         for (int b = a + 1; b < MODALITIES; b++)
@@ -64,7 +64,7 @@ static uint32_t image_print(const volume_voxels *image, int64_t voxels)
     return crc;
 }
 
-static void keep_facts(case_report *r, const case_data *d)
+static void keep_facts(case_findings *r, const case_data *d)
 {
     const int64_t voxels = d->header.shape[0] * d->header.shape[1] * d->header.shape[2];
     for (int i = 0; i < 3; i++) {
@@ -89,7 +89,7 @@ static void keep_facts(case_report *r, const case_data *d)
 static void check_case(void *context, int64_t index, int thread)
 {
     (void)thread;
-    case_report *r = (case_report *)context + index;
+    case_findings *r = (case_findings *)context + index;
     const dataset_case *c = &r->data->cases[r->index];
     case_data d;
     case_load(c, ALL_MODALITIES, true, NULL, &d, take_finding, r);
@@ -98,7 +98,7 @@ static void check_case(void *context, int64_t index, int thread)
 }
 
 /* What the data set has somewhere and a case lacks. */
-static void check_completeness(const dataset *d, case_report *reports)
+static void check_completeness(const dataset *d, case_findings *findings)
 {
     modality_set anywhere = 0;
     bool truths = false;
@@ -113,9 +113,9 @@ static void check_completeness(const dataset *d, case_report *reports)
         snprintf(line, sizeof line, "lacks %s: it serves only networks that do without",
                  modality_print(lacking, names));
         if (lacking)
-            add_line(&reports[i], FINDING_WARNING, line);
+            add_line(&findings[i], FINDING_WARNING, line);
         if (truths && !d->cases[i].truth)
-            add_line(&reports[i], FINDING_WARNING, "has no truth: it is not trained on");
+            add_line(&findings[i], FINDING_WARNING, "has no truth: it is not trained on");
     }
 }
 
@@ -137,7 +137,7 @@ static int compare_prints(const void *a, const void *b)
 
 /* Public copies hold the same patient under several years' names; in training and in the held-out
  * cases at once, it flatters the score. */
-static ts_status find_twins(const dataset *d, const case_report *reports, FILE *out,
+static ts_status find_twins(const dataset *d, const case_findings *findings, FILE *out,
                             size_t *warnings, ts_error *error)
 {
     fingerprint *prints =
@@ -147,14 +147,14 @@ static ts_status find_twins(const dataset *d, const case_report *reports, FILE *
         return TS_MEMORY;
     for (size_t i = 0; i < d->count; i++)
         for (int m = 0; m < MODALITIES; m++)
-            if (reports[i].print[m])
-                prints[count++] = (fingerprint){reports[i].print[m], i, m};
+            if (findings[i].print[m])
+                prints[count++] = (fingerprint){findings[i].print[m], i, m};
     qsort(prints, count, sizeof *prints, compare_prints);
     for (size_t k = 1; k < count; k++) {
         const fingerprint *a = &prints[k - 1], *b = &prints[k];
         const bool same =
             a->print == b->print && a->index != b->index &&
-            !memcmp(reports[a->index].shape, reports[b->index].shape, sizeof reports->shape);
+            !memcmp(findings[a->index].shape, findings[b->index].shape, sizeof findings->shape);
         if (!same)
             continue;
         ++*warnings;
@@ -186,7 +186,7 @@ static void print_counts(const dataset *d, FILE *out)
             having[T2], having[FLAIR]);
 }
 
-static void print_labels(const dataset *d, const case_report *reports, FILE *out)
+static void print_labels(const dataset *d, const case_findings *findings, FILE *out)
 {
     static const char *const styles[] = {
         "1 NCR, 2 ED, 4 ET", "1 NCR, 2 ED, 3 ET",   "1 NCR, 2 ED, 3 ET, 4 cavity",
@@ -194,7 +194,7 @@ static void print_labels(const dataset *d, const case_report *reports, FILE *out
     };
     size_t counts[COUNT_OF(styles)] = {0};
     for (size_t i = 0; i < d->count; i++) {
-        const case_report *r = &reports[i];
+        const case_findings *r = &findings[i];
         const label_map map = d->cases[i].labels;
         if (r->truth)
             counts[!r->tumour                ? 5
@@ -214,7 +214,7 @@ static void print_labels(const dataset *d, const case_report *reports, FILE *out
         fputc('\n', out);
 }
 
-static bool same_grid(const case_report *a, const case_report *b)
+static bool same_grid(const case_findings *a, const case_findings *b)
 {
     for (int i = 0; i < 3; i++)
         if (a->shape[i] != b->shape[i] || a->zooms[i] - b->zooms[i] > 1e-3 ||
@@ -224,23 +224,23 @@ static bool same_grid(const case_report *a, const case_report *b)
 }
 
 /* Every different grid with its number of cases; of many, the first ones met. */
-static void print_grids(const dataset *d, const case_report *reports, FILE *out)
+static void print_grids(const dataset *d, const case_findings *findings, FILE *out)
 {
     enum { SHOWN = 8 };
-    const case_report *grids[SHOWN];
+    const case_findings *grids[SHOWN];
     size_t counts[SHOWN] = {0}, shown = 0, others = 0;
     for (size_t i = 0; i < d->count; i++) {
         size_t k = 0;
-        if (!reports[i].read)
+        if (!findings[i].read)
             continue;
-        while (k < shown && !same_grid(grids[k], &reports[i]))
+        while (k < shown && !same_grid(grids[k], &findings[i]))
             k++;
         if (k == SHOWN) {
             others++;
             continue;
         }
         if (k == shown)
-            grids[shown++] = &reports[i];
+            grids[shown++] = &findings[i];
         counts[k]++;
     }
     for (size_t k = 0; k < shown; k++)
@@ -255,7 +255,7 @@ static void print_grids(const dataset *d, const case_report *reports, FILE *out)
 /* ---- the whole ---------------------------------------------------------------------------- */
 
 /* Reads all cases, some at a time, and prints each one's findings as its turn comes. */
-static ts_status check_cases(const dataset *d, pool *p, case_report *reports, FILE *out,
+static ts_status check_cases(const dataset *d, pool *p, case_findings *findings, FILE *out,
                              ts_error *error)
 {
     const size_t step = 2 * (size_t)pool_threads(p);
@@ -266,47 +266,48 @@ static ts_status check_cases(const dataset *d, pool *p, case_report *reports, FI
             return error_set(error, TS_STOPPED, "stopped after %zu of %zu cases", first, d->count);
         }
         progress_show("checking case %zu of %zu", first + 1, d->count);
-        pool_run(p, check_case, reports + first, (int64_t)count);
+        pool_run(p, check_case, findings + first, (int64_t)count);
         for (size_t i = first; i < first + count; i++) {
-            if (reports[i].lines.failed)
+            if (findings[i].lines.failed)
                 return error_set(error, TS_MEMORY, "out of memory while checking '%s'", d->path);
-            if (reports[i].lines.length)
-                fputs(reports[i].lines.data, out);
-            text_free(&reports[i].lines);
+            if (findings[i].lines.length)
+                fputs(findings[i].lines.data, out);
+            text_free(&findings[i].lines);
         }
     }
     progress_end();
     return TS_OK;
 }
 
-ts_status dataset_check(const dataset *d, pool *p, FILE *report, size_t *problems, ts_error *error)
+ts_status dataset_check(const dataset *d, pool *p, FILE *out, size_t *problems, ts_error *error)
 {
     size_t warnings = 0, notes = d->notes.count;
     *problems = 0;
-    case_report *reports = memory_allocate(d->count, sizeof *reports, "the cases' findings", error);
-    if (!reports)
+    case_findings *findings =
+        memory_allocate(d->count, sizeof *findings, "the cases' findings", error);
+    if (!findings)
         return TS_MEMORY;
     for (size_t i = 0; i < d->notes.count; i++)
-        fprintf(report, "note: %s\n", d->notes.items[i]);
+        fprintf(out, "note: %s\n", d->notes.items[i]);
     for (size_t i = 0; i < d->count; i++)
-        reports[i] = (case_report){.data = d, .index = i};
-    check_completeness(d, reports);
-    ts_status status = check_cases(d, p, reports, report, error);
+        findings[i] = (case_findings){.data = d, .index = i};
+    check_completeness(d, findings);
+    ts_status status = check_cases(d, p, findings, out, error);
     if (status == TS_OK)
-        status = find_twins(d, reports, report, &warnings, error);
+        status = find_twins(d, findings, out, &warnings, error);
     for (size_t i = 0; i < d->count; i++) {
-        *problems += reports[i].problems;
-        warnings += reports[i].warnings;
-        notes += reports[i].notes;
-        text_free(&reports[i].lines);
+        *problems += findings[i].problems;
+        warnings += findings[i].warnings;
+        notes += findings[i].notes;
+        text_free(&findings[i].lines);
     }
     if (status == TS_OK) {
-        print_counts(d, report);
-        print_labels(d, reports, report);
-        print_grids(d, reports, report);
-        fprintf(report, "findings    %zu problems, %zu warnings, %zu notes\n", *problems, warnings,
+        print_counts(d, out);
+        print_labels(d, findings, out);
+        print_grids(d, findings, out);
+        fprintf(out, "findings    %zu problems, %zu warnings, %zu notes\n", *problems, warnings,
                 notes);
     }
-    free(reports);
+    free(findings);
     return status;
 }

@@ -4,12 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-char *path_join(const char *folder, const char *name)
-{
-    const size_t n = strlen(folder);
-    return string_format(n && folder[n - 1] == '/' ? "%s%s" : "%s/%s", folder, name);
-}
-
 char *path_within(const char *path)
 {
     string_list names;
@@ -20,7 +14,7 @@ char *path_within(const char *path)
         return NULL;
     for (size_t i = 0; i < names.count; i++)
         if (!name_is_stray(names.items[i]) && name_is_image(names.items[i], &stem) && !images++)
-            inner = path_join(path, names.items[i]);
+            inner = path_join(path, names.items[i], NULL);
     string_list_free(&names);
     if (images == 1 && inner && !directory_exists(inner))
         return inner;

@@ -1,6 +1,6 @@
-/* dataset: a folder in any BraTS, MSD or nnU-Net layout in, cases out; and their preparation.
+/* dataset: a folder in any BraTS, MSD or nnU-Net layout in, cases out; and their preprocessing.
  *
- * A case names its files by modality; preparation (METHOD 3: orientation, crop, resample,
+ * A case names its files by modality; preprocessing (METHOD 3: orientation, crop, resample,
  * normalise) turns it into a memory-mapped block that sampling and prediction read. */
 #ifndef TWINSEG_DATASET_H
 #define TWINSEG_DATASET_H
@@ -32,9 +32,9 @@ modality_set dataset_case_modalities(const dataset_case *c);
 /* By its name, a visit after treatment (BraTS 2024), in whose truth 4 is the resection cavity. */
 bool dataset_case_post_treatment(const dataset_case *c);
 
-/* Every problem of the data set, one line each to `report`, by reading every file; *problems
+/* Every problem of the data set, one line each to `out`, by reading every file; *problems
  * counts those that training would stop at. */
-ts_status dataset_check(const dataset *d, pool *p, FILE *report, size_t *problems, ts_error *error);
+ts_status dataset_check(const dataset *d, pool *p, FILE *out, size_t *problems, ts_error *error);
 
 /* Does an image with so many voxels that are not 0 still hold the skull? By litres and by the share
  * of the volume, which are given back for messages. */
@@ -64,7 +64,7 @@ typedef struct {
 ts_status dataset_describe(const char *json, size_t count, const char *file,
                            dataset_description *out, ts_error *error);
 
-/* ---- preparation -------------------------------------------------------------------------- */
+/* ---- preprocessing -------------------------------------------------------------------------- */
 
 /* What leads from the network's grid back to the file's. */
 typedef struct {
@@ -73,15 +73,15 @@ typedef struct {
     int64_t crop_begin[3]; /* x y z, in oriented voxels */
     int64_t crop_shape[3]; /* x y z, before resampling */
     int64_t shape[3];      /* x y z, at the plan's spacing */
-} prepared_geometry;
+} preprocessed_geometry;
 
 /* One case, ready: images [MODALITIES][z][y][x] (absent modalities all 0, see `present`), labels
  * [z][y][x] 0..3 or NULL; foreground voxels by class for sampling. Memory belongs to the cache
- * map or to the heap; release with prepared_free. */
+ * map or to the heap; release with preprocessed_free. */
 typedef struct {
     char *id;
     modality_set present;
-    prepared_geometry geometry;
+    preprocessed_geometry geometry;
     const float *images;
     const uint8_t *labels;
     const int32_t *foreground[4]; /* [class]: linear indices of its voxels; [0] unused */
@@ -89,31 +89,33 @@ typedef struct {
     uint32_t checksum; /* CRC-32 of voxels, labels and lists; 0 unless from a cache */
     void *heap;
     file_map map;
-} prepared;
+} preprocessed;
 
 /* Prepares from files. `use`: which modalities to read (crop is by their union). truth as in the
  * case when with_truth. Notes (affine of the truth differs, not skull-stripped) go to warn/note. */
-ts_status prepare_case(const dataset_case *c, modality_set use, double spacing_mm, brain_mask mask,
-                       bool with_truth, pool *p, prepared *out, ts_error *error);
+ts_status preprocess_case(const dataset_case *c, modality_set use, double spacing_mm,
+                          brain_mask mask, bool with_truth, pool *p, preprocessed *out,
+                          ts_error *error);
 
 /* The same from images in memory on one grid, NULL where there is none; they stay the caller's.
  * What would be warned of is added to warnings instead. */
-ts_status prepare_images(const volume_header *grid, const float *const images[MODALITIES],
-                         double spacing_mm, brain_mask mask, pool *p, prepared *out,
-                         string_list *warnings, ts_error *error);
+ts_status preprocess_images(const volume_header *grid, const float *const images[MODALITIES],
+                            double spacing_mm, brain_mask mask, pool *p, preprocessed *out,
+                            string_list *warnings, ts_error *error);
 
 /* From files with BRAIN_OWN, through a cache file in `directory`, keyed by inputs (path, size,
  * time), settings and format version; stale or damaged files are rebuilt (damaged ones with a
  * note). */
-ts_status prepare_cached(const dataset_case *c, modality_set use, double spacing_mm,
-                         const char *directory, pool *p, prepared *out, ts_error *error);
-void prepared_free(prepared *c);
+ts_status preprocess_cached(const dataset_case *c, modality_set use, double spacing_mm,
+                            const char *directory, pool *p, preprocessed *out, ts_error *error);
+void preprocessed_free(preprocessed *c);
 
 /* Labels on the network's grid back onto the file's: probabilities [classes][z][y][x] at
  * geometry->shape to classes' probabilities at the crop (linear) and argmax into labels of the
  * file's grid, 0 outside the crop. probabilities_out may be NULL; else [classes] volumes on the
  * file's grid (class 0 is 1 outside the crop). */
-ts_status prepared_restore(const prepared_geometry *g, int classes, const float *probabilities,
-                           pool *p, uint8_t *labels, float *probabilities_out, ts_error *error);
+ts_status preprocessed_restore(const preprocessed_geometry *g, int classes,
+                               const float *probabilities, pool *p, uint8_t *labels,
+                               float *probabilities_out, ts_error *error);
 
 #endif

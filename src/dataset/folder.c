@@ -124,7 +124,7 @@ static ts_status walk_folder(walk *w, const char *path, int depth, ts_error *err
         }
         if (!name_is_image(name, &stem))
             continue;
-        char *full = path_join(path, name);
+        char *full = path_join(path, name, NULL);
         if (full && directory_exists(full)) {
             char *inner = path_within(full);
             if (inner)
@@ -145,7 +145,7 @@ static ts_status walk_folder(walk *w, const char *path, int depth, ts_error *err
     for (size_t i = 0; status == TS_OK && depth < DEPTH_LIMIT && i < names.count; i++) {
         if (name_is_stray(names.items[i]))
             continue;
-        char *full = path_join(path, names.items[i]);
+        char *full = path_join(path, names.items[i], NULL);
         char *inner = full ? path_within(full) : NULL;
         if (!full)
             status = out_of_memory(path, error);

@@ -45,9 +45,6 @@ dataset_case *dataset_add(dataset *d, const char *id, ts_error *error);
 /* A sentence for dataset.notes. */
 ts_status dataset_note(dataset *d, ts_error *error, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* "folder/name" in memory of its own. */
-char *path_join(const char *folder, const char *name);
-
 /* Where `path` is a folder called like an image (X.nii/) that holds exactly one, the file within,
  * in memory of its own; else NULL. */
 char *path_within(const char *path);

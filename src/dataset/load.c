@@ -25,7 +25,7 @@ static void read_file(void *context, int64_t index, int thread)
 
 /* What the caller's report needs to be called with, and the first problem's status. */
 typedef struct {
-    finding_report report;
+    finding_sink sink;
     void *context;
     ts_status status;
 } judge;
@@ -42,7 +42,7 @@ static void found(judge *j, finding kind, ts_status status, const char *format, 
     va_end(list);
     if (kind == FINDING_PROBLEM && j->status == TS_OK)
         j->status = status;
-    j->report(j->context, kind, status, sentence);
+    j->sink(j->context, kind, status, sentence);
 }
 
 /* ---- facts of the voxels ---------------------------------------------------------------- */
@@ -378,10 +378,10 @@ static void bind_image(judge *j, const dataset_case *c, int m, const volume_file
 }
 
 ts_status case_load(const dataset_case *c, modality_set use, bool with_truth, pool *p,
-                    case_data *out, finding_report report, void *context)
+                    case_data *out, finding_sink sink, void *context)
 {
     *out = (case_data){.use = use & dataset_case_modalities(c)};
-    judge j = {.report = report, .context = context};
+    judge j = {.sink = sink, .context = context};
     file_job jobs[MODALITIES + 1];
     int job_of[MODALITIES], first = -1;
     const int count = list_jobs(c, with_truth, out, jobs, job_of);
@@ -406,10 +406,10 @@ ts_status case_load(const dataset_case *c, modality_set use, bool with_truth, po
 }
 
 ts_status case_take(const volume_header *grid, const float *const images[MODALITIES], pool *p,
-                    case_data *out, finding_report report, void *context)
+                    case_data *out, finding_sink sink, void *context)
 {
     *out = (case_data){.header = *grid};
-    judge j = {.report = report, .context = context};
+    judge j = {.sink = sink, .context = context};
     for (int m = 0; m < MODALITIES; m++) {
         out->image[m] = volume_voxels_of(images[m]);
         out->use |= images[m] ? 1u << m : 0;

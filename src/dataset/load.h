@@ -1,5 +1,6 @@
-/* load (private to dataset/): the files of one case read and judged, before any preparation. Both
- * prepare.c (which stops at the first problem) and check.c (which lists them all) build on it. */
+/* load (private to dataset/): the files of one case read and judged, before any preprocessing. Both
+ * preprocess.c (which stops at the first problem) and check.c (which lists them all) build on
+ * it. */
 #ifndef TWINSEG_DATASET_LOAD_H
 #define TWINSEG_DATASET_LOAD_H
 
@@ -9,7 +10,7 @@ typedef enum { FINDING_PROBLEM, FINDING_WARNING, FINDING_NOTE } finding;
 
 /* Called for each finding in a fixed order, on the caller's thread. sentence names the file, the
  * cause and the remedy; status is the error's kind (TS_OK for warnings and notes). */
-typedef void (*finding_report)(void *context, finding kind, ts_status status, const char *sentence);
+typedef void (*finding_sink)(void *context, finding kind, ts_status status, const char *sentence);
 
 typedef struct {
     int64_t nonzero, nonfinite;
@@ -32,11 +33,11 @@ typedef struct {
 /* Reads what `use` names and the case has. Returns TS_OK where no problem was reported, else the
  * first one's status; call case_data_free in either case. */
 ts_status case_load(const dataset_case *c, modality_set use, bool with_truth, pool *p,
-                    case_data *out, finding_report report, void *context);
+                    case_data *out, finding_sink sink, void *context);
 /* The same of images in memory on one grid, which stay the caller's; names of modalities stand for
  * those of files. */
 ts_status case_take(const volume_header *grid, const float *const images[MODALITIES], pool *p,
-                    case_data *out, finding_report report, void *context);
+                    case_data *out, finding_sink sink, void *context);
 void case_data_free(case_data *d);
 
 #endif

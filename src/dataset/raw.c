@@ -28,7 +28,7 @@ static char *parent_of(const char *path)
 static char *images_within(const char *root)
 {
     for (size_t i = 0; i < COUNT_OF(image_folders); i++) {
-        char *images = path_join(root, image_folders[i]);
+        char *images = path_join(root, image_folders[i], NULL);
         if (images && directory_exists(images))
             return images;
         free(images);
@@ -43,7 +43,7 @@ static ts_status find_below(const char *path, char **root, char **images, ts_err
     string_list names;
     ts_status status = directory_list(path, &names, error);
     for (size_t i = 0; status == TS_OK && i < names.count; i++) {
-        char *below = name_is_stray(names.items[i]) ? NULL : path_join(path, names.items[i]);
+        char *below = name_is_stray(names.items[i]) ? NULL : path_join(path, names.items[i], NULL);
         char *found = below && directory_exists(below) ? images_within(below) : NULL;
         if (found && *images) {
             status = error_set(error, TS_BAD_INPUT,
@@ -111,7 +111,7 @@ static ts_status read_description(const char *root, const char *example, bool nu
         "{\"1\": \"edema\", \"2\": \"necrosis\", \"3\": \"enhancing\"}}";
     uint8_t *bytes = NULL;
     size_t count = 0;
-    char *file = path_join(root, "dataset.json");
+    char *file = path_join(root, "dataset.json", NULL);
     ts_status status = file ? TS_OK : out_of_memory(root, error);
     if (file && file_exists(file)) {
         status = file_get(file, JSON_LIMIT, &bytes, &count, error);
@@ -160,7 +160,7 @@ static ts_status set_image(dataset *d, dataset_case *c, int m, int channel, cons
 /* The file that stands for a name in a folder: itself, or what a folder of that name holds. */
 static char *resolve(const char *folder, const char *name)
 {
-    char *path = path_join(folder, name);
+    char *path = path_join(folder, name, NULL);
     char *inner = path ? path_within(path) : NULL;
     if (!inner)
         return path;
@@ -310,7 +310,7 @@ ts_status raw_open(const char *root, const char *images, label_map labels, datas
     d->layout = numbered ? "nnU-Net raw" : "MSD Task01";
     if (status == TS_OK && strcmp(string_file_name(images), "imagesTr"))
         status = dataset_note(d, error, "the cases are those of '%s'", images);
-    char *test = path_join(root, "imagesTs");
+    char *test = path_join(root, "imagesTs", NULL);
     if (status == TS_OK && test && strcmp(test, images) && directory_exists(test))
         status = dataset_note(d, error,
                               "the test images in '%s' are not read: give that folder to "

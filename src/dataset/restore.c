@@ -9,7 +9,7 @@
 #include <string.h>
 
 typedef struct {
-    const prepared_geometry *geometry;
+    const preprocessed_geometry *geometry;
     int class;
     const float *probability; /* of this class, at crop_shape */
     float *best;              /* at crop_shape */
@@ -32,7 +32,7 @@ static void compete_plane(void *context, int64_t z, int thread)
 }
 
 /* The place in the file of voxel (0, y, z) of the crop, and the step to the next x. */
-static int64_t place_row(const prepared_geometry *g, int64_t y, int64_t z, int64_t *step)
+static int64_t place_row(const preprocessed_geometry *g, int64_t y, int64_t z, int64_t *step)
 {
     const int64_t *n = g->header.shape, stride[3] = {1, n[0], n[0] * n[1]}, at[3] = {0, y, z};
     int64_t place = 0;
@@ -74,8 +74,9 @@ static void place_label_plane(void *context, int64_t z, int thread)
     }
 }
 
-ts_status prepared_restore(const prepared_geometry *g, int classes, const float *probabilities,
-                           pool *p, uint8_t *labels, float *probabilities_out, ts_error *error)
+ts_status preprocessed_restore(const preprocessed_geometry *g, int classes,
+                               const float *probabilities, pool *p, uint8_t *labels,
+                               float *probabilities_out, ts_error *error)
 {
     const size_t crop = (size_t)(g->crop_shape[0] * g->crop_shape[1] * g->crop_shape[2]);
     const size_t final = (size_t)(g->shape[0] * g->shape[1] * g->shape[2]);

@@ -37,7 +37,7 @@ static ts_status add_file(file_list *l, const char *folder, const char *name, ts
 {
     bool marked;
     char *id = string_format("%.*s", (int)id_length(name, &marked), name);
-    char *path = string_format("%s/%s", folder, name);
+    char *path = path_join(folder, name, NULL);
     ts_status status = id && path ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
     if (status == TS_OK)
         status = string_list_add(&l->ids, id, error);
@@ -83,7 +83,7 @@ static ts_status list_files(const char *folder, file_list *l, ts_error *error)
         return status;
     status = directory_list(folder, &names, error);
     for (size_t i = 0; status == TS_OK && i < names.count; i++) {
-        char *path = string_format("%s/%s", folder, names.items[i]);
+        char *path = path_join(folder, names.items[i], NULL);
         if (!path)
             status = error_set(error, TS_MEMORY, "out of memory");
         else if (names.items[i][0] != '.' && directory_exists(path))

@@ -75,7 +75,7 @@ ts_status layout_make_folders(exchange_layout to, const char *out, const dataset
     const char *const names[] = {images, layouts[to].described && c->truth ? "labelsTr" : images};
     ts_status status = TS_OK;
     for (size_t i = 0; status == TS_OK && i < COUNT_OF(names); i++) {
-        char *path = string_format("%s/%s", out, names[i]);
+        char *path = path_join(out, names[i], NULL);
         status =
             path ? directory_create(path, error) : error_set(error, TS_MEMORY, "out of memory");
         free(path);
@@ -140,7 +140,7 @@ ts_status layout_write_description(exchange_layout to, const char *out, const da
                                    modality_set use, ts_error *error)
 {
     json_t *root = describe(to, d, use);
-    char *path = string_format("%s/dataset.json", out);
+    char *path = path_join(out, "dataset.json", NULL);
     char *content = root ? json_dumps(root, JSON_INDENT(4)) : NULL;
     const ts_status status = path && content
                                  ? file_put(path, content, strlen(content), error)

@@ -196,7 +196,7 @@ static void measure_pair(const space *s, const float *a, const float *b, double 
         out[i] = n[i] > 0 ? sum[i] / n[i] : 0;
 }
 
-static double brain_ml(const space *s, const prepared *c, double spacing_mm)
+static double brain_ml(const space *s, const preprocessed *c, double spacing_mm)
 {
     int64_t voxels = 0;
     for (int64_t v = 0; v < s->voxels; v++) {
@@ -208,7 +208,7 @@ static double brain_ml(const space *s, const prepared *c, double spacing_mm)
     return (double)voxels * spacing_mm * spacing_mm * spacing_mm / 1000;
 }
 
-ts_status likeness_measure(const prepared *c, double spacing_mm, likeness_features *out,
+ts_status likeness_measure(const preprocessed *c, double spacing_mm, likeness_features *out,
                            ts_error *error)
 {
     const int64_t *n = c->geometry.shape;

@@ -122,7 +122,7 @@ ts_status likeness_fit(const likeness_features *cases, size_t count, likeness *o
 }
 
 typedef struct {
-    const prepared *cases;
+    const preprocessed *cases;
     size_t count, used;
     double spacing_mm;
     likeness_features *out;
@@ -137,7 +137,7 @@ static void measure_one(void *context, int64_t index, int thread)
     j->status[index] = likeness_measure(&j->cases[place], j->spacing_mm, &j->out[index], NULL);
 }
 
-ts_status likeness_of_cases(const prepared *cases, size_t count, double spacing_mm, pool *p,
+ts_status likeness_of_cases(const preprocessed *cases, size_t count, double spacing_mm, pool *p,
                             likeness *out, ts_error *error)
 {
     const size_t used = count < CASES_MAX ? count : CASES_MAX;

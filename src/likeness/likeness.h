@@ -32,7 +32,7 @@ typedef struct {
     double brain_ml[2];    /* least and most */
 } likeness;
 
-ts_status likeness_measure(const prepared *c, double spacing_mm, likeness_features *out,
+ts_status likeness_measure(const preprocessed *c, double spacing_mm, likeness_features *out,
                            ts_error *error);
 
 /* From the cases of a training set, of which at least LIKENESS_CASES_MIN are needed: fewer give
@@ -41,7 +41,7 @@ ts_status likeness_fit(const likeness_features *cases, size_t count, likeness *o
                        ts_error *error);
 
 /* likeness_measure of the training cases (at most 64 of them, evenly spread) and likeness_fit. */
-ts_status likeness_of_cases(const prepared *cases, size_t count, double spacing_mm, pool *p,
+ts_status likeness_of_cases(const preprocessed *cases, size_t count, double spacing_mm, pool *p,
                             likeness *out, ts_error *error);
 
 typedef struct {

@@ -49,7 +49,7 @@ static ts_status find_by_name(const char *name, char **path, ts_error *error)
     text found = {0};
     const bool known = program_folder(program, sizeof program);
     for (size_t i = 0; known && i < COUNT_OF(folders) && !strchr(name, '/'); i++) {
-        char *folder = string_format("%s/%s", program, folders[i]);
+        char *folder = path_join(program, folders[i], NULL);
         *path = folder ? string_format("%s/%s%s", folder, name, extension) : NULL;
         if (folder)
             list_models(folder, &found);

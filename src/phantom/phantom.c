@@ -81,7 +81,7 @@ static ts_status write_files(case_writer *w, pool *p, ts_error *error)
 static ts_status write_brats(const char *out, const char *name, const naming *n, case_writer *w,
                              pool *p, ts_error *error)
 {
-    char *place = string_format("%s/%s", out, name), *hidden = string_format("%s/.%s", out, name);
+    char *place = path_join(out, name, NULL), *hidden = string_format("%s/.%s", out, name);
     ts_status status = TS_OK;
     if (!place || !hidden)
         status = error_set(error, TS_MEMORY, "out of memory while naming case '%s'", name);
@@ -176,7 +176,7 @@ static ts_status write_description(const char *out, int64_t cases, ts_error *err
                   "edema", "2", "non-enhancing tumor", "3", "enhancing tumour", "numTraining",
                   (json_int_t)cases, "numTest", 0, "training", training, "test");
     char *content = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
-    char *path = string_format("%s/dataset.json", out);
+    char *path = path_join(out, "dataset.json", NULL);
     ts_status status = TS_OK;
     if (!content || !path)
         status = error_set(error, TS_MEMORY, "out of memory while writing '%s/dataset.json'", out);
@@ -189,7 +189,7 @@ static ts_status write_description(const char *out, int64_t cases, ts_error *err
 }
 
 /* A folder that holds anything is refused: cases of two cohorts must not mix. */
-static ts_status prepare_folder(const char *out, phantom_layout layout, ts_error *error)
+static ts_status preprocess_folder(const char *out, phantom_layout layout, ts_error *error)
 {
     string_list names = {0};
     if (file_exists(out) && !directory_exists(out))
@@ -204,7 +204,7 @@ static ts_status prepare_folder(const char *out, phantom_layout layout, ts_error
     string_list_free(&names);
     static const char *const parts[] = {"imagesTr", "labelsTr"};
     for (size_t i = 0; i < COUNT_OF(parts) && status == TS_OK && layout == PHANTOM_MSD; i++) {
-        char *path = string_format("%s/%s", out, parts[i]);
+        char *path = path_join(out, parts[i], NULL);
         status = path ? directory_create(path, error)
                       : error_set(error, TS_MEMORY, "out of memory while naming '%s'", out);
         free(path);
@@ -217,7 +217,7 @@ ts_status phantom_write(const char *out, int64_t cases, uint64_t seed, const int
 {
     ts_status status = phantom_check_shape(shape, error);
     if (status == TS_OK)
-        status = prepare_folder(out, layout, error);
+        status = preprocess_folder(out, layout, error);
     for (int64_t k = 0; k < cases && status == TS_OK; k++) {
         phantom_case made;
         if (interrupt_requested()) {

@@ -1,4 +1,4 @@
-/* A whole case: its files prepared, predicted, brought back to their own grid and written.
+/* A whole case: its files preprocessed, predicted, brought back to their own grid and written.
  *
  * Outputs are tried before the work starts, so that a read-only folder is not found out after it;
  * both appear by rename, the probabilities first: a label file that is there is the end of a
@@ -71,8 +71,8 @@ static ts_status write_maps(const result *r, const volume_header *h, size_t voxe
 
 /* Back to the image's own grid, the rules after the argmax, and the values that were asked for.
  * whole [LABELS][voxels] may be NULL. */
-static ts_status restore(const predictor *p, const prepared_geometry *g, const float *probabilities,
-                         uint8_t *labels, float *whole, ts_error *error)
+static ts_status restore(const predictor *p, const preprocessed_geometry *g,
+                         const float *probabilities, uint8_t *labels, float *whole, ts_error *error)
 {
     const plan *s = &p->settings;
     const int64_t *n = g->header.shape;
@@ -83,8 +83,8 @@ static ts_status restore(const predictor *p, const prepared_geometry *g, const f
     const int64_t component = s->component_voxels
                                   ? s->component_voxels
                                   : predict_threshold_voxels(p->rules.component_mm3, voxel_mm3);
-    ts_status status =
-        prepared_restore(g, LABELS, probabilities, engine_pool(p->engine), labels, whole, error);
+    ts_status status = preprocessed_restore(g, LABELS, probabilities, engine_pool(p->engine),
+                                            labels, whole, error);
     if (status == TS_OK)
         status = predict_postprocess(labels, n, et, component, error);
     if (status == TS_OK)
@@ -92,7 +92,7 @@ static ts_status restore(const predictor *p, const prepared_geometry *g, const f
     return status;
 }
 
-static ts_status restore_and_write(const predictor *p, const prepared_geometry *g, result *r,
+static ts_status restore_and_write(const predictor *p, const preprocessed_geometry *g, result *r,
                                    const predict_outputs *out, ts_error *error)
 {
     const int64_t *n = g->header.shape;
@@ -112,7 +112,7 @@ static ts_status restore_and_write(const predictor *p, const prepared_geometry *
 }
 
 /* Do the images look like those of the training? Says where not. */
-static ts_status check_likeness(const predictor *p, const prepared *c, string_list *warnings,
+static ts_status check_likeness(const predictor *p, const preprocessed *c, string_list *warnings,
                                 ts_error *error)
 {
     likeness_features features;
@@ -136,55 +136,55 @@ static ts_status try_outputs(const predict_outputs *out, ts_error *error)
     return status;
 }
 
-void predict_report_free(predict_report *r)
+void predict_outcome_free(predict_outcome *r)
 {
     string_list_free(&r->warnings);
-    *r = (predict_report){0};
+    *r = (predict_outcome){0};
 }
 
-/* From the prepared case, which is freed before the way back asks for memory of its own, to
+/* From the preprocessed case, which is freed before the way back asks for memory of its own, to
  * probabilities [LABELS] on its grid, less the components that are unsure: free(), also after an
  * error. */
-static ts_status predict_prepared(predictor *p, prepared *ready, float **probabilities,
-                                  predict_report *report, ts_error *error)
+static ts_status predict_preprocessed(predictor *p, preprocessed *ready, float **probabilities,
+                                      predict_outcome *outcome, ts_error *error)
 {
     const int64_t *n = ready->geometry.shape;
     const int64_t shape[3] = {n[0], n[1], n[2]};
     const size_t voxels = (size_t)(n[0] * n[1] * n[2]);
     const double share = p->settings.component_confidence > 0 ? p->settings.component_confidence
                                                               : p->rules.component_confidence;
-    ts_status status = check_likeness(p, ready, &report->warnings, error);
+    ts_status status = check_likeness(p, ready, &outcome->warnings, error);
     *probabilities = memory_allocate(voxels, LABELS * sizeof(float), "the probabilities", error);
     if (status == TS_OK)
         status =
             *probabilities ? predict_probabilities(p, ready, *probabilities, error) : TS_MEMORY;
-    prepared_free(ready);
+    preprocessed_free(ready);
     if (status == TS_OK && share > 0)
         status = predict_drop_unsure(*probabilities, shape, share, error);
     if (status == TS_OK)
-        predict_measure_confidence(*probabilities, voxels, &report->confidence);
+        predict_measure_confidence(*probabilities, voxels, &outcome->confidence);
     return status;
 }
 
 ts_status predict_case(predictor *p, const dataset_case *c, const predict_outputs *out,
-                       predict_report *report, ts_error *error)
+                       predict_outcome *outcome, ts_error *error)
 {
-    prepared ready;
+    preprocessed ready;
     result r = {0};
-    *report = (predict_report){0};
+    *outcome = (predict_outcome){0};
     ts_status status =
-        choose_modalities(p, c->id, dataset_case_modalities(c), &report->used, error);
+        choose_modalities(p, c->id, dataset_case_modalities(c), &outcome->used, error);
     if (status == TS_OK)
         status = try_outputs(out, error);
     if (status == TS_OK)
-        status = prepare_case(c, report->used, p->spacing_mm, p->brain, false,
-                              engine_pool(p->engine), &ready, error);
+        status = preprocess_case(c, outcome->used, p->spacing_mm, p->brain, false,
+                                 engine_pool(p->engine), &ready, error);
     if (status != TS_OK)
         return status;
-    const prepared_geometry g = ready.geometry;
-    status = predict_prepared(p, &ready, &r.probabilities, report, error);
-    for (size_t i = 0; i < report->warnings.count; i++)
-        warn("%s", report->warnings.items[i]);
+    const preprocessed_geometry g = ready.geometry;
+    status = predict_preprocessed(p, &ready, &r.probabilities, outcome, error);
+    for (size_t i = 0; i < outcome->warnings.count; i++)
+        warn("%s", outcome->warnings.items[i]);
     if (status == TS_OK)
         status = restore_and_write(p, &g, &r, out, error);
     free(r.probabilities);
@@ -195,28 +195,28 @@ ts_status predict_case(predictor *p, const dataset_case *c, const predict_output
 
 ts_status predict_images(predictor *p, const volume_header *grid,
                          const float *const images[MODALITIES], uint8_t *labels,
-                         float *probabilities, predict_report *report, ts_error *error)
+                         float *probabilities, predict_outcome *outcome, ts_error *error)
 {
-    prepared ready;
+    preprocessed ready;
     modality_set has = 0;
     const float *used[MODALITIES] = {NULL};
-    float *prepared_probabilities;
-    *report = (predict_report){0};
+    float *preprocessed_probabilities;
+    *outcome = (predict_outcome){0};
     for (int m = 0; m < MODALITIES; m++)
         has |= images[m] ? 1u << m : 0;
-    ts_status status = choose_modalities(p, "in memory", has, &report->used, error);
+    ts_status status = choose_modalities(p, "in memory", has, &outcome->used, error);
     for (int m = 0; m < MODALITIES; m++)
-        if (report->used >> m & 1)
+        if (outcome->used >> m & 1)
             used[m] = images[m];
     if (status == TS_OK)
-        status = prepare_images(grid, used, p->spacing_mm, p->brain, engine_pool(p->engine), &ready,
-                                &report->warnings, error);
+        status = preprocess_images(grid, used, p->spacing_mm, p->brain, engine_pool(p->engine),
+                                   &ready, &outcome->warnings, error);
     if (status != TS_OK)
         return status;
-    const prepared_geometry g = ready.geometry;
-    status = predict_prepared(p, &ready, &prepared_probabilities, report, error);
+    const preprocessed_geometry g = ready.geometry;
+    status = predict_preprocessed(p, &ready, &preprocessed_probabilities, outcome, error);
     if (status == TS_OK)
-        status = restore(p, &g, prepared_probabilities, labels, probabilities, error);
-    free(prepared_probabilities);
+        status = restore(p, &g, preprocessed_probabilities, labels, probabilities, error);
+    free(preprocessed_probabilities);
     return status;
 }

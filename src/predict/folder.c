@@ -51,7 +51,7 @@ ts_status predict_recorded_confidence(const char *folder, double *out, ts_error 
     size_t count = 0;
     const char *told = NULL;
     *out = 0;
-    char *path = string_format("%s/predict.json", folder);
+    char *path = path_join(folder, "predict.json", NULL);
     ts_status status = path ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
     if (status == TS_OK && file_exists(path)) {
         status = file_get(path, 1 << 20, &content, &count, error);
@@ -75,7 +75,7 @@ static ts_status check_record(const predictor *p, const char *out, ts_error *err
     uint8_t *earlier = NULL;
     size_t count = 0;
     ts_status status = TS_OK;
-    char *path = string_format("%s/predict.json", out), *now = make_record(p);
+    char *path = path_join(out, "predict.json", NULL), *now = make_record(p);
     if (!path || !now)
         status = error_set(error, TS_MEMORY, "out of memory");
     else if (!file_exists(path))
@@ -118,7 +118,7 @@ static const char *plus_joined(modality_set set, char buffer[24])
 }
 
 /* Puts the case's row into OUT/confidence.csv, in place of an older one; the rest stays. */
-static ts_status record_confidence(const char *out, const char *id, const predict_report *r,
+static ts_status record_confidence(const char *out, const char *id, const predict_outcome *r,
                                    ts_error *error)
 {
     static const char header[] =
@@ -127,7 +127,7 @@ static ts_status record_confidence(const char *out, const char *id, const predic
     size_t count = 0;
     text t = {0}, own = {0}, warnings = {0};
     char names[24];
-    char *path = string_format("%s/confidence.csv", out);
+    char *path = path_join(out, "confidence.csv", NULL);
     ts_status status = path ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
     if (status == TS_OK && file_exists(path))
         status = file_get(path, 1 << 26, &earlier, &count, error);
@@ -174,24 +174,24 @@ static ts_status predict_one(predictor *p, const dataset *d, size_t index, const
         return TS_OK;
     }
     const double start = clock_seconds();
-    predict_report report;
+    predict_outcome outcome;
     const predict_outputs outputs = {.labels = path};
-    ts_status status = predict_case(p, c, &outputs, &report, &cause);
+    ts_status status = predict_case(p, c, &outputs, &outcome, &cause);
     progress_end();
     free(path);
     if (status == TS_OK)
-        status = record_confidence(out, c->id, &report, &cause);
+        status = record_confidence(out, c->id, &outcome, &cause);
     if (status == TS_OK) {
         char used[24];
         counts->written++;
         note("case %s (%zu of %zu): %s, expected Dice WT %.2f TC %.2f ET %.2f, %.1f s", c->id,
-             index + 1, d->count, modality_print(report.used, used), report.confidence.dice[0],
-             report.confidence.dice[1], report.confidence.dice[2], clock_seconds() - start);
+             index + 1, d->count, modality_print(outcome.used, used), outcome.confidence.dice[0],
+             outcome.confidence.dice[1], outcome.confidence.dice[2], clock_seconds() - start);
     } else if (status != TS_STOPPED) {
         counts->failed++;
         warn("%s", cause.text);
     }
-    predict_report_free(&report);
+    predict_outcome_free(&outcome);
     if (status == TS_STOPPED)
         *error = cause;
     return status == TS_STOPPED ? TS_STOPPED : TS_OK;

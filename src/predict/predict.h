@@ -1,4 +1,4 @@
-/* predict: prepared case in, class probabilities out, by windows; then labels on the file's
+/* predict: preprocessed case in, class probabilities out, by windows; then labels on the file's
  * grid. */
 #ifndef TWINSEG_PREDICT_H
 #define TWINSEG_PREDICT_H
@@ -36,20 +36,20 @@ void predictor_drop_rule(predictor *p, const char *setting);
 void predictor_show(predictor *p, bool progress, bool verbose);
 
 /* Bytes that a case of files of that geometry takes at most: what the predictor holds (weights as
- * they are and packed, workspace, one window), the prepared case, and the greater of what reading
- * and predicting hold. */
-size_t predictor_bytes(const predictor *p, const prepared_geometry *g);
+ * they are and packed, workspace, one window), the preprocessed case, and the greater of what
+ * reading and predicting hold. */
+size_t predictor_bytes(const predictor *p, const preprocessed_geometry *g);
 
 /* How many windows a case of x, y, z at the model's spacing has, the skipped ones included. */
 int64_t predictor_windows(const predictor *p, const int64_t shape[3]);
 
-/* probabilities: [4][z][y][x] for the prepared grid, caller's memory; they sum to 1. With
+/* probabilities: [4][z][y][x] for the preprocessed grid, caller's memory; they sum to 1. With
  * prediction=whole the case is one window, padded with zeros to extents that the networks take:
  * each voxel is computed once, with norms over the whole brain; where memory does not allow that, a
  * warning says so and windows are taken. Windows
  * without any voxel of the brain are skipped: background is 1 where no other window reaches.
  * TS_STOPPED after an interrupt. */
-ts_status predict_probabilities(predictor *p, const prepared *c, float *probabilities,
+ts_status predict_probabilities(predictor *p, const preprocessed *c, float *probabilities,
                                 ts_error *error);
 
 /* Components (26-connected, of the whole tumour) below component_voxels are removed; then, where
@@ -86,25 +86,26 @@ typedef struct {
     const char *uncertainty;   /* entropy of these, 0 to 1 */
 } predict_outputs;
 
-/* What is said of a case: release with predict_report_free. */
+/* What is said of a case: release with predict_outcome_free. */
 typedef struct {
     modality_set used;
     predict_confidence confidence;
     string_list warnings; /* where the images do not look like those of the training */
-} predict_report;
+} predict_outcome;
 
-void predict_report_free(predict_report *r);
+void predict_outcome_free(predict_outcome *r);
 
 /* A whole case: files in, files out (by rename), the label file last. Modalities that the model
- * does not use are left unread. The report's warnings have been said by warn(). */
+ * does not use are left unread. The outcome's warnings have been said by warn(). */
 ts_status predict_case(predictor *p, const dataset_case *c, const predict_outputs *out,
-                       predict_report *report, ts_error *error);
+                       predict_outcome *outcome, ts_error *error);
 
 /* The same from memory: images [z][y][x] on one grid, NULL where there is none, to labels on it
- * and, where probabilities is not NULL, [4][z][y][x] of them. Nothing is said but in the report. */
+ * and, where probabilities is not NULL, [4][z][y][x] of them. Nothing is said but in the
+ * outcome. */
 ts_status predict_images(predictor *p, const volume_header *grid,
                          const float *const images[MODALITIES], uint8_t *labels,
-                         float *probabilities, predict_report *report, ts_error *error);
+                         float *probabilities, predict_outcome *outcome, ts_error *error);
 
 typedef struct {
     size_t written, kept, failed;
@@ -113,7 +114,7 @@ typedef struct {
 /* Every case of a data set into OUT/<id>.nii.gz (the folder is made). What is there already and
  * reads back whole is kept, so that a second run goes on where the first stopped; OUT/predict.json
  * records models and settings, and others than recorded are an error; OUT/confidence.csv has a row
- * a case: its report. A case that fails is warned of and counted, and the others go on; TS_STOPPED
+ * a case: its outcome. A case that fails is warned of and counted, and the others go on; TS_STOPPED
  * after an interrupt. */
 ts_status predict_folder(predictor *p, const dataset *d, const char *out, predict_counts *counts,
                          ts_error *error);

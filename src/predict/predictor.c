@@ -251,29 +251,29 @@ static void patch_for(const predictor *p, const int64_t shape[3], int64_t patch[
 /* The program, its libraries and what they hold, without any case or network. */
 enum { program_bytes = 12 << 20 };
 
-/* While a case is read and prepared, while it is predicted, and while its labels are brought back
- * to the file's grid and written: the most of the three. */
-static size_t case_bytes(const predictor *p, const prepared_geometry *g)
+/* While a case is read and preprocessed, while it is predicted, and while its labels are brought
+ * back to the file's grid and written: the most of the three. */
+static size_t case_bytes(const predictor *p, const preprocessed_geometry *g)
 {
     const size_t voxels = (size_t)(g->shape[0] * g->shape[1] * g->shape[2]);
     const int64_t *n = g->header.shape;
     const size_t file = (size_t)(n[0] * n[1] * n[2]), larger = file > voxels ? file : voxels;
     const bool resampled = memcmp(g->shape, g->crop_shape, sizeof g->shape) != 0;
-    const size_t prepared_case = voxels * MODALITIES * sizeof(float);
+    const size_t preprocessed_case = voxels * MODALITIES * sizeof(float);
     /* the files as they unpack; the crop with its mask and two steps of the spline; the union's
      * mask and stack */
     const size_t reading =
-        prepared_case +
+        preprocessed_case +
         file * volume_datatype_bytes(g->header.datatype) * (size_t)p->channel_count +
         resampled * (file * (sizeof(float) + 1) + larger * (2 * sizeof(float) + 1)) +
         (p->brain == BRAIN_UNION) * larger * (sizeof(int32_t) + 1);
-    const size_t predicting = prepared_case + voxels * (LABELS + 1) * sizeof(float);
+    const size_t predicting = preprocessed_case + voxels * (LABELS + 1) * sizeof(float);
     const size_t restoring = voxels * LABELS * sizeof(float) + file * (2 * sizeof(float) + 3);
     const size_t most = reading > predicting ? reading : predicting;
     return restoring > most ? restoring : most;
 }
 
-size_t predictor_bytes(const predictor *p, const prepared_geometry *g)
+size_t predictor_bytes(const predictor *p, const preprocessed_geometry *g)
 {
     int64_t patch[3];
     patch_for(p, g->shape, patch);

@@ -1,4 +1,4 @@
-/* From a prepared case to label probabilities: the walk over the windows.
+/* From a preprocessed case to label probabilities: the walk over the windows.
  *
  * A network with the regions loss gives sigmoids of WT, TC and ET. nnU-Net thresholds these at 0.5
  * and lets WT, TC, ET overwrite one another in this order (ED, NCR, ET). Here they become label
@@ -16,7 +16,7 @@
 /* One case, and the window that is being worked on. */
 typedef struct {
     predictor *predictor;
-    const prepared *source;
+    const preprocessed *source;
     int64_t size[3];      /* d h w of the case */
     int64_t begin[3];     /* of the window */
     unsigned flip;        /* bit 0: along d, 1: h, 2: w */
@@ -234,7 +234,7 @@ static ts_status walk_windows(walk *w, ts_error *error)
     return TS_OK;
 }
 
-static void say_size(const predictor *p, const prepared *c)
+static void say_size(const predictor *p, const preprocessed *c)
 {
     const int64_t *n = c->geometry.shape;
     note("case %s: %lldx%lldx%lld voxels of %g mm, %lld windows of %lldx%lldx%lld, %.1f MiB", c->id,
@@ -243,7 +243,7 @@ static void say_size(const predictor *p, const prepared *c)
          (long long)p->patch[0], (double)predictor_bytes(p, &c->geometry) / 0x1p20);
 }
 
-ts_status predict_probabilities(predictor *p, const prepared *c, float *probabilities,
+ts_status predict_probabilities(predictor *p, const preprocessed *c, float *probabilities,
                                 ts_error *error)
 {
     char wanted[24], given[24];

@@ -69,7 +69,7 @@ static ts_status find_predictions(prediction_list *l, const char *folder, ts_err
         predicted_case *c = &l->cases[l->count++];
         *c = (predicted_case){.order = NAN};
         c->id = string_format("%.*s", (int)(strlen(name) - extension), name);
-        c->path = report_path(folder, name, error);
+        c->path = path_join(folder, name, error);
         if (!c->id || !c->path)
             status = error_set(error, TS_MEMORY, "out of memory");
         else
@@ -86,7 +86,7 @@ static ts_status read_record(prediction_list *l, const char *folder, json_t **re
 {
     json_error_t cause;
     plan p;
-    char *path = report_path(folder, "predict.json", error);
+    char *path = path_join(folder, "predict.json", error);
     if (!path)
         return TS_MEMORY;
     ts_status status = TS_OK;
@@ -108,7 +108,7 @@ static ts_status read_confidence(const char *folder, json_t **content, ts_error 
 {
     uint8_t *bytes = NULL;
     size_t count = 0;
-    char *path = report_path(folder, "confidence.csv", error);
+    char *path = path_join(folder, "confidence.csv", error);
     ts_status status = path ? TS_OK : TS_MEMORY;
     if (status == TS_OK && file_exists(path))
         status = file_get(path, 1 << 26, &bytes, &count, error);

@@ -37,8 +37,6 @@ ts_status report_pack(const picture_source *s, size_t text_limit, pool *p, json_
 
 /* ---- small things --------------------------------------------------------------------------- */
 
-/* FOLDER/NAME; free(). NULL with the error filled when memory is out. */
-char *report_path(const char *folder, const char *name, ts_error *error);
 /* JSON has no NaN and no infinity: null, and "inf". */
 json_t *report_number(double value);
 /* The string, or null where it is NULL or no UTF-8. */

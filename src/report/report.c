@@ -20,14 +20,6 @@ static const size_t slices_limit =
 
 /* ---- small things --------------------------------------------------------------------------- */
 
-char *report_path(const char *folder, const char *name, ts_error *error)
-{
-    char *path = string_format("%s/%s", folder, name);
-    if (!path)
-        error_set(error, TS_MEMORY, "out of memory while naming '%s/%s'", folder, name);
-    return path;
-}
-
 json_t *report_number(double value)
 {
     return isnan(value) ? json_null() : isinf(value) ? json_string("inf") : json_real(value);
@@ -57,7 +49,7 @@ json_t *report_provenance(void)
 static bool folder_holds(const char *folder, const char *name)
 {
     ts_error ignored;
-    char *path = report_path(folder, name, &ignored);
+    char *path = path_join(folder, name, &ignored);
     const bool holds = path && file_exists(path);
     free(path);
     return holds;
@@ -81,11 +73,11 @@ static bool holds_labels(const char *folder)
 static ts_status add_cells(const char *folder, json_t *page, report_counts *counts, ts_error *error)
 {
     string_list names = {0};
-    char *cells = report_path(folder, "cells", error);
+    char *cells = path_join(folder, "cells", error);
     ts_status status = cells ? directory_list(cells, &names, error) : TS_MEMORY;
     for (size_t i = 0; i < names.count && status == TS_OK; i++) {
         json_t *run = NULL;
-        char *path = report_path(cells, names.items[i], error);
+        char *path = path_join(cells, names.items[i], error);
         status = path ? TS_OK : TS_MEMORY;
         if (status == TS_OK && folder_holds(path, "config.ini")) {
             status = report_run(path, &run, error);

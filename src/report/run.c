@@ -114,9 +114,9 @@ static ts_status add_curves(const char *folder, json_t *out, size_t *steps, ts_e
     uint8_t *content = NULL;
     size_t bytes;
     double seconds = 0;
-    char *path = report_path(folder, "metrics.csv", error);
+    char *path = path_join(folder, "metrics.csv", error);
     ts_status status = path ? TS_OK : TS_MEMORY;
-    if (status == TS_OK && file_exists(path)) /* not yet, while cases are being prepared */
+    if (status == TS_OK && file_exists(path)) /* not yet, while cases are being preprocessed */
         status = file_get(path, (size_t)1 << 32, &content, &bytes, error);
     if (status == TS_OK) {
         json_object_set_new(
@@ -168,7 +168,7 @@ static ts_status add_file(const char *folder, const char *file, const char *key,
                           ts_error *error)
 {
     json_error_t cause;
-    char *path = report_path(folder, file, error);
+    char *path = path_join(folder, file, error);
     if (!path)
         return TS_MEMORY;
     ts_status status = TS_OK;
@@ -187,7 +187,7 @@ static ts_status add_log(const char *folder, json_t *out, ts_error *error)
 {
     uint8_t *content = NULL;
     size_t bytes = 0;
-    char *path = report_path(folder, "log.txt", error);
+    char *path = path_join(folder, "log.txt", error);
     ts_status status = path ? TS_OK : TS_MEMORY;
     if (status == TS_OK && file_exists(path))
         status = file_get(path, (size_t)1 << 30, &content, &bytes, error);
@@ -205,7 +205,7 @@ static json_t *describe_model(const char *folder, const char *name)
     ts_error ignored;
     safetensors file;
     model m;
-    char channels[24], *path = report_path(folder, name, &ignored);
+    char channels[24], *path = path_join(folder, name, &ignored);
     json_t *out = json_pack("{s:s}", "file", name);
     if (!path || !file_exists(path) || safetensors_read(path, &file, &ignored) != TS_OK) {
         free(path);

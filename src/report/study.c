@@ -31,7 +31,7 @@ ts_status report_study(const char *folder, json_t **out, ts_error *error)
     *out = NULL;
     for (size_t i = 0; i < COUNT_OF(places) && status == TS_OK && !*out; i++) {
         json_error_t cause;
-        char *path = report_path(folder, places[i], error);
+        char *path = path_join(folder, places[i], error);
         if (!path)
             return TS_MEMORY;
         if (file_exists(path)) {

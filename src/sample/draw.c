@@ -21,7 +21,7 @@ int64_t draw_forced_patches(int64_t patches, double share)
 }
 
 /* A random voxel of a random present class, as d, h, w; false where the case has no foreground. */
-static bool draw_foreground(const prepared *c, random_stream *r, int64_t voxel[3])
+static bool draw_foreground(const preprocessed *c, random_stream *r, int64_t voxel[3])
 {
     int present[4], classes = 0;
     for (int k = 1; k < 4; k++)
@@ -41,7 +41,7 @@ static bool draw_foreground(const prepared *c, random_stream *r, int64_t voxel[3
 /* Patches stay within the volume (nnU-Net does so at the low end, and here at the high end too: a
  * tumour at the edge keeps its surroundings); a volume smaller than the patch lies in its
  * middle. */
-static void draw_place(const plan *p, const prepared *c, bool forced, random_stream *r,
+static void draw_place(const plan *p, const preprocessed *c, bool forced, random_stream *r,
                        int64_t begin[3])
 {
     int64_t voxel[3];
@@ -140,7 +140,7 @@ static void draw_intensity(const plan *p, random_stream *r, patch_draw *out)
     draw_factors(r, p->p_gamma, p->gamma_low, p->gamma_high, out->gamma);
 }
 
-void draw_patch(const plan *p, const prepared *cases, size_t count, int64_t step, int64_t index,
+void draw_patch(const plan *p, const preprocessed *cases, size_t count, int64_t step, int64_t index,
                 patch_draw *out)
 {
     random_stream place = open_stream(p, RANDOM_PATCH, step, index);

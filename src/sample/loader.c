@@ -18,7 +18,7 @@ typedef struct {
 
 struct loader {
     const plan *plan;
-    const prepared *cases;
+    const preprocessed *cases;
     size_t count;
     slot *slots;
     int64_t slot_count;
@@ -72,7 +72,7 @@ static ts_status allocate_slots(loader *l, ts_error *error)
     return l->slots ? TS_OK : TS_MEMORY;
 }
 
-ts_status loader_create(const plan *p, const prepared *cases, size_t count, int64_t first,
+ts_status loader_create(const plan *p, const preprocessed *cases, size_t count, int64_t first,
                         int threads, int ahead, loader **out, ts_error *error)
 {
     *out = NULL;

@@ -1,4 +1,4 @@
-/* From a prepared case to a patch: a plain crop, or rotation and scaling in one trilinear
+/* From a preprocessed case to a patch: a plain crop, or rotation and scaling in one trilinear
  * resampling that gathers the patch alone, straight from the case's volume.
  *
  * nnU-Net resamples a larger crop, whose corners can lack what the case has; here the whole case is
@@ -25,8 +25,8 @@ static void mark_brain(const float *images, size_t voxels, uint8_t *brain)
     }
 }
 
-void patch_crop(const prepared *c, const int64_t patch[3], const int64_t begin[3], float *images,
-                uint8_t *labels, uint8_t *brain)
+void patch_crop(const preprocessed *c, const int64_t patch[3], const int64_t begin[3],
+                float *images, uint8_t *labels, uint8_t *brain)
 {
     const int64_t size[3] = {c->geometry.shape[2], c->geometry.shape[1], c->geometry.shape[0]};
     const size_t voxels = (size_t)(patch[0] * patch[1] * patch[2]);
@@ -144,7 +144,7 @@ static void warp_row(const warp *w, const double start[3], const double step[3],
     }
 }
 
-void patch_warp(const prepared *c, const int64_t patch[3], const int64_t begin[3],
+void patch_warp(const preprocessed *c, const int64_t patch[3], const int64_t begin[3],
                 const double matrix[3][3], float *images, uint8_t *labels, uint8_t *brain)
 {
     const size_t voxels = (size_t)(patch[0] * patch[1] * patch[2]);

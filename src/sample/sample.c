@@ -36,13 +36,13 @@ static void augment_channel(float *x, int m, const int64_t shape[3], const patch
         augment_gamma(x, count, d->gamma[m], false);
 }
 
-static void make_patch(const plan *p, const prepared *cases, size_t count, int64_t step,
+static void make_patch(const plan *p, const preprocessed *cases, size_t count, int64_t step,
                        int64_t index, const workspace *w, float *images, uint8_t *labels)
 {
     const size_t voxels = (size_t)(p->patch[0] * p->patch[1] * p->patch[2]);
     patch_draw d;
     draw_patch(p, cases, count, step, index, &d);
-    const prepared *source = &cases[d.source];
+    const preprocessed *source = &cases[d.source];
     if (d.warp)
         patch_warp(source, p->patch, d.begin, d.matrix, images, labels, w->brain);
     else
@@ -62,8 +62,8 @@ static void make_patch(const plan *p, const prepared *cases, size_t count, int64
     mirror_labels(labels, p->patch, d.mirror);
 }
 
-ts_status sample_batch(const plan *p, const prepared *cases, size_t count, int64_t step, batch *out,
-                       ts_error *error)
+ts_status sample_batch(const plan *p, const preprocessed *cases, size_t count, int64_t step,
+                       batch *out, ts_error *error)
 {
     const size_t voxels = (size_t)(p->patch[0] * p->patch[1] * p->patch[2]);
     for (size_t i = 0; i < count; i++)

@@ -23,7 +23,7 @@ typedef struct {
 int64_t draw_forced_patches(int64_t patches, double share);
 
 /* The draws of patch `index` of a step. */
-void draw_patch(const plan *p, const prepared *cases, size_t count, int64_t step, int64_t index,
+void draw_patch(const plan *p, const preprocessed *cases, size_t count, int64_t step, int64_t index,
                 patch_draw *out);
 
 /* nnU-Net's Rz Ry Rx S (radians) with the axes d, h, w in the place of x, y, z. A scale above 1
@@ -33,9 +33,9 @@ void draw_matrix(const double angle[3], double scale, double out[3][3]);
 /* Out of the case into images [MODALITIES][d][h][w] and labels [d][h][w], zeros beyond its edge.
  * brain (may be NULL) receives a set of modalities per voxel: those that are not exactly 0
  * there. */
-void patch_crop(const prepared *c, const int64_t patch[3], const int64_t begin[3], float *images,
-                uint8_t *labels, uint8_t *brain);
-void patch_warp(const prepared *c, const int64_t patch[3], const int64_t begin[3],
+void patch_crop(const preprocessed *c, const int64_t patch[3], const int64_t begin[3],
+                float *images, uint8_t *labels, uint8_t *brain);
+void patch_warp(const preprocessed *c, const int64_t patch[3], const int64_t begin[3],
                 const double matrix[3][3], float *images, uint8_t *labels, uint8_t *brain);
 
 /* One channel each, in place. scratch: 2 * count floats. */

@@ -29,7 +29,7 @@ char *cell_path(const char *folder, const char *subfolder, const study_cell *c, 
 
 static bool run_holds(const work *w, const char *name)
 {
-    char *path = string_format("%s/%s", w->run, name);
+    char *path = path_join(w->run, name, NULL);
     const bool there = path && file_exists(path);
     free(path);
     return there;
@@ -58,7 +58,7 @@ static ts_status train(work *w, int folds, ts_error *error)
     p.threads = w->options->threads;
     if (run_holds(w, teacher ? "teacher.safetensors" : "model.safetensors"))
         return check_finished(w, &p, folds, error);
-    char *own_cache = string_format("%s/cache", w->options->out);
+    char *own_cache = path_join(w->options->out, "cache", NULL);
     const train_options o = {
         .data = w->options->data,
         .out = w->run,
@@ -78,7 +78,7 @@ static ts_status read_cost(work *w, ts_error *error)
 {
     uint8_t *bytes;
     size_t count;
-    char *path = string_format("%s/metrics.csv", w->run);
+    char *path = path_join(w->run, "metrics.csv", NULL);
     ts_status status = path ? file_get(path, (size_t)1 << 32, &bytes, &count, error)
                             : error_set(error, TS_MEMORY, "out of memory");
     free(path);
@@ -243,7 +243,7 @@ static ts_status score_models(work *w, const study *s, ts_error *error)
         model m;
         if (!run_holds(w, names[i]))
             continue;
-        char *path = string_format("%s/%s", w->run, names[i]);
+        char *path = path_join(w->run, names[i], NULL);
         status = path ? model_read(path, &m, error) : error_set(error, TS_MEMORY, "out of memory");
         free(path);
         if (status != TS_OK)

@@ -57,7 +57,7 @@ void study_close(study *s);
 typedef struct {
     const char *data;
     const char *out;    /* OUT/cells/NAME: runs; OUT/predictions, OUT/logs, OUT/locks */
-    const char *cache;  /* prepared cases; NULL: OUT/cache */
+    const char *cache;  /* preprocessed cases; NULL: OUT/cache */
     const char *scores; /* score files and tables; NULL: OUT/scores */
     int workers;        /* cells at a time, a process each */
     int threads;        /* of a cell */

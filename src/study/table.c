@@ -398,7 +398,7 @@ ts_status study_table(const study *s, const char *scores, size_t *done, ts_error
     if (status != TS_OK)
         return status;
     for (size_t i = 0; status == TS_OK && i < COUNT_OF(files); i++) {
-        char *path = string_format("%s/%s", scores, files[i].name);
+        char *path = path_join(scores, files[i].name, NULL);
         status =
             path ? files[i].write(&t, path, error) : error_set(error, TS_MEMORY, "out of memory");
         free(path);

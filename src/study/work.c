@@ -32,12 +32,12 @@ typedef struct {
     sigset_t mask; /* signals blocked before */
 } grid;
 
-static ts_status prepare_folders(const study_options *o, ts_error *error)
+static ts_status preprocess_folders(const study_options *o, ts_error *error)
 {
     static const char *const names[] = {"cells", "predictions", "logs", "locks"};
     ts_status status = directory_create(o->scores, error);
     for (size_t i = 0; status == TS_OK && i < COUNT_OF(names); i++) {
-        char *path = string_format("%s/%s", o->out, names[i]);
+        char *path = path_join(o->out, names[i], NULL);
         status =
             path ? directory_create(path, error) : error_set(error, TS_MEMORY, "out of memory");
         free(path);
@@ -303,7 +303,7 @@ ts_status study_run(const study *s, const study_options *o, study_counts *counts
     ts_status status = dataset_open(o->data, LABELS_AUTO, &g.data, error);
     if (status != TS_OK)
         return status;
-    status = prepare_folders(o, error);
+    status = preprocess_folders(o, error);
     if (status == TS_OK &&
         !(g.workers = memory_allocate((size_t)o->workers, sizeof *g.workers, "the workers", error)))
         status = TS_MEMORY;

@@ -1,4 +1,4 @@
-/* Choosing and preparing the cases of a run. */
+/* Choosing and preprocessing the cases of a run. */
 #include "train/cases.h"
 
 #include <stdlib.h>
@@ -92,22 +92,23 @@ ts_status run_cases_open(run_cases *c, const plan *p, const train_options *optio
     return status;
 }
 
-ts_status run_cases_prepare(run_cases *c, const plan *p, const char *cache, pool *threads,
-                            ts_error *error)
+ts_status run_cases_preprocess(run_cases *c, const plan *p, const char *cache, pool *threads,
+                               ts_error *error)
 {
     const size_t count = c->split.train_count + c->split.held_out_count;
-    c->prepared = memory_allocate(count, sizeof *c->prepared, "the prepared cases", error);
-    ts_status status = c->prepared ? directory_create(cache, error) : TS_MEMORY;
+    c->preprocessed =
+        memory_allocate(count, sizeof *c->preprocessed, "the preprocessed cases", error);
+    ts_status status = c->preprocessed ? directory_create(cache, error) : TS_MEMORY;
     for (size_t i = 0; status == TS_OK && i < count; i++) {
         const dataset_case *d = c->used[i];
         if (interrupt_requested())
             return error_set(error, TS_STOPPED,
-                             "stopped while the cases were prepared; what is "
-                             "prepared stays in the cache");
-        progress_show("preparing case %zu of %zu: %s", i + 1, count, d->id);
-        status = prepare_cached(d, dataset_case_modalities(d), p->spacing_mm, cache, threads,
-                                &c->prepared[i], error);
-        c->prepared_count += status == TS_OK;
+                             "stopped while the cases were preprocessed; what is "
+                             "preprocessed stays in the cache");
+        progress_show("preprocessing case %zu of %zu: %s", i + 1, count, d->id);
+        status = preprocess_cached(d, dataset_case_modalities(d), p->spacing_mm, cache, threads,
+                                   &c->preprocessed[i], error);
+        c->preprocessed_count += status == TS_OK;
     }
     progress_end();
     return status;
@@ -115,9 +116,9 @@ ts_status run_cases_prepare(run_cases *c, const plan *p, const char *cache, pool
 
 void run_cases_close(run_cases *c)
 {
-    for (size_t i = 0; i < c->prepared_count; i++)
-        prepared_free(&c->prepared[i]);
-    free(c->prepared);
+    for (size_t i = 0; i < c->preprocessed_count; i++)
+        preprocessed_free(&c->preprocessed[i]);
+    free(c->preprocessed);
     free(c->used);
     free(c->split.train);
     free(c->split.held_out);

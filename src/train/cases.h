@@ -1,5 +1,5 @@
 /* The cases of a run: which of the data set's train, which are held out, which are skipped; and
- * those that are used, prepared. */
+ * those that are used, preprocessed. */
 #ifndef TWINSEG_TRAIN_CASES_H
 #define TWINSEG_TRAIN_CASES_H
 
@@ -9,18 +9,18 @@
 
 typedef struct {
     dataset data;
-    run_split split;           /* ids, borrowed from data */
-    const dataset_case **used; /* the training cases, then the held-out ones */
-    prepared *prepared;        /* of the used, in that order */
-    size_t prepared_count;
+    run_split split;            /* ids, borrowed from data */
+    const dataset_case **used;  /* the training cases, then the held-out ones */
+    preprocessed *preprocessed; /* of the used, in that order */
+    size_t preprocessed_count;
 } run_cases;
 
 /* Opens the data set and shares its cases out; a run without any training case is an error. */
 ts_status run_cases_open(run_cases *c, const plan *p, const train_options *options,
                          ts_error *error);
 /* Prepares every used case through the cache folder, with a progress line. */
-ts_status run_cases_prepare(run_cases *c, const plan *p, const char *cache, pool *threads,
-                            ts_error *error);
+ts_status run_cases_preprocess(run_cases *c, const plan *p, const char *cache, pool *threads,
+                               ts_error *error);
 void run_cases_close(run_cases *c);
 
 #endif

@@ -9,9 +9,9 @@
 static json_t *case_checksums(const run_cases *c)
 {
     json_t *sums = json_object();
-    for (size_t i = 0; i < c->prepared_count; i++) {
+    for (size_t i = 0; i < c->preprocessed_count; i++) {
         char hex[12];
-        snprintf(hex, sizeof hex, "%08" PRIx32, c->prepared[i].checksum);
+        snprintf(hex, sizeof hex, "%08" PRIx32, c->preprocessed[i].checksum);
         json_object_set_new(sums, c->used[i]->id, json_string(hex));
     }
     return sums;
@@ -46,7 +46,7 @@ ts_status provenance_add(const char *folder, const run_cases *cases, int64_t fro
                          const char *target, ts_error *error)
 {
     json_error_t cause;
-    char *path = run_path(folder, "provenance.json", error), *content = NULL;
+    char *path = path_join(folder, "provenance.json", error), *content = NULL;
     if (!path)
         return TS_MEMORY;
     json_t *sums = case_checksums(cases);

@@ -6,8 +6,8 @@
 #include "train/cases.h"
 
 /* Adds this session to FOLDER/provenance.json: version, time, machine, threads, kernel target, and
- * the step that it goes on from; the first session also notes a checksum of each prepared case. A
- * later session whose case differs says so by note(). */
+ * the step that it goes on from; the first session also notes a checksum of each preprocessed case.
+ * A later session whose case differs says so by note(). */
 ts_status provenance_add(const char *folder, const run_cases *cases, int64_t from_step, int threads,
                          const char *target, ts_error *error);
 

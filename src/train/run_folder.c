@@ -17,14 +17,6 @@ static const char metrics_header[] =
     "dice_student_wt,dice_student_tc,dice_student_et,"
     "dice_teacher_wt,dice_teacher_tc,dice_teacher_et\n";
 
-char *run_path(const char *folder, const char *name, ts_error *error)
-{
-    char *path = string_format("%s/%s", folder, name);
-    if (!path)
-        error_set(error, TS_MEMORY, "out of memory while naming '%s/%s'", folder, name);
-    return path;
-}
-
 /* ---- config.ini --------------------------------------------------------------------------- */
 
 static ts_status write_config(const char *path, const plan *p, ts_error *error)
@@ -44,7 +36,7 @@ static ts_status write_config(const char *path, const plan *p, ts_error *error)
 
 ts_status train_read_config(const char *out, plan *p, ts_error *error)
 {
-    char *path = run_path(out, "config.ini", error);
+    char *path = path_join(out, "config.ini", error);
     if (!path)
         return TS_MEMORY;
     plan_defaults(p);
@@ -151,7 +143,7 @@ static ts_status compare_split(const char *path, const json_t *before, const jso
 ts_status train_read_fold(const char *out, int *fold, int *folds, ts_error *error)
 {
     json_error_t cause;
-    char *path = run_path(out, "split.json", error);
+    char *path = path_join(out, "split.json", error);
     if (!path)
         return TS_MEMORY;
     json_t *split = json_load_file(path, JSON_REJECT_DUPLICATES, &cause);
@@ -169,7 +161,7 @@ ts_status train_read_held_out(const char *out, string_list *ids, ts_error *error
 {
     json_error_t cause;
     *ids = (string_list){0};
-    char *path = run_path(out, "split.json", error);
+    char *path = path_join(out, "split.json", error);
     if (!path)
         return TS_MEMORY;
     json_t *split = json_load_file(path, JSON_REJECT_DUPLICATES, &cause);
@@ -213,7 +205,7 @@ static ts_status handle_split(const char *path, const run_split *split, bool beg
 
 ts_status run_folder_check(const char *path, bool resume, bool *begun, ts_error *error)
 {
-    char *config = run_path(path, "config.ini", error);
+    char *config = path_join(path, "config.ini", error);
     if (!config)
         return TS_MEMORY;
     *begun = file_exists(config);
@@ -233,8 +225,9 @@ ts_status run_folder_open(run_folder *f, const char *path, bool begun, const pla
                           const run_split *split, ts_error *error)
 {
     *f = (run_folder){.path = strdup(path)};
-    char *config = run_path(path, "config.ini", error), *list = run_path(path, "split.json", error);
-    char *log = run_path(path, "log.txt", error);
+    char *config = path_join(path, "config.ini", error),
+         *list = path_join(path, "split.json", error);
+    char *log = path_join(path, "log.txt", error);
     ts_status status = f->path && config && list && log ? TS_OK : TS_MEMORY;
     if (status == TS_OK && begun)
         status = train_compare_config(path, p, error);
@@ -274,7 +267,7 @@ ts_status run_folder_metrics(run_folder *f, int64_t step, ts_error *error)
     uint8_t *content = NULL;
     size_t count = 0;
     ts_status status = TS_OK;
-    char *path = run_path(f->path, "metrics.csv", error);
+    char *path = path_join(f->path, "metrics.csv", error);
     if (!path)
         return TS_MEMORY;
     const bool rows = step > 0 && file_exists(path); /* a given teacher begins at a later step */

@@ -29,7 +29,7 @@ typedef struct {
 } run_folder;
 
 /* May a run begin here, or with resume go on? A folder that holds a run is refused without resume,
- * one that holds none with it. Asked before hours of preparation; writes nothing. *begun: the
+ * one that holds none with it. Asked before hours of preprocessing; writes nothing. *begun: the
  * folder holds a run. */
 ts_status run_folder_check(const char *path, bool resume, bool *begun, ts_error *error);
 /* Begins the run (config.ini, split.json), or where it was begun compares: settings and split must
@@ -44,8 +44,5 @@ ts_status run_folder_sync(run_folder *f, ts_error *error);
 /* A line in log.txt with the time before it. */
 void run_folder_log(run_folder *f, const char *format, ...) PRINTF_LIKE(2, 3);
 void run_folder_close(run_folder *f);
-
-/* FOLDER/name; free(). NULL with the error filled when memory is out. */
-char *run_path(const char *folder, const char *name, ts_error *error);
 
 #endif

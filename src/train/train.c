@@ -117,7 +117,7 @@ static ts_status write_model(run *r, int role, bool best, ts_error *error)
     };
     m.config = model_config(r->plan, m.channels);
     snprintf(m.role, sizeof m.role, "%s", role_names[role]);
-    char *path = run_path(r->options->out, names[role][best], error);
+    char *path = path_join(r->options->out, names[role][best], error);
     ts_status status = TS_MEMORY;
     if (path && m.provenance)
         status = model_write(path, &m, error);
@@ -136,7 +136,7 @@ static ts_status write_checkpoint(run *r, ts_error *error)
     const size_t count = trainer_state(r->trainer, parts);
     if (!writes())
         return TS_OK;
-    char *path = run_path(r->options->out, "checkpoint.safetensors", error);
+    char *path = path_join(r->options->out, "checkpoint.safetensors", error);
     const ts_status status =
         path ? checkpoint_write(path, &r->state, parts, count, error) : TS_MEMORY;
     free(path);
@@ -155,7 +155,7 @@ static ts_status restore(run *r, ts_error *error)
 {
     checkpoint_part parts[TRAINER_PARTS];
     const size_t count = trainer_state(r->trainer, parts);
-    char *path = run_path(r->options->out, "checkpoint.safetensors", error);
+    char *path = path_join(r->options->out, "checkpoint.safetensors", error);
     ts_status status = path ? TS_OK : TS_MEMORY;
     if (path && file_exists(path)) {
         status = checkpoint_read(path, &r->state, parts, count, error);
@@ -179,8 +179,9 @@ static ts_status validate_run(run *r, metrics_row *row, ts_error *error)
 {
     double dice[ROLES][3];
     const run_split *s = &r->cases.split;
-    ts_status status = validate(r->trainer, r->plan, row->step - 1,
-                                r->cases.prepared + s->train_count, s->held_out_count, dice, error);
+    ts_status status =
+        validate(r->trainer, r->plan, row->step - 1, r->cases.preprocessed + s->train_count,
+                 s->held_out_count, dice, error);
     for (int role = 0; status == TS_OK && role < ROLES; role++) {
         if (isnan(dice[role][0]))
             continue;
@@ -253,7 +254,7 @@ static ts_status run_schedule(run *r, int64_t end, ts_error *error)
     const int64_t steps = r->plan->steps, schedule_end = (r->state.step / steps + 1) * steps;
     const int threads = pool_threads(trainer_pool(r->trainer));
     ts_status status =
-        loader_create(r->plan, r->cases.prepared, r->cases.split.train_count,
+        loader_create(r->plan, r->cases.preprocessed, r->cases.split.train_count,
                       method_schedule_step(r->plan, r->state.step), loading_threads(threads),
                       loading_ahead(threads), &r->loader, error);
     while (status == TS_OK && r->state.step < end && r->state.step < schedule_end && !is_stopping())
@@ -398,17 +399,17 @@ static ts_status use_all_given(run *r, bool begun, ts_error *error)
 }
 
 /* The first rank fills the cache that the others then read. */
-static ts_status prepare_cases(run *r, const char *cache, ts_error *error)
+static ts_status preprocess_cases(run *r, const char *cache, ts_error *error)
 {
     pool *threads = trainer_pool(r->trainer);
     ts_status status = TS_OK;
     char ready = 1;
     if (writes())
-        status = run_cases_prepare(&r->cases, r->plan, cache, threads, error);
+        status = run_cases_preprocess(&r->cases, r->plan, cache, threads, error);
     if (status == TS_OK)
         ranks_broadcast(&ready, 1);
     if (!writes())
-        status = run_cases_prepare(&r->cases, r->plan, cache, threads, error);
+        status = run_cases_preprocess(&r->cases, r->plan, cache, threads, error);
     return status;
 }
 
@@ -428,15 +429,15 @@ static ts_status begin(run *r, ts_error *error)
         status = trainer_create(r->plan, &r->trainer, error);
     if (status != TS_OK)
         return status;
-    char *own_cache = o->cache ? NULL : run_path(o->out, "cache", error);
+    char *own_cache = o->cache ? NULL : path_join(o->out, "cache", error);
     if (!o->cache && !own_cache)
         return TS_MEMORY;
-    status = prepare_cases(r, o->cache ? o->cache : own_cache, error);
+    status = preprocess_cases(r, o->cache ? o->cache : own_cache, error);
     free(own_cache);
     if (status == TS_OK)
         status =
-            likeness_of_cases(r->cases.prepared, r->cases.split.train_count, r->plan->spacing_mm,
-                              trainer_pool(r->trainer), &r->likeness, error);
+            likeness_of_cases(r->cases.preprocessed, r->cases.split.train_count,
+                              r->plan->spacing_mm, trainer_pool(r->trainer), &r->likeness, error);
     if (status == TS_OK && !begun)
         status = use_all_given(r, begun, error);
     if (status == TS_OK && writes())

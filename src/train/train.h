@@ -11,7 +11,7 @@ typedef struct {
     /* Models (names or paths) whose weights the networks begin with; NULL: random ones. Two-stage's
      * teacher takes the place of the first stage. */
     const char *student, *teacher;
-    const char *cache; /* folder of prepared cases, shared among runs; NULL: OUT/cache */
+    const char *cache; /* folder of preprocessed cases, shared among runs; NULL: OUT/cache */
     int fold, folds;   /* folds 0: all cases train */
     bool resume;
     int64_t stop_after; /* steps in this call; 0: to the end */

@@ -64,7 +64,7 @@ static ts_status validate_batch(trainer *t, const plan *p, int64_t step, const b
     return status;
 }
 
-ts_status validate(trainer *t, const plan *p, int64_t step, const prepared *cases, size_t count,
+ts_status validate(trainer *t, const plan *p, int64_t step, const preprocessed *cases, size_t count,
                    double dice[ROLES][3], ts_error *error)
 {
     const size_t voxels = (size_t)(p->batch * p->patch[0] * p->patch[1] * p->patch[2]);

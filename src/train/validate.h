@@ -9,7 +9,7 @@
 /* dice[role][region] of WT, TC, ET; NAN for a role that does not learn at this step of the run; 1
  * where a region is neither in the truth nor predicted. A student of any subset is shown a subset a
  * patch, the same each time. */
-ts_status validate(trainer *t, const plan *p, int64_t step, const prepared *cases, size_t count,
+ts_status validate(trainer *t, const plan *p, int64_t step, const preprocessed *cases, size_t count,
                    double dice[ROLES][3], ts_error *error);
 
 #endif

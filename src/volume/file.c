@@ -165,7 +165,7 @@ static ts_status resolve(const char *path, char **file, ts_error *error)
             place = i;
         }
     if (images == 1)
-        *file = string_format("%s/%s", path, names.items[place]);
+        *file = path_join(path, names.items[place], NULL);
     string_list_free(&names);
     if (*file)
         return TS_OK;

@@ -1,7 +1,7 @@
-/* Preparation of a case (METHOD 3, nnU-Net's): oriented to LPS by flips and permutations, cropped
+/* Preprocessing of a case (METHOD 3, nnU-Net's): oriented to LPS by flips and permutations, cropped
  * to the box of non-zero voxels of the modalities used, resampled to the plan's spacing, z-scored.
  *
- * The brain mask is each modality's own non-zero voxels, so that a modality is prepared alike
+ * The brain mask is each modality's own non-zero voxels, so that a modality is preprocessed alike
  * whichever others stand beside it: what the student saw in training is what it gets in a clinic
  * that acquired nothing else. Models that came from nnU-Net want its mask (BRAIN_UNION). Where a
  * case is resampled, its mask goes through the labels' rule (linear, at least half), because the
@@ -23,7 +23,7 @@ static int64_t voxels_of(const int64_t shape[3])
 
 /* The union of the modalities' boxes, in oriented voxels, and the shape at the plan's spacing. */
 static ts_status plan_geometry(const case_data *d, double spacing_mm, const char *name,
-                               prepared_geometry *g, ts_error *error)
+                               preprocessed_geometry *g, ts_error *error)
 {
     int64_t begin[3], end[3];
     g->header = d->header;
@@ -61,7 +61,7 @@ static ts_status plan_geometry(const case_data *d, double spacing_mm, const char
     return TS_OK;
 }
 
-static bool is_resampled(const prepared_geometry *g)
+static bool is_resampled(const preprocessed_geometry *g)
 {
     return memcmp(g->shape, g->crop_shape, sizeof g->shape) != 0;
 }
@@ -72,7 +72,7 @@ typedef struct {
     int64_t start, step[3];
 } crop_walk;
 
-static crop_walk walk_crop(const prepared_geometry *g)
+static crop_walk walk_crop(const preprocessed_geometry *g)
 {
     const int64_t *n = g->header.shape;
     const int64_t stride[3] = {1, n[0], n[0] * n[1]};
@@ -122,7 +122,7 @@ static void leave_outside(uint8_t *mask, const int64_t n[3], int32_t *outside)
 }
 
 /* Where any modality is not 0, and the holes within; mask at crop_shape. */
-static ts_status find_brain(const prepared_geometry *g, const case_data *d, uint8_t *mask,
+static ts_status find_brain(const preprocessed_geometry *g, const case_data *d, uint8_t *mask,
                             ts_error *error)
 {
     const crop_walk w = walk_crop(g);
@@ -153,7 +153,7 @@ static ts_status find_brain(const prepared_geometry *g, const case_data *d, uint
 
 /* One modality on its way; planes are summed one by one, so that threads do not change the sum. */
 typedef struct {
-    const prepared_geometry *geometry;
+    const preprocessed_geometry *geometry;
     const volume_voxels *file;
     float *out;            /* at `shape` */
     const int64_t *shape;  /* crop_shape, or the final one */
@@ -166,7 +166,7 @@ static void crop_plane(void *context, int64_t z, int thread)
 {
     (void)thread;
     const image_job *job = context;
-    const prepared_geometry *g = job->geometry;
+    const preprocessed_geometry *g = job->geometry;
     const crop_walk w = walk_crop(g);
     const int64_t nx = g->crop_shape[0], ny = g->crop_shape[1];
     for (int64_t y = 0; y < ny; y++) {
@@ -266,7 +266,7 @@ typedef struct {
     double *sums; /* [2][shape[2] or crop_shape[2]] */
 } scratch;
 
-static ts_status scratch_allocate(const prepared_geometry *g, scratch *s, ts_error *error)
+static ts_status scratch_allocate(const preprocessed_geometry *g, scratch *s, ts_error *error)
 {
     const size_t crop = (size_t)voxels_of(g->crop_shape), final = (size_t)voxels_of(g->shape);
     if (is_resampled(g) &&
@@ -281,7 +281,7 @@ static ts_status scratch_allocate(const prepared_geometry *g, scratch *s, ts_err
 }
 
 /* The mask that all modalities share with BRAIN_UNION. */
-static ts_status fill_masks(const prepared_geometry *g, const case_data *d, const scratch *s,
+static ts_status fill_masks(const preprocessed_geometry *g, const case_data *d, const scratch *s,
                             pool *p, ts_error *error)
 {
     if (s->kind == BRAIN_OWN)
@@ -302,8 +302,8 @@ static void scratch_free(scratch *s)
     free(s->sums);
 }
 
-static ts_status prepare_image(const prepared_geometry *g, const volume_voxels *file, float *out,
-                               const scratch *s, pool *p, ts_error *error)
+static ts_status preprocess_image(const preprocessed_geometry *g, const volume_voxels *file,
+                                  float *out, const scratch *s, pool *p, ts_error *error)
 {
     image_job job = {
         .geometry = g,
@@ -332,8 +332,8 @@ static ts_status prepare_image(const prepared_geometry *g, const volume_voxels *
 /* ---- labels ----------------------------------------------------------------------------- */
 
 /* The truth oriented, cropped and resampled, in memory of its own. */
-static ts_status prepare_labels(const prepared_geometry *g, const uint8_t *file, pool *p,
-                                uint8_t **out, ts_error *error)
+static ts_status preprocess_labels(const preprocessed_geometry *g, const uint8_t *file, pool *p,
+                                   uint8_t **out, ts_error *error)
 {
     const crop_walk w = walk_crop(g);
     const int64_t *n = g->crop_shape;
@@ -370,11 +370,11 @@ typedef struct {
     string_list *warnings;
     ts_error *error;
     bool failed;
-} preparation;
+} preprocessing;
 
 static void take_finding(void *context, finding kind, ts_status status, const char *sentence)
 {
-    preparation *at = context;
+    preprocessing *at = context;
     if (kind == FINDING_PROBLEM && !at->failed) {
         at->failed = true;
         error_set(at->error, status, "%s", sentence);
@@ -387,19 +387,19 @@ static void take_finding(void *context, finding kind, ts_status status, const ch
     }
 }
 
-static ts_status prepare_loaded(const case_data *d, const char *id, brain_mask mask, pool *p,
-                                uint8_t *labels, prepared *out, ts_error *error)
+static ts_status preprocess_loaded(const case_data *d, const char *id, brain_mask mask, pool *p,
+                                   uint8_t *labels, preprocessed *out, ts_error *error)
 {
-    const prepared_geometry *g = &out->geometry;
+    const preprocessed_geometry *g = &out->geometry;
     block_layout layout;
     scratch s = {.kind = mask};
     ts_status status = block_plan(g->shape, labels, &layout, error);
     if (status != TS_OK)
         return status;
-    out->heap = memory_take(layout.bytes, 1, "a prepared case", error);
+    out->heap = memory_take(layout.bytes, 1, "a preprocessed case", error);
     out->id = strdup(id);
     if (!out->heap || !out->id)
-        return out->heap ? error_set(error, TS_MEMORY, "out of memory preparing case %s", id)
+        return out->heap ? error_set(error, TS_MEMORY, "out of memory preprocessing case %s", id)
                          : TS_MEMORY;
     const size_t image = (size_t)voxels_of(g->shape) * sizeof(float), images = MODALITIES * image;
     memset((char *)out->heap + images, 0, layout.bytes - images);
@@ -411,7 +411,7 @@ static ts_status prepare_loaded(const case_data *d, const char *id, brain_mask m
     for (int m = 0; status == TS_OK && m < MODALITIES; m++) {
         char *at = (char *)out->heap + (size_t)m * image;
         if (d->image[m].bytes)
-            status = prepare_image(g, &d->image[m], (float *)(void *)at, &s, p, error);
+            status = preprocess_image(g, &d->image[m], (float *)(void *)at, &s, p, error);
         else
             memset(at, 0, image);
     }
@@ -420,48 +420,49 @@ static ts_status prepare_loaded(const case_data *d, const char *id, brain_mask m
 }
 
 /* From the loaded case on, whether its status is good or not; frees what was loaded. */
-static ts_status prepare_data(ts_status status, case_data *d, const char *id, double spacing_mm,
-                              brain_mask mask, pool *p, prepared *out, ts_error *error)
+static ts_status preprocess_data(ts_status status, case_data *d, const char *id, double spacing_mm,
+                                 brain_mask mask, pool *p, preprocessed *out, ts_error *error)
 {
     uint8_t *labels = NULL;
-    *out = (prepared){.present = d->use};
+    *out = (preprocessed){.present = d->use};
     if (status == TS_OK)
         status = plan_geometry(d, spacing_mm, id, &out->geometry, error);
     if (status == TS_OK && d->truth)
-        status = prepare_labels(&out->geometry, d->truth, p, &labels, error);
+        status = preprocess_labels(&out->geometry, d->truth, p, &labels, error);
     if (status == TS_OK)
-        status = prepare_loaded(d, id, mask, p, labels, out, error);
+        status = preprocess_loaded(d, id, mask, p, labels, out, error);
     free(labels);
     case_data_free(d);
     if (status != TS_OK)
-        prepared_free(out);
+        preprocessed_free(out);
     return status;
 }
 
-ts_status prepare_case(const dataset_case *c, modality_set use, double spacing_mm, brain_mask mask,
-                       bool with_truth, pool *p, prepared *out, ts_error *error)
+ts_status preprocess_case(const dataset_case *c, modality_set use, double spacing_mm,
+                          brain_mask mask, bool with_truth, pool *p, preprocessed *out,
+                          ts_error *error)
 {
     case_data d;
-    preparation at = {.id = c->id, .error = error};
+    preprocessing at = {.id = c->id, .error = error};
     const ts_status status = case_load(c, use, with_truth, p, &d, take_finding, &at);
-    return prepare_data(status, &d, c->id, spacing_mm, mask, p, out, error);
+    return preprocess_data(status, &d, c->id, spacing_mm, mask, p, out, error);
 }
 
-ts_status prepare_images(const volume_header *grid, const float *const images[MODALITIES],
-                         double spacing_mm, brain_mask mask, pool *p, prepared *out,
-                         string_list *warnings, ts_error *error)
+ts_status preprocess_images(const volume_header *grid, const float *const images[MODALITIES],
+                            double spacing_mm, brain_mask mask, pool *p, preprocessed *out,
+                            string_list *warnings, ts_error *error)
 {
     static const char id[] = "the case";
     case_data d;
-    preparation at = {.id = id, .warnings = warnings, .error = error};
+    preprocessing at = {.id = id, .warnings = warnings, .error = error};
     const ts_status status = case_take(grid, images, p, &d, take_finding, &at);
-    return prepare_data(status, &d, id, spacing_mm, mask, p, out, error);
+    return preprocess_data(status, &d, id, spacing_mm, mask, p, out, error);
 }
 
-void prepared_free(prepared *c)
+void preprocessed_free(preprocessed *c)
 {
     free(c->id);
     free(c->heap);
     file_map_close(&c->map);
-    *c = (prepared){0};
+    *c = (preprocessed){0};
 }

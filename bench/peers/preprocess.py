@@ -1,7 +1,7 @@
 """Reading and preparing a case (METHOD 3) with nibabel and scipy, the usual way of Python pipelines.
 Files are read, and modalities normalised, by threads side by side.
 As a program it measures itself:
-    python3 prepare.py CASE [--threads 2]"""
+    python3 preprocess.py CASE [--threads 2]"""
 import argparse
 import concurrent.futures
 import glob
@@ -29,7 +29,7 @@ def normalise(image):
     image[brain] = (values - values.mean()) / max(values.std(), 1e-8)
 
 
-def prepare(folder, threads):
+def preprocess(folder, threads):
     """Images [4][x][y][z] of the brain's box, z-scored; the box; the file's header."""
     files = [nibabel.as_closest_canonical(nibabel.load(p)) for p in find_files(folder)]
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
@@ -46,4 +46,4 @@ if __name__ == "__main__":
     p.add_argument("--threads", type=int, default=2)
     o = p.parse_args()
     timing.report("nibabel " + nibabel.__version__ + ", scipy " + scipy.__version__,
-                  timing.measure(lambda: prepare(o.case, o.threads), 5))
+                  timing.measure(lambda: preprocess(o.case, o.threads), 5))
