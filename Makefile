@@ -27,47 +27,51 @@ BASE_FLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-p
 LIBS     += -fsanitize=$(SANITIZE)
 endif
 
-# Several processes for one run (docs/usage.md): Open MPI, asked for by MPI=1, in a build of its own.
+# Several processes for one run (docs/usage.md): Open MPI, with MPI=1, in a build of its own.
 ifneq ($(MPI),)
 ifneq ($(shell mpicc --showme:version >/dev/null 2>&1 && echo yes),yes)
-$(error MPI=1 wants Open MPI: apt-get install $(shell sed 's/#.*//' tools/packages-mpi.txt))
+$(error MPI=1 needs Open MPI: apt-get install $(shell sed 's/#.*//' tools/packages-mpi.txt))
 endif
-FLAGS_mpi := $(shell mpicc --showme:compile)
+FLAGS_src/base/mpi/mpi := $(shell mpicc --showme:compile)
 MPI_LIBS  := $(shell mpicc --showme:link)
 MPI_OBJECTS := $(BUILD)/src/base/mpi/mpi.o # before the library, whose ranks.o it replaces
 endif
 
+# Flags of single files, by path: FLAGS_src/ROOM/FILE.
 # Loops that pay for vectorising beyond -O2: augmentation takes half the time.
-FLAGS_augment := -O3
-FLAGS_patch   := -O3
+FLAGS_src/sample/augment := -O3
+FLAGS_src/sample/patch   := -O3
 # Reading and preprocessing a case, a third less.
-FLAGS_load    := -O3
-FLAGS_preprocess := -O3
-FLAGS_read    := -O3
+FLAGS_src/dataset/load       := -O3
+FLAGS_src/dataset/preprocess := -O3
+FLAGS_src/volume/read        := -O3
 # Scoring, a tenth less.
-FLAGS_distance  := -O3
-FLAGS_hausdorff := -O3
-
+FLAGS_src/evaluate/distance  := -O3
+FLAGS_src/evaluate/hausdorff := -O3
 # Batches into tensors, by vectors: half the time in bf16.
-FLAGS_tensor := -O3
+FLAGS_src/engine/tensor := -O3
 
-# The engine's kernels: one source, a vector width each; chosen at start, never -march=native.
-# Contraction (a * b + c as one instruction) is asked for here alone.
+# The engine's kernels: one source, compiled once per target; the target is chosen at start, never by
+# -march=native. Only they may contract a * b + c into one instruction.
 KERNELS := -O3 -ffp-contract=fast
-FLAGS_kernel_portable      := $(KERNELS)
-FLAGS_kernel_portable_bf16 := $(KERNELS)
-FLAGS_softmax_portable     := $(KERNELS)
+FLAGS_src/engine/kernel_portable      := $(KERNELS)
+FLAGS_src/engine/kernel_portable_bf16 := $(KERNELS)
+FLAGS_src/loss/softmax_portable       := $(KERNELS)
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
 AVX2   := $(KERNELS) -mavx2 -mfma
 AVX512 := $(AVX2) -mavx512f -mavx512vl -mavx512bw -mavx512dq -mprefer-vector-width=512
-FLAGS_kernel_avx2          := $(AVX2)
-FLAGS_kernel_avx2_bf16     := $(AVX2)
-FLAGS_kernel_avx512        := $(AVX512)
-FLAGS_kernel_avx512_bf16   := $(AVX512)
-FLAGS_kernel_avx512_dot    := $(AVX512) -mavx512bf16
-FLAGS_softmax_avx2         := $(AVX2)
-FLAGS_softmax_avx512       := $(AVX512)
+FLAGS_src/engine/kernel_avx2        := $(AVX2)
+FLAGS_src/engine/kernel_avx2_bf16   := $(AVX2)
+FLAGS_src/engine/kernel_avx512      := $(AVX512)
+FLAGS_src/engine/kernel_avx512_bf16 := $(AVX512)
+FLAGS_src/engine/kernel_avx512_dot  := $(AVX512) -mavx512bf16
+FLAGS_src/loss/softmax_avx2         := $(AVX2)
+FLAGS_src/loss/softmax_avx512       := $(AVX512)
 endif
+
+# Flags for a file that is not there: it was moved or renamed, and would lose them without a word.
+FLAGGED := $(sort $(patsubst FLAGS_%,%,$(filter FLAGS_src/%,$(.VARIABLES))))
+$(foreach file,$(FLAGGED),$(if $(wildcard $(file).c),,$(error Makefile: FLAGS_$(file), but there is no $(file).c)))
 
 ROOM_SOURCES := $(filter-out src/cli/%,$(wildcard src/*/*.c))
 CLI_SOURCES  := $(wildcard src/cli/*.c)
@@ -91,8 +95,8 @@ $(BUILD)/twinseg-bench: $(BENCH_OBJECTS) $(BUILD)/libtwinseg.a
 	@echo "  LINK $@"
 	@$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
-# What is compiled with other flags than before is compiled again.
-FLAGS_NOW := $(CC) $(BASE_FLAGS) $(CFLAGS) $(KERNELS) $(AVX512)
+# When flags change, of any file, everything is compiled again.
+FLAGS_NOW := $(CC) $(BASE_FLAGS) $(CFLAGS) $(foreach file,$(FLAGGED),$(file): $(FLAGS_$(file)))
 .PHONY: force
 $(BUILD)/flags: force
 	@mkdir -p $(@D)
@@ -101,7 +105,7 @@ $(BUILD)/flags: force
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
-	@$(CC) $(BASE_FLAGS) $(CFLAGS) $(FLAGS_$(notdir $*)) -MMD -MP -c -o $@ $<
+	@$(CC) $(BASE_FLAGS) $(CFLAGS) $(FLAGS_$*) -MMD -MP -c -o $@ $<
 
 # The report's page stands in the program as it stands in the source tree.
 $(BUILD)/src/report/report.o: $(addprefix src/report/page.,html css js)

@@ -28,7 +28,7 @@ lint-cppcheck:
 # Tests are not analysed for paths: the analyzer does not know that a failed assertion ends them.
 $(BUILD)/lint/tests/%.ok: TIDY_CHECKS := -clang-analyzer-*
 $(BUILD)/lint/%.ok: %.c .clang-tidy
-	@CC="$(CC)" tools/tidy.sh $@ $< '$(TIDY_CHECKS)' $(BASE_FLAGS) -Itests $(FLAGS_$(notdir $*))
+	@CC="$(CC)" tools/tidy.sh $@ $< '$(TIDY_CHECKS)' $(BASE_FLAGS) -Itests $(FLAGS_$*)
 
 -include $(TIDY_OK:=.d)
 
