@@ -68,7 +68,7 @@ static ts_status random_model(const bench_options *o, model *m, ts_error *error)
     m->plan.dtype = (int)o->dtype;
     m->plan.prediction = (int)o->prediction;
     memcpy(m->plan.patch, patch, sizeof patch);
-    m->config = model_config(&m->plan, m->channels);
+    m->config = net_config_of(&m->plan, m->channels);
     ts_status status = engine_create(1, o->dtype, NULL, &e, error);
     if (status == TS_OK)
         status = net_create(&m->config, 1, patch, NET_PREDICT, e, &n, error);

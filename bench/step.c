@@ -138,7 +138,7 @@ int bench_window(const bench_options *o)
 {
     plan p;
     plan_of(o, &p);
-    const net_config config = model_config(&p, p.student);
+    const net_config config = net_config_of(&p, p.student);
     net *n = NULL;
     engine *e = NULL;
     ts_error error;

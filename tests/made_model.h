@@ -21,7 +21,7 @@ static inline model made_model(modality_set channels, loss_kind loss, uint32_t s
     m.plan.stages = 2;
     m.plan.loss = loss;
     m.plan.spacing_mm = 1;
-    m.config = model_config(&m.plan, channels);
+    m.config = net_config_of(&m.plan, channels);
     assert_int_equal(net_layout(&m.config, &parameters, &count, &m.weight_count, &e), TS_OK);
     free(parameters);
     m.weights = calloc((size_t)m.weight_count, sizeof *m.weights);

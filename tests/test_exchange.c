@@ -22,7 +22,7 @@ static model exact_model(int base, int cap, int stages, modality_set channels)
     m.plan.base = base;
     m.plan.cap = cap;
     m.plan.stages = stages;
-    m.config = model_config(&m.plan, channels);
+    m.config = net_config_of(&m.plan, channels);
     assert_int_equal(net_layout(&m.config, &parameters, &count, &m.weight_count, &e), TS_OK);
     free(parameters);
     m.weights = calloc((size_t)m.weight_count, sizeof *m.weights);
@@ -173,7 +173,7 @@ static model nnunet_sized(bool regions)
 {
     model m = exact_model(2, 8, 4, 1u << T1CE | 1u << FLAIR);
     m.plan.loss = regions ? LOSS_REGIONS : LOSS_CE_DICE; /* fewer weights: some stay unused */
-    m.config = model_config(&m.plan, m.channels);
+    m.config = net_config_of(&m.plan, m.channels);
     return m;
 }
 

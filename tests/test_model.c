@@ -17,7 +17,7 @@ static model make_model(void)
     plan_defaults(&m.plan);
     m.plan.base = 4;
     m.plan.stages = 3;
-    m.config = model_config(&m.plan, m.channels);
+    m.config = net_config_of(&m.plan, m.channels);
     net_parameter *parameters;
     size_t count;
     assert_int_equal(net_layout(&m.config, &parameters, &count, &m.weight_count, &e), TS_OK);

@@ -377,7 +377,7 @@ static ts_status read_all(reading *r, model *m)
     strcpy(m->role, "student");
     m->channels = p->student;
     m->brain = BRAIN_UNION;
-    m->config = model_config(p, m->channels);
+    m->config = net_config_of(p, m->channels);
     json_t *origin = json_pack("{s:s, s:O?}", "imported_from", "nnU-Net 2", "origin",
                                json_object_get(r->plans, "origin"));
     m->provenance = origin ? json_dumps(origin, JSON_COMPACT) : NULL;

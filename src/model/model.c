@@ -29,19 +29,6 @@ bool model_any_subset(const model *m)
     return !strcmp(m->role, "student") && plan_any_subset(&m->plan);
 }
 
-net_config model_config(const plan *p, modality_set channels)
-{
-    return (net_config){
-        .in_channels = modality_count(channels),
-        .classes = p->loss == LOSS_REGIONS ? 3 : 4, /* the labels above */
-        .base = (int)p->base,
-        .cap = (int)p->cap,
-        .stages = (int)p->stages,
-        .deep_supervision = p->deep_supervision,
-        .winograd = p->winograd,
-    };
-}
-
 static const char *label_names(const plan *p)
 {
     return p->loss == LOSS_REGIONS ? labels_of_regions : labels_of_classes;
@@ -300,7 +287,7 @@ static ts_status read_weights(const safetensors *s, const char *name, model *m, 
 {
     net_parameter *parameters;
     size_t count;
-    m->config = model_config(&m->plan, m->channels);
+    m->config = net_config_of(&m->plan, m->channels);
     ts_status status = net_layout(&m->config, &parameters, &count, &m->weight_count, error);
     if (status == TS_OK && count != s->count)
         status = error_set(error, TS_BAD_INPUT, "'%s' has %zu tensors where its plan asks for %zu",

@@ -76,9 +76,6 @@ ts_status model_find(const char *name, char **path, ts_error *error);
 /* Does it take whatever modalities a patient has, zeros in place of the others? */
 bool model_any_subset(const model *m);
 
-/* The network of a plan for so many inputs. */
-net_config model_config(const plan *p, modality_set channels);
-
 /* 64-bit FNV-1a of weights as they stand in memory, in hexadecimal: which model it was. */
 void weights_fingerprint(const float *weights, int64_t count, char hex[20]);
 

@@ -56,6 +56,19 @@ static int width(const net_config *c, int stage)
     return w < c->cap ? (int)w : c->cap;
 }
 
+net_config net_config_of(const plan *p, modality_set channels)
+{
+    return (net_config){
+        .in_channels = modality_count(channels),
+        .classes = p->loss == LOSS_REGIONS ? 3 : 4, /* WT, TC, ET or the labels 0 to 3 */
+        .base = (int)p->base,
+        .cap = (int)p->cap,
+        .stages = (int)p->stages,
+        .deep_supervision = p->deep_supervision,
+        .winograd = p->winograd,
+    };
+}
+
 int net_head_count(const net_config *c)
 {
     return c->deep_supervision && c->stages > 3 ? c->stages - 2 : 1;

@@ -15,6 +15,9 @@ typedef struct {
     bool winograd; /* in training too, where the engine has it (engine.h); prediction always */
 } net_config;
 
+/* The network of a plan with an input for each modality of `channels`. */
+net_config net_config_of(const plan *p, modality_set channels);
+
 /* One parameter tensor, in PyTorch's shapes: convolution [out][in][k][k][k], transposed
  * convolution [in][out][2][2][2], norm and bias [c]. It lies at `offset` (in floats) of the flat
  * weight and gradient arrays. Names: encoder.S.conv0.weight, .bias, encoder.S.norm0.weight, ...,

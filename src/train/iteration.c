@@ -65,7 +65,7 @@ static ts_status create_side(trainer *t, int role, ts_error *error)
 {
     side *s = &t->sides[role];
     s->channels = role_channels(&t->plan, role);
-    const net_config config = model_config(&t->plan, s->channels);
+    const net_config config = net_config_of(&t->plan, s->channels);
     const ts_status status =
         net_create(&config, t->own, t->plan.patch, NET_TRAIN, t->engine, &s->net, error);
     if (status != TS_OK)
@@ -83,7 +83,7 @@ static ts_status create_side(trainer *t, int role, ts_error *error)
 static ts_status create_average(trainer *t, ts_error *error)
 {
     net *teacher = t->sides[TEACHER].net;
-    const net_config config = model_config(&t->plan, ALL_MODALITIES);
+    const net_config config = net_config_of(&t->plan, ALL_MODALITIES);
     const ts_status status =
         net_create(&config, t->own, t->plan.patch, NET_TRAIN, t->engine, &t->average, error);
     if (status == TS_OK)
@@ -96,7 +96,7 @@ static ts_status bind_workspaces(trainer *t, ts_error *error)
 {
     size_t bytes[ROLES] = {0};
     for (int role = 0; role < ROLES; role++) {
-        const net_config config = model_config(&t->plan, t->sides[role].channels);
+        const net_config config = net_config_of(&t->plan, t->sides[role].channels);
         if (t->sides[role].net)
             bytes[role] = net_workspace_bytes(&config, t->own, t->plan.patch, NET_TRAIN, t->engine);
     }

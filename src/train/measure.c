@@ -20,7 +20,7 @@ static ts_status measure_role(const plan *p, const engine *e, int role, int64_t 
 {
     net_parameter *table;
     size_t count;
-    const net_config config = model_config(p, role_channels(p, role));
+    const net_config config = net_config_of(p, role_channels(p, role));
     const ts_status status = net_layout(&config, &table, &count, parameters, error);
     if (status != TS_OK)
         return status;
@@ -35,7 +35,7 @@ static ts_status measure_role(const plan *p, const engine *e, int role, int64_t 
 static ts_status measure_features(const plan *p, train_memory *m, ts_error *error)
 {
     const size_t voxels = (size_t)(p->batch * p->patch[0] * p->patch[1] * p->patch[2]);
-    const net_config config = model_config(p, plan_student_channels(p));
+    const net_config config = net_config_of(p, plan_student_channels(p));
     const int heads = net_head_count(&config);
     if (method_has_barlow(p)) {
         const ts_status status = barlow_bytes(p, &m->features, &m->loss, error);
@@ -64,7 +64,7 @@ ts_status train_plan_memory(const plan *p, train_memory *m, ts_error *error)
             status =
                 measure_role(p, e, role, &parameters[role], &m->packed, &workspace[role], error);
     if (method_averages(p)) {
-        const net_config config = model_config(p, ALL_MODALITIES);
+        const net_config config = net_config_of(p, ALL_MODALITIES);
         m->packed += net_packed_bytes(&config, NET_TRAIN, e);
     }
     engine_destroy(e);

@@ -115,7 +115,7 @@ static ts_status write_model(run *r, int role, bool best, ts_error *error)
         .likeness = r->likeness,
         .provenance = provenance(r, role, best),
     };
-    m.config = model_config(r->plan, m.channels);
+    m.config = net_config_of(r->plan, m.channels);
     snprintf(m.role, sizeof m.role, "%s", role_names[role]);
     char *path = path_join(r->options->out, names[role][best], error);
     ts_status status = TS_MEMORY;
@@ -324,7 +324,7 @@ static ts_status check_given(const run *r, int role, const char *path, const mod
                              ts_error *error)
 {
     const modality_set channels = trainer_channels(r->trainer, role);
-    const net_config has = m->config, wants = model_config(r->plan, channels);
+    const net_config has = m->config, wants = net_config_of(r->plan, channels);
     if (role == TEACHER && (m->channels != ALL_MODALITIES || model_any_subset(m)))
         return error_set(error, TS_BAD_INPUT,
                          "'%s' is a student: a teacher sees all four modalities", path);
