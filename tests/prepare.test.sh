@@ -33,7 +33,7 @@ check "a tool that writes nothing" 1 'wrote no' \
     prepare --t1ce head.nii.gz -o none --spacing 3 --skull-strip 'true {in} {out}'
 check "a command without places" 1 'must name \{in\} and \{out\}' \
     prepare --t1ce head.nii.gz -o none --spacing 3 --skull-strip 'hd-bet'
-expect "nothing is left behind" test -z "$(ls -A none)"
+expect "nothing is left behind" test ! -e none
 
 mkdir dicom bin
 check "DICOM without dcm2niix" 1 'apt-get install dcm2niix' env PATH=/nowhere "$twinseg" prepare --t1ce dicom -o none
@@ -48,6 +48,48 @@ check "DICOM through a dcm2niix" 0 'dicom1' env PATH="$work/bin:$PATH" "$twinseg
 expect "gives the image" cmp dicom1/dicom1_t1ce.nii.gz out/P1/P1_t1ce.nii.gz
 cp t2.nii.gz dicom
 check "two series in one folder" 1 '2 series' env PATH="$work/bin:$PATH" "$twinseg" prepare --t1ce dicom -o none
+# A patient's images do not stay in the scratch folder, whichever way the call ends.
+mkdir failing hanging kept
+cat >failing/dcm2niix <<'END'
+#!/bin/sh
+while [ "$1" != -o ]; do shift; done
+mkdir "$2/sub" && echo patient | tee "$2/1_a.nii" >"$2/sub/2_b.nii"
+exit 2
+END
+sed 's/^exit 2/echo $$ >"$PATIENT\/tool"; sleep 300/' failing/dcm2niix >hanging/dcm2niix
+chmod +x failing/dcm2niix hanging/dcm2niix
+check "a dcm2niix that fails" 1 'could not read' env PATH="$work/failing:$PATH" "$twinseg" prepare --t1ce dicom -o kept
+expect "leaves no image" test -z "$(ls -A kept)"
+check "... into a folder that was not there" 1 'could not read' \
+    env PATH="$work/failing:$PATH" "$twinseg" prepare --t1ce dicom -o none
+# begin_hanging: a call whose dcm2niix does not end, in the background ($pid), its images written
+begin_hanging() {
+    rm -f tool
+    PATH="$work/hanging:$PATH" "$twinseg" prepare --t1ce dicom -o kept >hanging.txt 2>&1 &
+    pid=$!
+    for i in $(seq 500); do [ -s tool ] && break; sleep 0.02; done
+}
+for signal in TERM INT; do
+    begin_hanging
+    expect "images are there while dcm2niix runs" test -n "$(ls kept/.prepare-*/1_a.nii)"
+    kill -$signal $pid && wait $pid
+    expect "SIG$signal ends the call with 130" test $? -eq 130
+    expect "... says so" grep -q 'stopped; no image was written' hanging.txt
+    expect "... leaves no image" test -z "$(ls -A kept)"
+    expect "... and ends dcm2niix" test ! -e "/proc/$(cat tool)"
+done
+begin_hanging
+{ kill -KILL $pid; wait $pid; } 2>/dev/null
+left=$(ls -d kept/.prepare-*) tool=$(cat tool)
+begin_hanging # and beside it a call that is alive
+expect "what a killed call left is removed by the next" test ! -e "$left"
+alive=$(ls -d kept/.prepare-*)
+check "one of a call that runs stays" 1 'could not read' \
+    env PATH="$work/failing:$PATH" "$twinseg" prepare --t1ce dicom -o kept
+expect "... with its images" test -s "$alive/1_a.nii"
+kill -TERM $pid && wait $pid
+kill -- -$tool 2>/dev/null
+expect "then nothing is left" test -z "$(ls -A kept)"
 check "an image that is not there" 1 'gone.nii' prepare --t1ce gone.nii -o none
 gzip -dc t1ce.nii.gz >bad.nii
 printf '\0\0\0\0\0\0\0\0\0\0\0\0' | dd of=bad.nii bs=1 seek=280 conv=notrunc 2>/dev/null

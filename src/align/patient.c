@@ -15,7 +15,7 @@ typedef struct {
     const align_request *request;
     align_result *result;
     pool *pool;
-    char *scratch; /* a folder for other programs' files */
+    scratch_folder scratch;
     volume source[MODALITIES];
     volume_header grid;
     float *image[MODALITIES]; /* on the grid */
@@ -46,7 +46,7 @@ static bool has_place(const volume_header *h)
 
 static ts_status read_input(const patient *p, const char *path, volume *out, ts_error *error)
 {
-    ts_status status = directory_exists(path) ? dicom_read(path, p->scratch, out, error)
+    ts_status status = directory_exists(path) ? dicom_read(path, p->scratch.path, out, error)
                                               : volume_read(path, out, error);
     if (status != TS_OK)
         return status;
@@ -133,7 +133,7 @@ static ts_status strip(patient *p, ts_error *error)
     if (p->result->stripped || !command)
         return TS_OK;
     progress_show("cutting the brain out: %s", command);
-    const ts_status status = skull_strip(command, p->scratch, &p->grid, head, &mask, error);
+    const ts_status status = skull_strip(command, p->scratch.path, &p->grid, head, &mask, error);
     if (status != TS_OK)
         return status;
     for (int m = 0; m < MODALITIES; m++)
@@ -257,37 +257,67 @@ static ts_status draw(patient *p, ts_error *error)
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
+static ts_status place_images(patient *p, ts_error *error)
+{
+    for (int m = 0; m < MODALITIES; m++) {
+        const ts_status status =
+            p->result->steps[m].used ? place_image(p, (modality)m, error) : TS_OK;
+        if (status != TS_OK)
+            return status;
+    }
+    return TS_OK;
+}
+
+static ts_status write_images(const patient *p, ts_error *error)
+{
+    for (int m = 0; m < MODALITIES; m++) {
+        const ts_status status =
+            p->result->steps[m].used ? write_image(p, (modality)m, error) : TS_OK;
+        if (status != TS_OK)
+            return status;
+    }
+    return TS_OK;
+}
+
+static ts_status work(patient *p, ts_error *error)
+{
+    ts_status status = scratch_open(p->request->folder, &p->scratch, error);
+    if (status != TS_OK)
+        return status;
+    status = read_inputs(p, error);
+    if (status != TS_OK)
+        return status;
+    status = choose_grid(p, error);
+    if (status != TS_OK)
+        return status;
+    status = place_images(p, error);
+    if (status != TS_OK)
+        return status;
+    status = strip(p, error);
+    if (status != TS_OK)
+        return status;
+    if (interrupt_requested()) /* from here on all is written, or an error says why not */
+        return error_set(error, TS_STOPPED, "stopped; no image was written");
+    status = write_images(p, error);
+    if (status != TS_OK)
+        return status;
+    status = write_record(p, error);
+    return status == TS_OK ? draw(p, error) : status;
+}
+
 ts_status align_patient(const align_request *r, pool *threads, align_result *result,
                         ts_error *error)
 {
-    patient p = {.request = r, .result = result, .pool = threads};
+    patient p = {.request = r, .result = result, .pool = threads, .scratch = {.lock = -1}};
+    const bool was_there = directory_exists(r->folder);
     *result = (align_result){0};
     ts_status status = directory_create(r->folder, error);
-    if (status != TS_OK)
-        return status;
-    p.scratch = path_join(r->folder, ".prepare-XXXXXX", NULL);
-    if (!p.scratch || !mkdtemp(p.scratch)) {
-        free(p.scratch);
-        return error_set(error, TS_IO, "cannot make a folder within '%s'", r->folder);
-    }
-    status = read_inputs(&p, error);
     if (status == TS_OK)
-        status = choose_grid(&p, error);
-    for (int m = 0; status == TS_OK && m < MODALITIES; m++)
-        if (result->steps[m].used)
-            status = place_image(&p, (modality)m, error);
-    if (status == TS_OK)
-        status = strip(&p, error);
-    for (int m = 0; status == TS_OK && m < MODALITIES; m++)
-        if (result->steps[m].used)
-            status = write_image(&p, (modality)m, error);
-    if (status == TS_OK)
-        status = write_record(&p, error);
-    if (status == TS_OK)
-        status = draw(&p, error);
+        status = work(&p, error);
     progress_end();
-    rmdir(p.scratch);
-    free(p.scratch);
+    scratch_close(&p.scratch);
+    if (status != TS_OK && !was_there)
+        rmdir(r->folder); /* as it was, if nothing has been written */
     for (int m = 0; m < MODALITIES; m++) {
         volume_free(&p.source[m]);
         free(p.image[m]);

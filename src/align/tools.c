@@ -3,43 +3,112 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+/* ---- running a program ----------------------------------------------------------------------- */
+
+/* Asks a program and all that it has started to end, and after two seconds makes them. */
+static void end_group(pid_t child, int *result)
+{
+    const struct timespec pause = {.tv_nsec = 20000000};
+    kill(-child, SIGTERM);
+    for (int i = 0; i < 100; i++) {
+        if (waitpid(child, result, WNOHANG) == child) {
+            kill(-child, SIGKILL); /* what it left running */
+            return;
+        }
+        nanosleep(&pause, NULL);
+    }
+    kill(-child, SIGKILL);
+    while (waitpid(child, result, 0) < 0 && errno == EINTR)
+        ;
+}
+
+/* Runs a program to its end, in a process group of its own, without input, and what it prints on
+ * stderr: what dcm2niix says of a damaged series is worth reading. *found false: there is no such
+ * program; *good: it ended with status 0. */
+static ts_status run_program(const char *const *words, bool *found, bool *good, ts_error *error)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    const struct timespec pause = {.tv_nsec = 20000000};
+    pid_t child, ended;
+    int result;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+    const int failure = posix_spawnp(&child, words[0], &actions, &attributes,
+                                     (char *const *)(uintptr_t)words, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    *found = failure != ENOENT;
+    *good = false;
+    if (!*found)
+        return TS_OK;
+    if (failure)
+        return error_set(error, TS_IO, "cannot start %s: %s", words[0], strerror(failure));
+    while ((ended = waitpid(child, &result, WNOHANG)) != child) {
+        if (ended < 0 && errno != EINTR)
+            return error_set(error, TS_IO, "cannot wait for %s: %s", words[0], strerror(errno));
+        if (interrupt_requested()) {
+            end_group(child, &result);
+            break;
+        }
+        nanosleep(&pause, NULL);
+    }
+    if (interrupt_requested())
+        return error_set(error, TS_STOPPED, "stopped; no image was written");
+    *good = WIFEXITED(result) && WEXITSTATUS(result) == 0;
+    return TS_OK;
+}
 
 /* ---- DICOM ----------------------------------------------------------------------------------- */
 
-/* Its output goes to stderr: what it says of a damaged series is worth reading. */
 static ts_status run_dcm2niix(const char *folder, const char *into, ts_error *error)
 {
     const char *const words[] = {
         "dcm2niix", "-z", "n", "-b", "n", "-f", "%s_%d", "-o", into, folder, (const char *)NULL};
-    char *argv[COUNT_OF(words)];
-    posix_spawn_file_actions_t actions;
-    pid_t child;
-    int result;
-    for (size_t i = 0; i < COUNT_OF(words); i++)
-        argv[i] = (char *)(uintptr_t)words[i];
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-    const int failure = posix_spawnp(&child, argv[0], &actions, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    if (failure == ENOENT)
+    bool found, good;
+    const ts_status status = run_program(words, &found, &good, error);
+    if (status != TS_OK)
+        return status;
+    if (!found)
         return error_set(error, TS_BAD_INPUT,
                          "'%s' is a folder, and dcm2niix, which reads DICOM, is not installed: "
                          "'apt-get install dcm2niix', or give a NIfTI file",
                          folder);
-    if (failure)
-        return error_set(error, TS_IO, "cannot start dcm2niix: %s", strerror(failure));
-    while (waitpid(child, &result, 0) < 0)
-        if (errno != EINTR)
-            return error_set(error, TS_IO, "cannot wait for dcm2niix: %s", strerror(errno));
-    if (!WIFEXITED(result) || WEXITSTATUS(result) != 0)
+    if (!good)
         return error_set(error, TS_BAD_INPUT,
                          "dcm2niix could not read '%s': is it a folder of DICOM files?", folder);
     return TS_OK;
+}
+
+/* The only .nii file of the scratch folder. */
+static ts_status read_series(const char *folder, const char *scratch, const string_list *names,
+                             volume *out, ts_error *error)
+{
+    size_t found = 0;
+    const char *name = NULL;
+    for (size_t i = 0; i < names->count; i++)
+        if (string_ends(names->items[i], ".nii") && !found++)
+            name = names->items[i];
+    if (found != 1)
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s' holds %zu series of images where one is wanted: give the folder of "
+                         "that series alone",
+                         folder, found);
+    char *path = path_join(scratch, name, error);
+    const ts_status status = path ? volume_read(path, out, error) : TS_MEMORY;
+    free(path);
+    return status;
 }
 
 ts_status dicom_read(const char *folder, const char *scratch, volume *out, ts_error *error)
@@ -48,23 +117,10 @@ ts_status dicom_read(const char *folder, const char *scratch, volume *out, ts_er
     ts_status status = run_dcm2niix(folder, scratch, error);
     if (status == TS_OK)
         status = directory_list(scratch, &names, error);
-    size_t found = 0;
-    char *path = NULL;
-    for (size_t i = 0; i < names.count; i++)
-        if (string_ends(names.items[i], ".nii") && !found++)
-            path = path_join(scratch, names.items[i], NULL);
-    if (status == TS_OK && found != 1)
-        status =
-            error_set(error, TS_BAD_INPUT,
-                      "'%s' holds %zu series of images where one is wanted: give the folder of "
-                      "that series alone",
-                      folder, found);
-    else if (status == TS_OK)
-        status =
-            path ? volume_read(path, out, error) : error_set(error, TS_MEMORY, "out of memory");
-    free(path);
-    for (size_t i = 0; i < names.count; i++) {
-        path = path_join(scratch, names.items[i], NULL);
+    if (status == TS_OK)
+        status = read_series(folder, scratch, &names, out, error);
+    for (size_t i = 0; i < names.count; i++) { /* the next modality's series comes here too */
+        char *path = path_join(scratch, names.items[i], NULL);
         if (path)
             unlink(path);
         free(path);
@@ -138,29 +194,38 @@ static ts_status read_mask(const char *path, const char *command, const volume_h
     return status;
 }
 
+static ts_status run_command(const char *command, ts_error *error)
+{
+    const char *const words[] = {"/bin/sh", "-c", command, NULL};
+    bool found, good;
+    const ts_status status = run_program(words, &found, &good, error);
+    if (status == TS_OK && !good)
+        return error_set(error, TS_BAD_INPUT, "the command for skull stripping failed: %s",
+                         command);
+    return status;
+}
+
 ts_status skull_strip(const char *command, const char *scratch, const volume_header *grid,
                       const float *image, uint8_t **mask, ts_error *error)
 {
     text t = {0};
-    char *in = path_join(scratch, "head.nii.gz", NULL),
-         *out = path_join(scratch, "brain.nii.gz", NULL);
+    ts_status status = TS_MEMORY;
+    char *in = path_join(scratch, "head.nii.gz", error);
+    char *out = in ? path_join(scratch, "brain.nii.gz", error) : NULL;
     *mask = NULL;
-    ts_status status = in && out ? volume_write_float(in, grid, 1, image, error)
-                                 : error_set(error, TS_MEMORY, "out of memory");
-    if (status == TS_OK)
-        status = fill_template(command, in, out, &t, error);
-    if (status == TS_OK) {
-        const int result = system(t.data);
-        if (result == -1 || !WIFEXITED(result) || WEXITSTATUS(result) != 0)
-            status = error_set(error, TS_BAD_INPUT, "the command for skull stripping failed: %s",
-                               t.data);
-    }
-    if (status == TS_OK)
-        status = read_mask(out, t.data, grid, mask, error);
-    if (in)
-        unlink(in);
-    if (out)
-        unlink(out);
+    if (!out)
+        goto end;
+    status = volume_write_float(in, grid, 1, image, error);
+    if (status != TS_OK)
+        goto end;
+    status = fill_template(command, in, out, &t, error);
+    if (status != TS_OK)
+        goto end;
+    status = run_command(t.data, error);
+    if (status != TS_OK)
+        goto end;
+    status = read_mask(out, t.data, grid, mask, error);
+end:
     free(in);
     free(out);
     text_free(&t);
