@@ -9,6 +9,17 @@ expect "its data type" grep -qE "^dtype +float32$" said
 expect "its affine, row by row" test "$(grep -A 3 '^affine' said | wc -w)" = 17
 check "as JSON" 0 '"nonfinite": 0' info flair.nii.gz --json
 
+expect "no warnings" grep -q '"warnings": \[\]' said
+
+gunzip -c flair.nii.gz >noform.nii
+printf '\0\0\0\0' | dd of=noform.nii bs=1 seek=252 conv=notrunc status=none # qform_code, sform_code
+check "a guessed orientation" 0 "^warning: 'noform.nii' does not say how its voxels lie" info noform.nii
+check "as JSON" 0 '"warnings": \[' info noform.nii --json
+expect "the same sentence" grep -q '"'"'noform.nii' does not say how its voxels lie" said
+gunzip -c flair.nii.gz >sizes.nii
+printf '\0\0\0\x41' | dd of=sizes.nii bs=1 seek=80 conv=notrunc status=none # pixdim of x: 8
+check "voxel sizes that contradict the affine" 0 "^warning: 'sizes.nii' contradicts itself.* 8x" info sizes.nii
+
 check "a model" 0 '^channels +t1ce,flair$' info model.safetensors
 expect "its plan" grep -qE '^  patch +16' said
 check "as JSON" 0 '"role": "student"' info --json model.safetensors

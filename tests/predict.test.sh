@@ -20,6 +20,19 @@ check "a run folder, and two models" 0 . predict run,model.safetensors "${both[@
 expect "the same model twice changes nothing" cmp two.nii.gz first.nii.gz
 check "an unused modality" 0 'note: --t2 is not used' predict run "${both[@]}" --t2 t2.nii.gz -o seg.nii.gz
 
+gunzip -c flair.nii.gz >noform.nii
+printf '\0\0\0\0' | dd of=noform.nii bs=1 seek=252 conv=notrunc status=none # qform_code, sform_code
+check "a guessed orientation" 0 "warning: .*'noform.nii' does not say how its voxels lie" \
+    predict any.safetensors --flair noform.nii -o doubt.nii.gz
+gunzip -c flair.nii.gz >sizes.nii
+printf '\0\0\0\x40' | dd of=sizes.nii bs=1 seek=80 conv=notrunc status=none # pixdim of x: 2
+check "voxel sizes that contradict the affine" 0 "warning: .*'sizes.nii' contradicts itself" \
+    predict any.safetensors --flair sizes.nii -o doubt.nii.gz
+mkdir doubts && cp noform.nii doubts/case1_flair.nii && cp noform.nii doubts/case1_t1.nii
+check "the same in a folder" 0 "warning: .*case1_t1.nii' does not say how its voxels lie" \
+    predict any.safetensors --data doubts -o doubted
+expect "once a case" test "$(grep -c 'does not say' said)" = 1
+
 combinations=0
 for subset in $(printf '%s\n' {,t1}{,+t1ce}{,+t2}{,+flair} | sed 's/^+//' | grep .); do
     check "any subset: $subset" 0 "from ${subset//+/,}," \

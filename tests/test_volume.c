@@ -105,6 +105,44 @@ static void test_place_is_finite(void **state)
     assert_non_null(strstr(e.text, "not finite"));
 }
 
+static size_t doubts_of(const volume_header *h)
+{
+    ts_error e;
+    string_list doubts = {0};
+    assert_int_equal(volume_header_doubts(h, "n.nii", &doubts, &e), TS_OK);
+    const size_t count = doubts.count;
+    for (size_t i = 0; i < count; i++)
+        assert_non_null(strstr(doubts.items[i], "'n.nii'"));
+    string_list_free(&doubts);
+    return count;
+}
+
+/* A guessed orientation and voxel sizes that contradict the affine are doubts; rounding is not. */
+static void test_doubts(void **state)
+{
+    (void)state;
+    ts_error e;
+    volume_header h = make_header(), back;
+    const float values[60] = {0};
+    static const struct {
+        double zoom;
+        int sform_code;
+        bool guessed, two_sizes;
+    } cases[] = {
+        {2, 1, false, false}, {2.01, 1, false, false}, {2.1, 1, false, true},
+        {1, 2, false, true},  {2, 0, true, false},     {1, 0, true, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        h.zooms[1] = cases[i].zoom;
+        h.sform_code = cases[i].sform_code;
+        assert_int_equal(volume_write_float(path_of("n.nii"), &h, 1, values, &e), TS_OK);
+        assert_int_equal(volume_read_header(path_of("n.nii"), &back, &e), TS_OK);
+        assert_int_equal(back.guessed, cases[i].guessed);
+        assert_int_equal(back.two_sizes, cases[i].two_sizes);
+        assert_int_equal(doubts_of(&back), cases[i].guessed + cases[i].two_sizes);
+    }
+}
+
 /* ---- voxels as stored --------------------------------------------------------------------- */
 
 enum { STORED = 100 };
@@ -323,10 +361,15 @@ static void test_labels_resample(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_written_reads_back),   cmocka_unit_test(test_bad_labels),
-        cmocka_unit_test(test_place_is_finite),      cmocka_unit_test(test_values_as_stored),
-        cmocka_unit_test(test_orientation),          cmocka_unit_test(test_turn),
-        cmocka_unit_test(test_resampling_is_scipys), cmocka_unit_test(test_labels_resample),
+        cmocka_unit_test(test_written_reads_back),
+        cmocka_unit_test(test_bad_labels),
+        cmocka_unit_test(test_place_is_finite),
+        cmocka_unit_test(test_doubts),
+        cmocka_unit_test(test_values_as_stored),
+        cmocka_unit_test(test_orientation),
+        cmocka_unit_test(test_turn),
+        cmocka_unit_test(test_resampling_is_scipys),
+        cmocka_unit_test(test_labels_resample),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

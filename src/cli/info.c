@@ -23,6 +23,20 @@ static json_t *number(double value)
 
 /* ---- a volume ----------------------------------------------------------------------------- */
 
+/* "warnings": what the header leaves in doubt, [] where nothing. */
+static ts_status describe_doubts(const volume_header *h, const char *path, json_t *out,
+                                 ts_error *error)
+{
+    string_list doubts = {0};
+    const ts_status status = volume_header_doubts(h, path, &doubts, error);
+    json_t *warnings = json_array();
+    for (size_t i = 0; i < doubts.count; i++)
+        json_array_append_new(warnings, json_string(doubts.items[i]));
+    json_object_set_new(out, "warnings", warnings);
+    string_list_free(&doubts);
+    return status;
+}
+
 static ts_status describe_volume(const char *path, json_t *out, ts_error *error)
 {
     volume_header h;
@@ -55,7 +69,7 @@ static ts_status describe_volume(const char *path, json_t *out, ts_error *error)
     json_object_set_new(out, "mean", any ? number(s.mean) : json_null());
     json_object_set_new(out, "sum", number(s.sum));
     json_object_set_new(out, "nonfinite", json_integer(s.nonfinite));
-    return TS_OK;
+    return describe_doubts(&h, path, out, error);
 }
 
 /* ---- a model ------------------------------------------------------------------------------ */
@@ -244,6 +258,15 @@ static void print_value(const json_t *v)
         printf("none");
 }
 
+/* The warnings as such, on standard error; what is left becomes lines. */
+static void print_warnings(json_t *object)
+{
+    json_t *warnings = json_object_get(object, "warnings");
+    for (size_t i = 0; i < json_array_size(warnings); i++)
+        warn("%s", json_string_value(json_array_get(warnings, i)));
+    json_object_del(object, "warnings");
+}
+
 /* A key a line; what has parts is set in: a row of the affine, a setting, a metric. */
 static void print_lines(const char *indent, int width, json_t *object)
 {
@@ -310,8 +333,10 @@ static int run(const cli_arguments *a)
     if (status == TS_OK && cli_flag(a, "json")) {
         json_dumpf(description, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
         putchar('\n');
-    } else if (status == TS_OK)
+    } else if (status == TS_OK) {
+        print_warnings(description);
         print_lines("", 13, description);
+    }
     json_decref(description);
     return status == TS_OK ? 0 : cli_fail(&e);
 }

@@ -28,6 +28,7 @@ typedef struct {
     finding_sink sink;
     void *context;
     ts_status status;
+    bool guessed, two_sizes; /* doubts of a header that were reported: once a case */
 } judge;
 
 static void found(judge *j, finding kind, ts_status status, const char *format, ...)
@@ -220,6 +221,24 @@ static bool judge_geometry(judge *j, const char *path, const volume_header *h)
     return false;
 }
 
+/* Doubts of a header; images of a case mostly share them, so each kind is reported once. */
+static void judge_header(judge *j, const char *path, const volume_header *h)
+{
+    ts_error error;
+    string_list doubts = {0};
+    volume_header news = *h;
+    news.guessed = h->guessed && !j->guessed;
+    news.two_sizes = h->two_sizes && !j->two_sizes;
+    j->guessed = j->guessed || h->guessed;
+    j->two_sizes = j->two_sizes || h->two_sizes;
+    const ts_status status = volume_header_doubts(&news, path, &doubts, &error);
+    if (status != TS_OK)
+        found(j, FINDING_PROBLEM, status, "%s", error.text);
+    for (size_t i = 0; i < doubts.count; i++)
+        found(j, FINDING_WARNING, TS_OK, "%s", doubts.items[i]);
+    string_list_free(&doubts);
+}
+
 /* Brains of BraTS measure 1.1 to 1.7 litres and fill at most 55 % of their own box; a head with
  * scalp and neck measures 4, and air that is not 0 fills the volume. What lies on the outer faces
  * tells nothing: real fields of view cut brains (38 % of one face in BraTS 2018). */
@@ -266,6 +285,7 @@ static void judge_truth(judge *j, const dataset_case *c, case_data *d, const cha
     char a[128], b[128];
     ts_error error;
     bool turned;
+    judge_header(j, c->truth, h);
     const ts_status turning =
         volume_turn_labels(&d->truth_header, &d->truth, &d->header, &turned, &error);
     if (turning != TS_OK)
@@ -356,6 +376,7 @@ static void bind_image(judge *j, const dataset_case *c, int m, const volume_file
     }
     if (!judge_geometry(j, c->image[m], h))
         return;
+    judge_header(j, c->image[m], h);
     volume_voxels voxels = volume_channel(v, c->channel[m]);
     if (*first < 0) {
         *first = m;
@@ -414,8 +435,10 @@ ts_status case_take(const volume_header *grid, const float *const images[MODALIT
         out->image[m] = volume_voxels_of(images[m]);
         out->use |= images[m] ? 1u << m : 0;
     }
-    if (judge_geometry(&j, "the grid", grid))
+    if (judge_geometry(&j, "the grid", grid)) {
+        judge_header(&j, "the grid", grid);
         judge_images(&j, modality_names, out, p);
+    }
     return j.status;
 }
 

@@ -3,6 +3,7 @@
 #include "volume/nifti.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -87,6 +88,14 @@ static int get_code(const fields *f, size_t at)
 
 /* ---- affine ------------------------------------------------------------------------------- */
 
+static double column_length(const double affine[4][4], int column)
+{
+    double square = 0;
+    for (int i = 0; i < 3; i++)
+        square += affine[i][column] * affine[i][column];
+    return sqrt(square);
+}
+
 static void affine_of_sform(const fields *f, double affine[4][4])
 {
     for (size_t i = 0; i < 3; i++)
@@ -120,6 +129,16 @@ static void affine_of_zooms(const volume_header *h, double affine[4][4])
     }
 }
 
+/* Tools round pixdim and the sform to float32 or to two decimals, 1 % of half a millimetre; a
+ * difference beyond that is a contradiction. */
+static bool sizes_differ(const volume_header *h)
+{
+    for (int j = 0; j < 3 && j < h->dimensions; j++)
+        if (fabs(column_length(h->affine, j) - h->zooms[j]) > 0.01 * h->zooms[j])
+            return true;
+    return false;
+}
+
 static ts_status read_space(const fields *f, const char *name, volume_header *h, ts_error *error)
 {
     const double sign = get_real(f, f->at->pixdim, 0);
@@ -145,6 +164,8 @@ static ts_status read_space(const fields *f, const char *name, volume_header *h,
                                  "'%s': its voxel sizes or its place in space (qform, sform) are "
                                  "not finite numbers",
                                  name);
+    h->guessed = h->sform_code <= 0 && h->qform_code <= 0;
+    h->two_sizes = sizes_differ(h);
     return TS_OK;
 }
 
@@ -259,6 +280,43 @@ ts_status nifti_parse(const uint8_t *bytes, size_t count, const char *name, nift
     return status;
 }
 
+/* ---- doubts ------------------------------------------------------------------------------- */
+
+static ts_status add_doubt(string_list *sentences, char *sentence, ts_error *error)
+{
+    const ts_status status = sentence ? string_list_add(sentences, sentence, error)
+                                      : error_set(error, TS_MEMORY, "out of memory");
+    free(sentence);
+    return status;
+}
+
+ts_status volume_header_doubts(const volume_header *h, const char *path, string_list *sentences,
+                               ts_error *error)
+{
+    ts_status status = TS_OK;
+    if (h->guessed)
+        status = add_doubt(
+            sentences,
+            string_format("'%s' does not say how its voxels lie in space (qform_code and "
+                          "sform_code are 0): its axes are taken to run to the patient's left, "
+                          "front and top, and if that is wrong the image is mirrored or turned; "
+                          "copy the header of another image of the case, or convert it anew",
+                          path),
+            error);
+    if (status == TS_OK && h->two_sizes)
+        status = add_doubt(
+            sentences,
+            string_format(
+                "'%s' contradicts itself: its voxel sizes (pixdim) are %.4gx%.4gx%.4g mm, "
+                "the columns of its affine (%s) %.4gx%.4gx%.4g mm long; the voxel sizes "
+                "are taken, correct whichever is wrong",
+                path, h->zooms[0], h->zooms[1], h->zooms[2], h->sform_code > 0 ? "sform" : "qform",
+                column_length(h->affine, 0), column_length(h->affine, 1),
+                column_length(h->affine, 2)),
+            error);
+    return status;
+}
+
 /* ---- grids -------------------------------------------------------------------------------- */
 
 volume_header volume_header_make(const int64_t shape[3], const double spacing[3],
@@ -275,6 +333,7 @@ volume_header volume_header_make(const int64_t shape[3], const double spacing[3]
         h.zooms[i] = i < 3 ? spacing[i] : 1;
     }
     memcpy(h.affine, affine, sizeof h.affine);
+    h.two_sizes = sizes_differ(&h);
     return h;
 }
 

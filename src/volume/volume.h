@@ -18,6 +18,8 @@ typedef struct {
     double zooms[7];     /* pixdim, absolute value for the three axes of space */
     double affine[4][4]; /* sform, else qform, else nibabel's base affine (x flipped, centred) */
     int qform_code, sform_code;
+    bool guessed;   /* both codes are 0: the affine is a guess and may mirror the patient */
+    bool two_sizes; /* pixdim gives other voxel sizes than the columns of the affine */
     double quaternion[3], offset_mm[3], qfac; /* the qform as stored, for writing it again */
     int datatype;            /* NIfTI's code: 2 uint8, 4 int16, 8 int32, 16 float32, ... */
     double slope, intercept; /* as applied: 1 and 0 where the file's are to be ignored */
@@ -39,6 +41,11 @@ typedef struct {
 
 /* Reads the header alone (data not decoded beyond it). */
 ts_status volume_read_header(const char *path, volume_header *header, ts_error *error);
+
+/* Appends a sentence for each doubt about the header: `guessed` and `two_sizes`. Each names path,
+ * what the program takes, and the remedy. Callers print them as warnings. */
+ts_status volume_header_doubts(const volume_header *h, const char *path, string_list *sentences,
+                               ts_error *error);
 
 /* Reads a whole file: .nii, .nii.gz, .hdr/.img[.gz], either byte order, NIfTI-1 or -2.
  * Trailing axes of length 1 are dropped; more than 4 axes are an error.
