@@ -18,7 +18,9 @@
 /* ---- errors ---------------------------------------------------------------------------- */
 
 /* Fills *error (may be NULL) and returns status, so that a caller writes
- * `return error_set(error, TS_IO, "cannot read '%s': %s", path, strerror(errno));` */
+ * `return error_set(error, TS_IO, "cannot read '%s': %s", path, strerror(errno));`
+ * Control characters of the sentence are escaped (see "foreign text"); arguments may point into
+ * error->text. */
 ts_status error_set(ts_error *error, ts_status status, const char *format, ...) PRINTF_LIKE(3, 4);
 #ifdef __clang_analyzer__ /* reads one file at a time: show it that the status comes back */
 #define error_set(error, status, ...) ((void)error_set(error, status, __VA_ARGS__), status)
@@ -73,6 +75,12 @@ int pool_threads(const pool *p);
 void pool_run(pool *p, void (*task)(void *context, int64_t index, int thread), void *context,
               int64_t count);
 
+/* The same for tasks that can fail (error is never NULL there). The status and *error (may be NULL)
+ * are those of the lowest index that failed, with any number of threads. Every index below it has
+ * run; indices above it may be left out, so what a task allocates must start from NULL. */
+typedef ts_status (*pool_task)(void *context, int64_t index, int thread, ts_error *error);
+ts_status pool_run_status(pool *p, pool_task task, void *context, int64_t count, ts_error *error);
+
 /* Processors that this process may use. */
 int processor_count(void);
 
@@ -104,6 +112,18 @@ void ranks_gather(float *all, int64_t own);
 ts_status ranks_sum(float *values, int64_t total, ts_error *error);
 void ranks_broadcast(void *bytes, size_t size); /* from rank 0 */
 bool ranks_any(bool mine);
+
+/* ---- order ----------------------------------------------------------------------------- */
+
+/* Ascending, in place; none may be NaN. */
+void sort_doubles(double *values, size_t count);
+void sort_floats(float *values, size_t count);
+/* Sorts values; the mean of the middle two where count is even. NaN of none. */
+double median_of_doubles(double *values, size_t count);
+/* Of sorted values, linear between neighbours as numpy's default: q = 0 is the least, 1 the
+ * greatest. NaN of none. */
+double quantile_of_doubles(const double *sorted, size_t count, double q);
+double quantile_of_floats(const float *sorted, size_t count, double q);
 
 /* ---- random numbers -------------------------------------------------------------------- */
 
@@ -151,9 +171,8 @@ typedef struct {
 } text;
 
 void text_append(text *t, const char *format, ...) PRINTF_LIKE(2, 3);
+void text_append_list(text *t, const char *format, va_list list);
 void text_append_bytes(text *t, const char *bytes, size_t count);
-/* A field of a CSV row, in quotes where it needs them (RFC 4180). */
-void text_append_field(text *t, const char *field);
 void text_free(text *t);
 
 /* A copy in memory of its own; NULL when memory is out. */
@@ -164,6 +183,9 @@ const char *string_file_name(const char *path);             /* after the last '/
 /* "folder/name" in memory of its own (no second slash where folder ends in one). NULL with *error
  * filled (TS_MEMORY) when memory is out. */
 char *path_join(const char *folder, const char *name, ts_error *error);
+
+/* Bytes of a UTF-8 byte-order mark at the begin of a text file: 3 or 0. Every reader skips it. */
+size_t text_mark(const char *bytes, size_t count);
 
 /* Whole-string numbers: false where anything but one number within range is there. Locale-free. */
 bool parse_double(const char *s, double *value);
@@ -222,6 +244,35 @@ ts_status directory_list(const char *path, string_list *names, ts_error *error);
 ts_status string_list_add(string_list *list, const char *s, ts_error *error); /* copies s */
 void string_list_free(string_list *list);
 
+/* ---- processes and locks --------------------------------------------------------------- */
+
+/* A process, told apart from a later one with the same pid and from those of other machines. */
+typedef struct {
+    char host[64], machine[192]; /* machine: boot and pid namespace */
+    int64_t pid, start;          /* start: clock ticks after the boot */
+} process_name;
+enum { PROCESS_LINE_BYTES = 320 };
+
+process_name process_self(void);
+void process_print(const process_name *p, char line[PROCESS_LINE_BYTES]); /* with a newline */
+bool process_parse(const char *line, process_name *p);
+bool process_same_machine(const process_name *a, const process_name *b);
+bool process_lives(const process_name *p); /* asked of a process of this machine */
+
+/* A lock file at path that dies with its process, however that ends (flock; over NFS it is the
+ * server's). out->held is false where another holds it: *holder then says which process ("an
+ * unknown machine", pid 0, where the file does not tell). Where the file system has no locks, the
+ * file's content decides, for processes of this machine alone. Never waits. Release removes the
+ * file; also a file that stayed behind does not block. */
+typedef struct {
+    int fd;
+    char *path;
+    bool held;
+} process_lock;
+ts_status process_lock_take(const char *path, process_lock *out, process_name *holder,
+                            ts_error *error);
+void process_lock_release(process_lock *l); /* of {0}: does nothing */
+
 /* ---- ini ------------------------------------------------------------------------------- */
 
 /* `key = value` lines, `[section]` lines, '#' or ';' comments. Calls entry for every pair in
@@ -232,6 +283,56 @@ typedef ts_status (*ini_entry)(void *context, const char *section, const char *k
 ts_status ini_parse(const char *content, size_t count, const char *name, ini_entry entry,
                     void *context, ts_error *error);
 ts_status ini_read(const char *path, ini_entry entry, void *context, ts_error *error);
+
+/* ---- JSON ------------------------------------------------------------------------------ */
+
+/* The file's content, to be released with json_decref; keys that occur twice are an error. */
+typedef struct json_t json_t;
+ts_status json_read(const char *path, size_t limit, json_t **out, ts_error *error);
+
+/* ---- CSV (RFC 4180) -------------------------------------------------------------------- */
+
+/* A field of a row, in quotes where it holds a comma, a quote or a line break. */
+void text_append_field(text *t, const char *field);
+/* The same for a name that others chose (a case's id). A spreadsheet takes what begins with one of
+ * = + - @ TAB CR for a formula: such a name gets an apostrophe in front, as does one that begins
+ * with an apostrophe before one of these or before another apostrophe. csv_id takes it off again. */
+void text_append_id(text *t, const char *id);
+
+/* A table in memory: a header of names, then rows of as many cells. Cells are unquoted; they and
+ * the names live until csv_free. An empty file has no columns and no rows. */
+typedef struct {
+    size_t columns, rows;
+    const char **names; /* [columns] */
+    const char **cells; /* [rows][columns] */
+    int64_t *lines;     /* [rows]: where in the file a row begins, from 1; for messages */
+    char *content;
+} csv_table;
+
+/* Errors (TS_BAD_INPUT) name the file and the line: a row with another number of cells than the
+ * header, an open quote, a NUL byte. growing: a last line without its newline is being written by
+ * another process or was cut by a kill, and is left out. *out needs no csv_free after an error. */
+ts_status csv_parse(const char *content, size_t count, const char *name, bool growing,
+                    csv_table *out, ts_error *error);
+ts_status csv_read(const char *path, size_t limit, bool growing, csv_table *out, ts_error *error);
+void csv_free(csv_table *t);
+int csv_column(const csv_table *t, const char *name); /* -1: there is none of that name */
+const char *csv_cell(const csv_table *t, size_t row, int column);
+const char *csv_id(const csv_table *t, size_t row, int column); /* written by text_append_id */
+/* False where the cell is empty or not a finite number. */
+bool csv_number(const csv_table *t, size_t row, int column, double *value);
+
+/* ---- foreign text ---------------------------------------------------------------------- */
+
+/* File names, ids and a model's metadata come from others, and a terminal obeys the control
+ * characters in them. These show C0 and C1 controls, DEL and bytes that are not UTF-8 as \x1b (or
+ * \n \r \t); escaping twice changes nothing more. error_set, warn, note, progress_show, cli_fail
+ * and table_print do it by themselves; whatever else is printed for people goes through these. */
+void escape_into(char *out, size_t size, const char *s); /* cut where it does not fit */
+void text_append_escaped(text *t, const char *s);
+void print_escaped(FILE *stream, const char *s);
+/* printf, escaped as a whole, and a newline. */
+void print_line(FILE *stream, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* ---- what people see ------------------------------------------------------------------- */
 

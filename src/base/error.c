@@ -9,11 +9,14 @@ const char *ts_version(void)
 ts_status(error_set)(ts_error *error, ts_status status, const char *format, ...)
 {
     if (error) {
+        /* composed apart: an argument may be error->text itself */
+        char sentence[sizeof error->text];
         va_list list;
         va_start(list, format);
-        error->status = status;
-        vsnprintf(error->text, sizeof error->text, format, list);
+        vsnprintf(sentence, sizeof sentence, format, list);
         va_end(list);
+        error->status = status;
+        escape_into(error->text, sizeof error->text, sentence);
     }
     return status;
 }

@@ -16,17 +16,13 @@ static int shown_width(const char *s)
     return width;
 }
 
-void table_print(FILE *stream, const char *const *cells, size_t rows, size_t columns)
+static void print_rows(FILE *stream, const text *cells, const int *widths, size_t rows,
+                       size_t columns)
 {
-    int *widths = calloc(columns, sizeof *widths);
-    if (!widths)
-        return;
-    for (size_t i = 0; i < rows * columns; i++)
-        if (shown_width(cells[i]) > widths[i % columns])
-            widths[i % columns] = shown_width(cells[i]);
     for (size_t r = 0; r < rows; r++) {
         for (size_t c = 0; c < columns; c++) {
-            const char *cell = cells[r * columns + c];
+            const text *t = &cells[r * columns + c];
+            const char *cell = t->data ? t->data : "";
             const int pad = widths[c] - shown_width(cell);
             if (c == 0)
                 fprintf(stream, "%s%*s", cell, columns > 1 ? pad : 0, "");
@@ -41,7 +37,24 @@ void table_print(FILE *stream, const char *const *cells, size_t rows, size_t col
                 fputc('\n', stream);
         }
     }
+}
+
+void table_print(FILE *stream, const char *const *cells, size_t rows, size_t columns)
+{
+    int *widths = calloc(columns, sizeof *widths);
+    text *shown = calloc(rows * columns, sizeof *shown);
+    for (size_t i = 0; widths && shown && i < rows * columns; i++) {
+        text_append_escaped(&shown[i], cells[i]);
+        const int width = shown[i].data ? shown_width(shown[i].data) : 0;
+        if (width > widths[i % columns])
+            widths[i % columns] = width;
+    }
+    if (widths && shown)
+        print_rows(stream, shown, widths, rows, columns);
+    for (size_t i = 0; shown && i < rows * columns; i++)
+        text_free(&shown[i]);
     free(widths);
+    free(shown);
 }
 
 static pthread_mutex_t show_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -55,10 +68,12 @@ void progress_show(const char *format, ...)
     if (ranks_self() > 0)
         return;
     pthread_mutex_lock(&show_lock);
+    char line[sizeof progress_text];
     va_list list;
     va_start(list, format);
-    vsnprintf(progress_text, sizeof progress_text, format, list);
+    vsnprintf(line, sizeof line, format, list);
     va_end(list);
+    escape_into(progress_text, sizeof progress_text, line);
     const double now = clock_seconds();
     if (now - progress_time >= (terminal ? 0.1 : 30.0)) {
         fprintf(stderr, terminal ? "\r%s\033[K" : "%s\n", progress_text);
@@ -86,9 +101,13 @@ static void say(const char *kind, const char *format, va_list list)
     pthread_mutex_lock(&show_lock);
     if (progress_stands && isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K");
+    text t = {0};
+    text_append_list(&t, format, list);
     fprintf(stderr, "%s: ", kind);
-    vfprintf(stderr, format, list);
+    if (t.data)
+        print_escaped(stderr, t.data);
     fputc('\n', stderr);
+    text_free(&t);
     pthread_mutex_unlock(&show_lock);
 }
 

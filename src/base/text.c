@@ -1,4 +1,4 @@
-/* Strings, numbers in text, and ini files. */
+/* Strings, and numbers in text. */
 #include "base/base.h"
 
 #include <ctype.h>
@@ -33,13 +33,11 @@ void text_append_bytes(text *t, const char *bytes, size_t count)
     t->data[t->length] = '\0';
 }
 
-void text_append(text *t, const char *format, ...)
+void text_append_list(text *t, const char *format, va_list list)
 {
-    va_list list, again;
-    va_start(list, format);
+    va_list again;
     va_copy(again, list);
     const int length = vsnprintf(NULL, 0, format, list);
-    va_end(list);
     if (length >= 0 && text_reserve(t, (size_t)length)) {
         vsnprintf(t->data + t->length, (size_t)length + 1, format, again);
         t->length += (size_t)length;
@@ -47,19 +45,12 @@ void text_append(text *t, const char *format, ...)
     va_end(again);
 }
 
-void text_append_field(text *t, const char *field)
+void text_append(text *t, const char *format, ...)
 {
-    if (!strpbrk(field, ",\"\r\n")) {
-        text_append(t, "%s", field);
-        return;
-    }
-    text_append(t, "\"");
-    for (; *field; field++) {
-        text_append_bytes(t, field, 1);
-        if (*field == '"')
-            text_append(t, "\"");
-    }
-    text_append(t, "\"");
+    va_list list;
+    va_start(list, format);
+    text_append_list(t, format, list);
+    va_end(list);
 }
 
 void text_free(text *t)
@@ -77,6 +68,11 @@ char *string_format(const char *format, ...)
         s = NULL;
     va_end(list);
     return s;
+}
+
+size_t text_mark(const char *bytes, size_t count)
+{
+    return count >= 3 && !memcmp(bytes, "\xEF\xBB\xBF", 3) ? 3 : 0;
 }
 
 bool string_ends(const char *s, const char *suffix)
@@ -123,74 +119,6 @@ bool parse_integer(const char *s, int64_t *value)
         return false;
     *value = number;
     return true;
-}
-
-static char *trim(char *s)
-{
-    while (isspace((unsigned char)*s))
-        s++;
-    char *end = s + strlen(s);
-    while (end > s && isspace((unsigned char)end[-1]))
-        *--end = '\0';
-    return s;
-}
-
-ts_status ini_parse(const char *content, size_t count, const char *name, ini_entry entry,
-                    void *context, ts_error *error)
-{
-    char section[128] = "", line[1024];
-    int number = 0;
-    for (size_t at = 0; at < count;) {
-        const char *newline = memchr(content + at, '\n', count - at);
-        const size_t length = newline ? (size_t)(newline - content) - at : count - at;
-        number++;
-        if (length >= sizeof line)
-            return error_set(error, TS_BAD_INPUT, "'%s' line %d is longer than %zu characters",
-                             name, number, sizeof line - 1);
-        memcpy(line, content + at, length);
-        line[length] = '\0';
-        at += length + 1;
-        if (strlen(line) != length)
-            return error_set(error, TS_BAD_INPUT, "'%s' line %d holds a NUL byte: not a text file",
-                             name, number);
-        char *s = trim(line);
-        if (*s == '\0' || *s == '#' || *s == ';')
-            continue;
-        if (*s == '[') {
-            char *close = strchr(s, ']');
-            if (!close || close[1] || (size_t)(close - s) > sizeof section)
-                return error_set(error, TS_BAD_INPUT, "'%s' line %d: '%s' is not a [section]", name,
-                                 number, s);
-            *close = '\0';
-            snprintf(section, sizeof section, "%s", s + 1);
-            continue;
-        }
-        char *equals = strchr(s, '=');
-        if (!equals)
-            return error_set(error, TS_BAD_INPUT, "'%s' line %d: '%s' is not 'key = value'", name,
-                             number, s);
-        *equals = '\0';
-        char *key = trim(s);
-        if (!*key)
-            return error_set(error, TS_BAD_INPUT, "'%s' line %d has no key before '='", name,
-                             number);
-        const ts_status status = entry(context, section, key, trim(equals + 1), number, error);
-        if (status != TS_OK)
-            return status;
-    }
-    return TS_OK;
-}
-
-ts_status ini_read(const char *path, ini_entry entry, void *context, ts_error *error)
-{
-    uint8_t *bytes;
-    size_t count;
-    ts_status status = file_get(path, 1 << 20, &bytes, &count, error);
-    if (status != TS_OK)
-        return status;
-    status = ini_parse((const char *)bytes, count, path, entry, context, error);
-    free(bytes);
-    return status;
 }
 
 char *path_join(const char *folder, const char *name, ts_error *error)

@@ -153,6 +153,47 @@ void pool_run(pool *p, void (*task)(void *context, int64_t index, int thread), v
     pthread_mutex_unlock(&p->lock);
 }
 
+/* ---- tasks that can fail -------------------------------------------------------------------- */
+
+typedef struct {
+    pool_task task;
+    void *context;
+    pthread_mutex_t lock;
+    atomic_llong failed; /* the lowest index that failed so far; INT64_MAX: none */
+    ts_error error;      /* its */
+} failing_run;
+
+static void run_one(void *context, int64_t index, int thread)
+{
+    failing_run *r = context;
+    ts_error error = {0};
+    if (index > atomic_load(&r->failed))
+        return;
+    const ts_status status = r->task(r->context, index, thread, &error);
+    if (status == TS_OK)
+        return;
+    pthread_mutex_lock(&r->lock);
+    if (index < atomic_load(&r->failed)) {
+        atomic_store(&r->failed, index);
+        error.status = status;
+        r->error = error;
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+ts_status pool_run_status(pool *p, pool_task task, void *context, int64_t count, ts_error *error)
+{
+    failing_run r = {
+        .task = task, .context = context, .lock = PTHREAD_MUTEX_INITIALIZER, .failed = INT64_MAX};
+    pool_run(p, run_one, &r, count);
+    pthread_mutex_destroy(&r.lock);
+    if (atomic_load(&r.failed) == INT64_MAX)
+        return TS_OK;
+    if (error)
+        *error = r.error;
+    return r.error.status;
+}
+
 int processor_count(void)
 {
     cpu_set_t set;

@@ -54,7 +54,7 @@ bool cli_integer(const cli_arguments *a, const char *name, int64_t low, int64_t 
 int cli_fail(const ts_error *e)
 {
     progress_end();
-    fprintf(stderr, "%s: %s\n", program, e->text);
+    print_line(stderr, "%s: %s", program, e->text);
     return e->status == TS_STOPPED ? 130 : 1;
 }
 
@@ -62,10 +62,12 @@ int cli_usage_error(const cli_command *c, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
-    fprintf(stderr, "%s %s: ", program, c->name);
-    vfprintf(stderr, format, list);
-    fprintf(stderr, "\nTry '%s %s --help'.\n", program, c->name);
+    text t = {0};
+    text_append_list(&t, format, list);
     va_end(list);
+    print_line(stderr, "%s %s: %s", program, c->name, t.data ? t.data : "");
+    fprintf(stderr, "Try '%s %s --help'.\n", program, c->name);
+    text_free(&t);
     return 2;
 }
 
@@ -284,7 +286,7 @@ int cli_main(int argc, char **argv)
     for (size_t i = 0; cli_commands[i]; i++)
         if (!strcmp(argv[1], cli_commands[i]->name))
             return run_command(cli_commands[i], argc - 2, argv + 2);
-    fprintf(stderr, "%s: there is no command '%s'; '%s --help' lists them\n", program, argv[1],
-            program);
+    print_line(stderr, "%s: there is no command '%s'; '%s --help' lists them", program, argv[1],
+               program);
     return 2;
 }
