@@ -95,6 +95,7 @@ typedef enum {
     TS_LABELS_BRATS2023, /* 1 NCR, 2 ED, 3 ET */
     TS_LABELS_BRATS2024, /* the same, and 4 the resection cavity: background */
     TS_LABELS_MSD,       /* 1 ED, 2 NCR, 3 ET */
+    TS_LABELS_PED,       /* BraTS-PED from 2024 on: 1 ET, 2 NET and 3 CC (both NCR), 4 ED */
 } ts_labels;
 
 /* WT = NCR + ED + ET, TC = NCR + ET, ET. */

@@ -41,4 +41,27 @@ expect "but with labels of 2024, where 4 is RC" \
 expect "a missing prediction has nothing in common" \
     grep -q "${one%_seg.nii.gz},WT,0,0,inf,0,0,nan,0,0,nan,0,nan,inf,nan,0,0,1" "$work/d.csv"
 expect "and enters the mean with 373" grep -q "^WT .* 124.3333 " "$work/log"
+
+# ---- challenges with label values of their own, by their names ----
+child=BraTS-PED-00001-000-seg.nii.gz visit=BraTS-GLI-00001-100-seg.nii.gz
+mkdir "$work/child" "$work/visit" "$work/model"
+cp "$work/flat/$one" "$work/child/$child" # 1, 2, 4: 4 is the edema there
+cp "$work/flat/$one" "$work/visit/$visit" # and the resection cavity here
+"$twinseg" convert "$work/truth" --to brats2023 -o "$work/2023" >/dev/null 2>&1
+cp "$work/2023/${one%_seg.nii.gz}/${one%_seg.nii.gz}-seg.nii.gz" "$work/model/$child"
+cp "$work/model/$child" "$work/model/$visit"
+"$twinseg" evaluate "$work/model/$child" "$work/child/$child" --convention legacy -o "$work/e.csv" >/dev/null
+expect "BraTS-PED: 4 of the truth is no enhancing tumour" \
+    test "$(grep -c 'ET,0,' "$work/e.csv")$(grep -c 'WT,1,' "$work/e.csv")" = 11
+"$twinseg" evaluate "$work/model/$child" "$work/child/$child" --convention legacy -o "$work/e.csv" \
+    --labels auto,brats2021 >/dev/null
+expect "but it is where --labels says so" test "$(grep -c 'ET,1,' "$work/e.csv")" = 1
+"$twinseg" evaluate "$work/model/$visit" "$work/visit/$visit" --convention legacy -o "$work/e.csv" >/dev/null
+expect "after treatment: 4 of the truth is background" \
+    test "$(grep -c 'ET,0,' "$work/e.csv")$(grep -c 'WT,1,' "$work/e.csv")" = 10
+"$twinseg" evaluate "$work/child/$child" "$work/model/$child" >/dev/null 2>"$work/log"
+expect "BraTS-PED without a 4: both readings are named" \
+    grep -q 'brats2023 .*labels=brats-ped ' "$work/log"
+"$twinseg" evaluate "$work/child/$child" "$work/child/$child" >/dev/null 2>"$work/log"
+expect "and so they are of a prediction with a 4" grep -q 'brats2021 .*labels=brats-ped ' "$work/log"
 finish

@@ -282,7 +282,7 @@ static void test_refusals(void **state)
     free(d.cases[0].id);
     d.cases[0].id = id;
     assert_int_equal(volume_write_labels(d.cases[0].truth, &h, labels, &e), TS_OK);
-    refuse(&d, LAYOUT_BRATS2023, "both", "holds both 3 and 4");
+    refuse(&d, LAYOUT_BRATS2023, "both", "holds the labels 3 and 4");
     d.cases[0].labels = LABELS_BRATS2024;
     exchange_counts counts;
     assert_int_equal(
@@ -307,12 +307,66 @@ static void test_refusals(void **state)
     dataset_close(&d);
 }
 
+/* BraTS-PED from 2024 on counts otherwise: its classes arrive in every layout, or it is refused. */
+static void test_pediatric(void **state)
+{
+    (void)state;
+    static const uint8_t in[] = {0, 1, 2, 3, 4}, classes[] = {0, 3, 1, 1, 2};
+    const volume_header h = grid_of(0);
+    uint8_t labels[VOXELS], *back;
+    ts_error e;
+    dataset d;
+    for (int i = 0; i < VOXELS; i++)
+        labels[i] = in[i % 5];
+    convert("source", LAYOUT_BRATS2023, ALL_MODALITIES, "children");
+    for (int k = 1; k < CASES; k++) {
+        char command[1200];
+        snprintf(command, sizeof command, "rm -r %s", below("children/%s", ids[k]));
+        assert_int_equal(system(command), 0);
+    }
+    const char *was = "BraTS2021_00001", *is = "BraTS-PED-00001-000";
+    static const char *const words[] = {"t1n", "t1c", "t2w", "t2f", "seg"};
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        assert_int_equal(rename(below("children/%s/%s-%s.nii.gz", was, was, words[i]),
+                                below("children/%s/%s-%s.nii.gz", was, is, words[i])),
+                         0);
+    assert_int_equal(
+        volume_write_labels(below("children/%s/%s-seg.nii.gz", was, is), &h, labels, &e), TS_OK);
+    assert_int_equal(dataset_open(below("children"), LABELS_AUTO, &d, &e), TS_OK);
+    refuse(&d, LAYOUT_BRATS2021, "children2021", "4 is the edema");
+    dataset_close(&d);
+    static const exchange_layout layouts[] = {LAYOUT_NNUNET, LAYOUT_MSD, LAYOUT_BRATS2023};
+    for (size_t l = 0; l < COUNT_OF(layouts); l++) {
+        const bool named = layouts[l] != LAYOUT_BRATS2023; /* by dataset.json */
+        volume_header grid;
+        char *out = below("children-%d", (int)layouts[l]) + strlen(root) + 1;
+        convert("children", layouts[l], ALL_MODALITIES, out);
+        assert_int_equal(
+            dataset_open(below("%s", out), named ? LABELS_AUTO : LABELS_BRATS2023, &d, &e), TS_OK);
+        assert_int_equal(volume_read_labels(d.cases[0].truth, &grid, &back, &e), TS_OK);
+        assert_int_equal(labels_map(back, VOXELS, d.cases[0].labels, true, "truth", &e), TS_OK);
+        for (int i = 0; i < VOXELS; i++)
+            assert_int_equal(back[i], classes[i % 5]);
+        free(back);
+        dataset_close(&d);
+    }
+    /* no edema, no 4: either year's */
+    for (int i = 0; i < VOXELS; i++)
+        labels[i] = in[i % 4];
+    assert_int_equal(
+        volume_write_labels(below("children/%s/%s-seg.nii.gz", was, is), &h, labels, &e), TS_OK);
+    assert_int_equal(dataset_open(below("children"), LABELS_AUTO, &d, &e), TS_OK);
+    refuse(&d, LAYOUT_NNUNET, "children-unclear", "labels=brats2023");
+    refuse(&d, LAYOUT_MSD, "children-unclear2", "labels=brats-ped");
+    dataset_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trips), cmocka_unit_test(test_some_modalities),
         cmocka_unit_test(test_values),      cmocka_unit_test(test_turned_truth),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_pediatric),   cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }

@@ -155,6 +155,50 @@ static void test_post_treatment(void **state)
     dataset_close(&d);
 }
 
+/* Every challenge since 2023 is known by its cases' names. */
+static void test_challenges(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *layout;
+        label_map labels;
+    } cases[] = {
+        {"BraTS-GLI-00005-000-t1c.nii.gz", "BraTS 2023", LABELS_AUTO},
+        {"BraTS-GLI-00005-101-t1c.nii.gz", "BraTS 2024 post-treatment", LABELS_BRATS2024},
+        {"BraTS-MET-00001-000-t1c.nii.gz", "BraTS-MET", LABELS_BRATS2024},
+        {"BraTS-MEN-00004-000-t1c.nii.gz", "BraTS-MEN", LABELS_AUTO},
+        {"BraTS-MEN-RT-0001-1_t1c.nii.gz", "BraTS-MEN-RT", LABELS_GTV},
+        {"BraTS-PED-00002-000-t1c.nii.gz", "BraTS-PED", LABELS_PED_AUTO},
+        {"BraTS-SSA-00002-000-t1c.nii.gz", "BraTS-SSA", LABELS_AUTO},
+        {"BraTS-GoAT-00000-t1c.nii.gz", "BraTS-GoAT", LABELS_AUTO},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        dataset d;
+        ts_error e;
+        const char *path = touch("challenge", &cases[i].file, 1);
+        open_ok(path, &d);
+        assert_string_equal(d.layout, cases[i].layout);
+        assert_int_equal(d.cases[0].labels, cases[i].labels);
+        assert_int_equal(dataset_labels_by_name(d.cases[0].image[T1CE]), cases[i].labels);
+        assert_int_equal(dataset_labels_by_name(d.cases[0].id), cases[i].labels);
+        dataset_close(&d);
+        assert_int_equal(dataset_open(path, LABELS_BRATS2023, &d, &e), TS_OK);
+        assert_int_equal(d.cases[0].labels, LABELS_BRATS2023); /* what is set holds */
+        dataset_close(&d);
+    }
+    /* a target of radiotherapy is a truth, which no reading fits */
+    static const char *const files[] = {"BraTS-MEN-RT-0001-1/BraTS-MEN-RT-0001-1_t1c.nii.gz",
+                                        "BraTS-MEN-RT-0001-1/BraTS-MEN-RT-0001-1_gtv.nii.gz",
+                                        "A/A_t1c.nii.gz", "A/A_gtv.nii.gz"};
+    dataset d;
+    open_ok(touch("target", files, COUNT_OF(files)), &d);
+    assert_int_equal(d.count, 2);
+    assert_null(d.cases[0].truth);
+    assert_non_null(d.cases[1].truth);
+    assert_string_equal(d.cases[1].id, "BraTS-MEN-RT-0001-1");
+    dataset_close(&d);
+}
+
 static void test_quirks(void **state)
 {
     (void)state;
@@ -359,6 +403,13 @@ static void test_dataset_json(void **state)
         {"{\"modality\": [\"T1\"], \"labels\": {\"1\": \"NETC\", \"2\": \"SNFH\", \"3\": \"ET\","
          " \"4\": \"resection cavity\"}}",
          NULL, LABELS_BRATS2024},
+        {"{\"modality\": [\"T1\"], \"labels\": {\"ET\": 1, \"NonEnh\": 2, \"Cystic\": 3, "
+         "\"Edema\": 4}}",
+         NULL, LABELS_PED},
+        {"{\"modality\": [\"T1\"], \"labels\": {\"whole_tumor\": [1, 2, 3, 4], "
+         "\"tumor_core\": [1, 2, 3], \"enhancing_tumor\": 1}}",
+         NULL, LABELS_PED},
+        {"{\"modality\": [\"T1\"], \"labels\": {\"background\": 0, \"GTV\": 1}}", "1 GTV", 0},
     };
     const char *path = touch("json", files, COUNT_OF(files));
     for (size_t i = 0; i < COUNT_OF(contents); i++) {
@@ -462,17 +513,12 @@ static void test_other_axes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_odd_truths),
-        cmocka_unit_test(test_years),
-        cmocka_unit_test(test_post_treatment),
-        cmocka_unit_test(test_quirks),
-        cmocka_unit_test(test_no_case),
-        cmocka_unit_test(test_split),
-        cmocka_unit_test(test_msd),
-        cmocka_unit_test(test_nnunet),
-        cmocka_unit_test(test_dataset_json),
-        cmocka_unit_test(test_union_mask),
-        cmocka_unit_test(test_other_axes),
+        cmocka_unit_test(test_odd_truths),     cmocka_unit_test(test_years),
+        cmocka_unit_test(test_post_treatment), cmocka_unit_test(test_challenges),
+        cmocka_unit_test(test_quirks),         cmocka_unit_test(test_no_case),
+        cmocka_unit_test(test_split),          cmocka_unit_test(test_msd),
+        cmocka_unit_test(test_nnunet),         cmocka_unit_test(test_dataset_json),
+        cmocka_unit_test(test_union_mask),     cmocka_unit_test(test_other_axes),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }

@@ -109,6 +109,17 @@ static void test_labels(void **state)
         {LABELS_BRATS2023, true, {0, 1, 2, 3, 4, 0}, {0}, "label 4"},
         {LABELS_BRATS2024, true, {0, 1, 2, 3, 4, 0}, {0, 1, 2, 3, 0, 0}, NULL},
         {LABELS_MSD, true, {0, 1, 2, 3, 0, 0}, {0, 2, 1, 3, 0, 0}, NULL},
+        {LABELS_AUTO, true, {0, 1, 2, 3, 4, 0}, {0}, "labels=brats-ped"},
+        {LABELS_PED, true, {0, 1, 2, 3, 4, 0}, {0, 3, 1, 1, 2, 0}, NULL},
+        {LABELS_PED, true, {0, 1, 2, 5, 4, 0}, {0}, "label 5"},
+        {LABELS_PED_AUTO, true, {0, 1, 2, 0, 4, 0}, {0, 3, 1, 0, 2, 0}, NULL},
+        {LABELS_PED_AUTO, false, {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}, NULL},
+        {LABELS_PED_AUTO, false, {0, 1, 2, 3, 0, 0}, {0}, "labels=brats2023 "},
+        {LABELS_PED_AUTO, true, {0, 1, 0, 0, 0, 0}, {0}, "labels=brats-ped "},
+        {LABELS_PED_AUTO, true, {0, 0, 2, 0, 0, 0}, {0}, "labels=brats-ped "},
+        {LABELS_OWN, false, {0, 1, 2, 3, 0, 0}, {0, 1, 2, 3, 0, 0}, NULL},
+        {LABELS_OWN, false, {0, 1, 2, 4, 0, 0}, {0}, "labels=brats2021 "},
+        {LABELS_GTV, false, {0, 1, 0, 0, 0, 0}, {0}, "BraTS-MEN-RT"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         ts_error e;
@@ -127,13 +138,64 @@ static void test_labels(void **state)
     }
 }
 
+/* Every challenge has a name; what is printed is one of the six. */
+static void test_label_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        label_map map;
+    } names[] = {
+        {"auto", LABELS_AUTO},
+        {"brats2021", LABELS_BRATS2021},
+        {"brats2023", LABELS_BRATS2023},
+        {"brats-gli", LABELS_BRATS2023},
+        {"brats-men", LABELS_BRATS2023},
+        {"brats-ssa", LABELS_BRATS2023},
+        {"brats-goat", LABELS_BRATS2023},
+        {"brats-ped2023", LABELS_BRATS2023},
+        {"brats2024", LABELS_BRATS2024},
+        {"brats-gli-post", LABELS_BRATS2024},
+        {"brats-met", LABELS_BRATS2024},
+        {"msd", LABELS_MSD},
+        {"brats-ped", LABELS_PED},
+    };
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        plan p;
+        text out = {0};
+        ts_error e;
+        plan_defaults(&p);
+        assert_int_equal(plan_set(&p, "labels", names[i].name, "test", &e), TS_OK);
+        assert_int_equal(p.labels, names[i].map);
+        plan_print(&p, &out);
+        static const char *const printed[] = {"auto",      "brats2021", "brats2023",
+                                              "brats2024", "msd",       "brats-ped"};
+        char line[64];
+        snprintf(line, sizeof line, "\nlabels = %s\n", printed[names[i].map]);
+        assert_non_null(strstr(out.data, line));
+        text_free(&out);
+        assert_int_equal(plan_set(&p, "labels", "brats-men-rt", "test", &e), TS_BAD_INPUT);
+        assert_non_null(strstr(e.text, "auto|brats2021|brats2023|brats2024|msd|brats-ped"));
+        assert_int_equal(plan_set(&p, "labels", "brats", "test", &e), TS_BAD_INPUT);
+    }
+    /* what a prediction is written as reads back */
+    for (int map = LABELS_BRATS2021; map <= LABELS_PED; map++) {
+        static const uint8_t classes[] = {0, 1, 2, 3, 3, 0, 2};
+        uint8_t labels[sizeof classes];
+        ts_error e;
+        memcpy(labels, classes, sizeof labels);
+        labels_unmap(labels, sizeof labels, (label_map)map);
+        assert_int_equal(labels_map(labels, sizeof labels, (label_map)map, true, "a", &e), TS_OK);
+        assert_memory_equal(labels, classes, sizeof labels);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_bad_values),
-        cmocka_unit_test(test_check),
-        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_bad_values),
+        cmocka_unit_test(test_check),       cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_label_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ __all__ = ["Image", "Model", "TwinsegError", "evaluate", "read", "read_labels", 
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 REGIONS = ("WT", "TC", "ET")
 CONVENTIONS = ("legacy", "lesion")
-LABELS = ("auto", "brats2021", "brats2023", "brats2024", "msd")
+LABELS = ("auto", "brats2021", "brats2023", "brats2024", "msd", "brats-ped")
 
 
 class TwinsegError(Exception):

@@ -8,7 +8,7 @@
 /* The public enums are the rooms' own, number by number. */
 _Static_assert((int)TS_LEGACY == (int)CONVENTION_LEGACY && (int)TS_LESION == (int)CONVENTION_LESION,
                "conventions");
-_Static_assert((int)TS_LABELS_AUTO == (int)LABELS_AUTO && (int)TS_LABELS_MSD == (int)LABELS_MSD,
+_Static_assert((int)TS_LABELS_AUTO == (int)LABELS_AUTO && (int)TS_LABELS_PED == (int)LABELS_PED,
                "label maps");
 _Static_assert((int)TS_WT == (int)REGION_WT && (int)TS_REGIONS == (int)REGIONS, "regions");
 
@@ -16,7 +16,7 @@ _Static_assert((int)TS_WT == (int)REGION_WT && (int)TS_REGIONS == (int)REGIONS, 
 static ts_status map_copy(const uint8_t *labels, size_t voxels, ts_labels map, const char *name,
                           uint8_t **out, ts_error *error)
 {
-    if ((int)map < TS_LABELS_AUTO || (int)map > TS_LABELS_MSD)
+    if ((int)map < TS_LABELS_AUTO || (int)map > TS_LABELS_PED)
         return error_set(error, TS_BAD_INPUT, "there is no reading of labels number %d", (int)map);
     *out = memory_allocate(voxels, 1, name, error);
     if (!*out)

@@ -13,8 +13,7 @@ static const cli_option options[] = {
     {"convention", 0, "NAME",
      "lesion (BraTS 2023, lesion by lesion; default), legacy (2017-2021) or panoptic (since 2025)"},
     {"labels", 0, "P,T",
-     "meaning of label values in PRED and TRUTH (one name: of both): auto, "
-     "brats2021, brats2023, brats2024, msd"},
+     "meaning of label values in PRED and TRUTH (one name: of both): " LABEL_NAMES},
     {"output", 'o', "FILE.csv", "every score of every case as a table"},
     {"json", 0, NULL, "print JSON instead of a table"},
     {"threads", 0, "N", "threads (default: all processors)"},

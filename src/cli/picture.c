@@ -1,5 +1,6 @@
 /* twinseg picture: slices with outlines, or a run's curves, as PNG. */
 #include "cli/cli.h"
+#include "dataset/dataset.h"
 #include "evaluate/evaluate.h"
 #include "picture/picture.h"
 
@@ -13,7 +14,7 @@ static const cli_option options[] = {
     {"flair", 0, "FILE", ""},
     {"prediction", 0, "FILE", "labels drawn as solid outlines"},
     {"truth", 0, "FILE", "labels drawn as dashed outlines"},
-    {"labels", 0, "MAP", "auto, brats2021, brats2023, brats2024 or msd [auto]"},
+    {"labels", 0, "MAP", LABEL_NAMES " [auto]"},
     {"title", 0, "TEXT", "the words on top [the file's name]"},
     {"run", 0, "RUN", "instead of a case: loss and Dice of a run over its steps"},
     {NULL, 0, NULL, NULL},
@@ -80,7 +81,8 @@ static ts_status draw_case(const cli_arguments *a, label_map map, ts_error *e)
     for (int i = 0; i < 2 && status == TS_OK; i++) {
         const char *path = cli_value(a, names[i]);
         if (path)
-            status = read_labels(&c, i, path, map, e);
+            status = read_labels(&c, i, path,
+                                 i && map == LABELS_AUTO ? dataset_labels_by_name(path) : map, e);
     }
     if (status == TS_OK) {
         const char *title = cli_value(a, "title");
@@ -107,9 +109,8 @@ static ts_status draw_run(const cli_arguments *a, const char *folder, ts_error *
 
 static int run(const cli_arguments *a)
 {
-    static const char *const maps[] = {"auto", "brats2021", "brats2023", "brats2024", "msd"};
     const char *folder = cli_value(a, "run"), *labels = cli_value(a, "labels");
-    size_t map = LABELS_AUTO;
+    plan settings;
     bool images = false;
     ts_error e;
     for (int m = 0; m < MODALITIES; m++)
@@ -117,14 +118,11 @@ static int run(const cli_arguments *a)
     if (images == (folder != NULL))
         return cli_usage_error(a->command,
                                "name at least one image (--flair FILE ...) or --run RUN");
-    while (labels && map < COUNT_OF(maps) && strcmp(labels, maps[map]) != 0)
-        map++;
-    if (map == COUNT_OF(maps))
-        return cli_usage_error(a->command,
-                               "--labels is auto, brats2021, brats2023, brats2024 or "
-                               "msd, not '%s'",
-                               labels);
-    const ts_status status = folder ? draw_run(a, folder, &e) : draw_case(a, (label_map)map, &e);
+    plan_defaults(&settings);
+    if (labels && plan_set(&settings, "labels", labels, "--labels", &e) != TS_OK)
+        return cli_usage_error(a->command, "%s", e.text);
+    const ts_status status =
+        folder ? draw_run(a, folder, &e) : draw_case(a, (label_map)settings.labels, &e);
     if (status != TS_OK)
         return cli_fail(&e);
     printf("%s\n", a->positional[0]);

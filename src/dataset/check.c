@@ -18,6 +18,7 @@ typedef struct {
     double zooms[3];
     uint32_t print[MODALITIES]; /* checksum of an image's voxels; 0: not read */
     bool truth, has3, has4, tumour;
+    bool mapped; /* its label values could be read */
 } case_findings;
 
 static void add_line(case_findings *r, finding kind, const char *sentence)
@@ -78,6 +79,7 @@ static void keep_facts(case_findings *r, const case_data *d)
         }
     find_twins_within(r, d);
     r->truth = d->truth != NULL && r->read; /* judged beside an image alone */
+    r->mapped = d->mapped;
     r->has3 = d->values[3];
     r->has4 = d->values[4];
     for (int v = 1; v < 256; v++)
@@ -189,16 +191,19 @@ static void print_counts(const dataset *d, FILE *out)
 static void print_labels(const dataset *d, const case_findings *findings, FILE *out)
 {
     static const char *const styles[] = {
-        "1 NCR, 2 ED, 4 ET", "1 NCR, 2 ED, 3 ET",   "1 NCR, 2 ED, 3 ET, 4 cavity",
-        "1 ED, 2 NCR, 3 ET", "no enhancing tumour", "no tumour",
+        "1 NCR, 2 ED, 4 ET",       "1 NCR, 2 ED, 3 ET",   "1 NCR, 2 ED, 3 ET, 4 cavity",
+        "1 ED, 2 NCR, 3 ET",       "no enhancing tumour", "no tumour",
+        "1 ET, 2 NET, 3 CC, 4 ED",
     };
     size_t counts[COUNT_OF(styles)] = {0};
     for (size_t i = 0; i < d->count; i++) {
         const case_findings *r = &findings[i];
         const label_map map = d->cases[i].labels;
-        if (r->truth)
+        if (r->truth && r->mapped)
             counts[!r->tumour                ? 5
                    : map == LABELS_MSD       ? 3
+                   : map == LABELS_PED       ? 6
+                   : map == LABELS_PED_AUTO  ? 6
                    : map == LABELS_BRATS2024 ? 2
                    : r->has4                 ? 0
                    : r->has3                 ? 1

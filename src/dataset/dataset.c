@@ -107,9 +107,16 @@ modality_set dataset_case_modalities(const dataset_case *c)
     return set;
 }
 
-bool dataset_case_post_treatment(const dataset_case *c)
+label_map dataset_labels_by_name(const char *id)
 {
-    return name_is_post_treatment(c->id);
+    char name[256];
+    size_t length;
+    snprintf(name, sizeof name, "%s", string_file_name(id));
+    if (name_is_image(name, &length)) {
+        name_role(name, length, &length);
+        name[length] = '\0';
+    }
+    return name_labels(name);
 }
 
 static bool same_patient(const char *a, const char *b)

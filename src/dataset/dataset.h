@@ -29,8 +29,9 @@ typedef struct {
 ts_status dataset_open(const char *path, label_map labels, dataset *out, ts_error *error);
 void dataset_close(dataset *d);
 modality_set dataset_case_modalities(const dataset_case *c);
-/* By its name, a visit after treatment (BraTS 2024), in whose truth 4 is the resection cavity. */
-bool dataset_case_post_treatment(const dataset_case *c);
+/* The reading of its truth that a case's name tells (BraTS-PED-*, a visit after treatment, ...); id
+ * may be the path of a file too. LABELS_AUTO where it tells none. */
+label_map dataset_labels_by_name(const char *id);
 
 /* Every problem of the data set, one line each to `out`, by reading every file; *problems
  * counts those that training would stop at. */

@@ -40,6 +40,8 @@ static const struct {
     {"ed", true, IS_ED},
     {"cavity", false, IS_CAVITY},
     {"rc", true, IS_CAVITY},
+    {"cyst", false, IS_NCR},
+    {"cc", true, IS_NCR},
     {"whole", false, IS_WHOLE},
     {"wt", true, IS_WHOLE},
     {"core", false, IS_CORE},
@@ -98,6 +100,7 @@ static label_map choose_map(const int meanings[256])
         {LABELS_BRATS2021, {0, IS_NCR, IS_ED, 0, IS_ET}},
         {LABELS_BRATS2024, {0, IS_NCR, IS_ED, IS_ET, IS_CAVITY}},
         {LABELS_MSD, {0, IS_ED, IS_NCR, IS_ET, 0}},
+        {LABELS_PED, {0, IS_ET, IS_NCR, IS_NCR, IS_ED}},
     };
     for (size_t i = 0; i < COUNT_OF(maps); i++) {
         bool fits = true;

@@ -38,7 +38,12 @@ static ts_status add_file(walk *w, const char *folder, const char *name, char *p
 {
     size_t stem = 0, id_length;
     name_is_image(name, &stem);
-    const int role = name_role(name, stem, &id_length);
+    int role = name_role(name, stem, &id_length);
+    if (role == ROLE_NONE && name_labels(name) == LABELS_GTV &&
+        string_ends_nocase(name, "_gtv.nii.gz")) {
+        role = ROLE_TRUTH;
+        id_length = stem - strlen("_gtv");
+    }
     if (role == ROLE_NONE) {
         const ts_status status = string_list_add(&w->unknown, path, error);
         free(path);
@@ -227,8 +232,7 @@ static ts_status assemble(walk *w, label_map labels, ts_error *error)
         dataset_case *c = dataset_add(w->out, w->files[i].id, error);
         if (!c)
             return TS_MEMORY;
-        c->labels =
-            labels == LABELS_AUTO && name_is_post_treatment(c->id) ? LABELS_BRATS2024 : labels;
+        c->labels = labels == LABELS_AUTO ? name_labels(c->id) : labels;
         for (size_t k = i; status == TS_OK && k < end; k++) {
             char **slot = case_slot(c, w->files[k].role);
             if (!*slot) {

@@ -25,9 +25,10 @@ int name_modality(const char *name);
 /* The challenge year that an id's spelling tells, for messages; NULL where it tells none. */
 const char *name_year(const char *id);
 
-/* BraTS 2024 numbers post-treatment visits from 100 on (BraTS-GLI-00005-100); before surgery they
- * count from 000. There, label 4 is the resection cavity. */
-bool name_is_post_treatment(const char *id);
+/* The reading of a truth that its case's name tells, LABELS_AUTO where it tells none. BraTS 2024
+ * numbers visits after treatment from 100 on (BraTS-GLI-00005-100); there, 4 is the resection
+ * cavity. */
+label_map name_labels(const char *id);
 
 /* Length of the part of an id that names the patient: without the visit of BraTS 2023 and later. */
 size_t name_patient(const char *id);

@@ -309,6 +309,7 @@ static void judge_truth(judge *j, const dataset_case *c, case_data *d, const cha
     for (size_t i = 0; i < count; i++)
         d->values[d->truth[i]] = true;
     const ts_status status = labels_map(d->truth, count, c->labels, true, c->truth, &error);
+    d->mapped = status == TS_OK;
     if (status != TS_OK)
         found(j, FINDING_PROBLEM, status, "%s", error.text);
 }

@@ -25,6 +25,7 @@ typedef struct {
     image_facts facts[MODALITIES];
     uint8_t *truth;   /* NULL where there is none, or it could not be read */
     bool values[256]; /* which label values the truth's file holds, before mapping */
+    bool mapped;      /* and could they be? */
     volume_header truth_header;
     volume_file files[MODALITIES]; /* owners of the images: several share one 4-D file */
     void *turned[MODALITIES];      /* owners of those that ran along other axes */

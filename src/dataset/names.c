@@ -91,10 +91,30 @@ static const char *visit(const char *id)
     return last;
 }
 
-bool name_is_post_treatment(const char *id)
+/* The challenges that began with BraTS 2023 and the readings of their truths. In those that are
+ * LABELS_AUTO no release has had a 4, so a 4 can only be the ET of a copy in the style of 2021. */
+static const struct {
+    const char *prefix;
+    label_map labels;
+    const char *layout;
+} challenges[] = {
+    {"BraTS-MEN-RT-", LABELS_GTV, "BraTS-MEN-RT"}, {"BraTS-MEN-", LABELS_AUTO, "BraTS-MEN"},
+    {"BraTS-MET-", LABELS_BRATS2024, "BraTS-MET"}, {"BraTS-PED-", LABELS_PED_AUTO, "BraTS-PED"},
+    {"BraTS-SSA-", LABELS_AUTO, "BraTS-SSA"},      {"BraTS-GoAT-", LABELS_AUTO, "BraTS-GoAT"},
+};
+
+static bool is_post_treatment(const char *id)
 {
     const char *v = visit(id);
     return v && v[1] != '0' && starts(id, "BraTS-GLI-");
+}
+
+label_map name_labels(const char *id)
+{
+    for (size_t i = 0; i < COUNT_OF(challenges); i++)
+        if (starts(id, challenges[i].prefix))
+            return challenges[i].labels;
+    return is_post_treatment(id) ? LABELS_BRATS2024 : LABELS_AUTO;
 }
 
 size_t name_patient(const char *id)
@@ -114,7 +134,10 @@ const char *name_year(const char *id)
     for (size_t i = 0; i < COUNT_OF(years); i++)
         if (starts(id, years[i].prefix))
             return years[i].layout;
-    if (name_is_post_treatment(id))
+    for (size_t i = 0; i < COUNT_OF(challenges); i++)
+        if (starts(id, challenges[i].prefix))
+            return challenges[i].layout;
+    if (is_post_treatment(id))
         return "BraTS 2024 post-treatment";
     return visit(id) ? "BraTS 2023" : NULL;
 }

@@ -270,18 +270,20 @@ static ts_status check_description(const char *root, const dataset_description *
                            "'%s/dataset.json' names no channel t1, t1ce, t2 or flair (the first is "
                            "'%s'): name them there",
                            root, about->name[0]);
-    if (status == TS_OK && truth && labels == LABELS_AUTO && !about->label_names[0])
-        status =
-            error_set(error, TS_BAD_INPUT,
-                      "'%s/dataset.json' does not say what its labels mean: name them there, or "
-                      "give labels=brats2021, brats2023, brats2024 or msd",
-                      root);
-    else if (status == TS_OK && truth && labels == LABELS_AUTO && about->labels_unknown)
+    if (status != TS_OK || !truth || labels != LABELS_AUTO)
+        return status;
+    char choices[512];
+    if (!about->label_names[0])
+        status = error_set(error, TS_BAD_INPUT,
+                           "'%s/dataset.json' does not say what its labels mean: name them there, "
+                           "or give one of %s",
+                           root, labels_settings(choices));
+    else if (about->labels_unknown)
         status = error_set(error, TS_BAD_INPUT,
                            "'%s/dataset.json' names the labels '%s', which are not an order of "
                            "necrosis, edema and enhancing tumour known here: say which values they "
-                           "are with labels=brats2021, brats2023, brats2024 or msd",
-                           root, about->label_names);
+                           "are with one of %s",
+                           root, about->label_names, labels_settings(choices));
     return status;
 }
 

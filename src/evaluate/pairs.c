@@ -1,6 +1,6 @@
 /* Pairing predictions with truths by case, and scoring a pair of files. */
+#include "dataset/dataset.h"
 #include "evaluate/scoring.h"
-#include "volume/volume.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -237,12 +237,24 @@ static ts_status check_zooms(const evaluate_pair *pair, const double zooms[3], t
     return TS_OK;
 }
 
+/* What the case's name tells of label values that no setting speaks of. A prediction is taken to hold
+ * the program's own classes, so a 4 in it is asked about where 4 is not ET in the truth. */
+static void read_names(const evaluate_pair *pair, label_map maps[2])
+{
+    const label_map by_name = dataset_labels_by_name(pair->id);
+    if (by_name == LABELS_AUTO)
+        return;
+    maps[0] = maps[0] == LABELS_AUTO ? LABELS_OWN : maps[0];
+    maps[1] = maps[1] == LABELS_AUTO ? by_name : maps[1];
+}
+
 /* Both volumes, on one grid with sizes in mm, an absent prediction as an empty one; labels are to
  * be freed also after an error. */
 static ts_status read_pair(const evaluate_pair *pair, pair_reading *r, pool *p, ts_error *error)
 {
     r->paths[0] = pair->prediction;
     r->paths[1] = pair->truth;
+    read_names(pair, r->maps);
     pool_run(p, read_task, r, 2);
     for (int i = 1; i >= 0; i--)
         if (r->status[i] != TS_OK) {

@@ -120,18 +120,17 @@ static ts_status write_all(const conversion *at, const char *path, ts_error *err
     return status;
 }
 
-/* The resection cavity has a value in BraTS's files from 2023 on, and is read as one where the case
- * is of 2024 by its name. */
+/* BraTS's files from 2023 on have a value for the resection cavity, which is read as one where the
+ * case's name says so. */
 static bool keeps_cavity(const conversion *at)
 {
-    return at->to == LAYOUT_BRATS2023 && dataset_case_post_treatment(at->c);
+    return at->to == LAYOUT_BRATS2023 && dataset_labels_by_name(at->c->id) == LABELS_BRATS2024;
 }
 
 static ts_status write_truth(conversion *at, const char *path, ts_error *error)
 {
     volume_header header;
     uint8_t *labels;
-    const uint8_t *value = layout_labels(at->to);
     ts_status status = volume_read_labels(at->c->truth, &header, &labels, error);
     if (status != TS_OK)
         return status;
@@ -152,8 +151,8 @@ static ts_status write_truth(conversion *at, const char *path, ts_error *error)
     if (status == TS_OK)
         status = labels_map(labels, voxels, keeps ? LABELS_CAVITY : at->c->labels, true,
                             at->c->truth, error);
-    for (size_t i = 0; status == TS_OK && i < voxels; i++)
-        labels[i] = labels[i] == RC ? RC : value[labels[i]];
+    if (status == TS_OK)
+        labels_unmap(labels, voxels, layout_labels(at->to)); /* RC stays */
     if (status == TS_OK)
         status = volume_write_labels(path, &at->grid, labels, error);
     free(labels);
@@ -259,12 +258,14 @@ static ts_status check(const dataset *d, exchange_layout to, modality_set use, c
                              c->id, modality_print(missing, lacking),
                              missing == use ? "nothing of it would be left"
                                             : "this layout wants the same channels of every case");
-        if (to == LAYOUT_BRATS2021 && dataset_case_post_treatment(c))
+        const label_map by_name = dataset_labels_by_name(c->id);
+        if (c->truth && to == LAYOUT_BRATS2021 &&
+            (by_name == LABELS_BRATS2024 || by_name == LABELS_PED_AUTO))
             return error_set(error, TS_BAD_INPUT,
-                             "case %s is of BraTS 2024 by its name, where 4 is the resection "
-                             "cavity: brats2021's 4 (enhancing tumour) would be misread; convert "
-                             "it to brats2023",
-                             c->id);
+                             "case %s is by its name of a challenge where 4 is %s: brats2021's 4 "
+                             "(enhancing tumour) would be misread; convert it to brats2023",
+                             c->id,
+                             by_name == LABELS_PED_AUTO ? "the edema" : "the resection cavity");
     }
     return TS_OK;
 }

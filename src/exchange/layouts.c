@@ -14,14 +14,16 @@ static const modality by_msd[MODALITIES] = {FLAIR, T1, T1CE, T2};
 static const struct {
     bool described;
     const modality *channels;
-    uint8_t labels[4];             /* of background, NCR, ED, ET */
+    label_map labels;              /* how the values written are to be read */
     const char *words[MODALITIES]; /* of files (BraTS) or channels (dataset.json) */
     const char *truth;             /* BraTS: what a truth's file is called */
 } layouts[LAYOUTS] = {
-    [LAYOUT_NNUNET] = {true, by_name, {0, 2, 1, 3}, {"T1", "T1ce", "T2", "Flair"}, NULL},
-    [LAYOUT_BRATS2021] = {false, by_name, {0, 1, 2, 4}, {"_t1", "_t1ce", "_t2", "_flair"}, "_seg"},
-    [LAYOUT_BRATS2023] = {false, by_name, {0, 1, 2, 3}, {"-t1n", "-t1c", "-t2w", "-t2f"}, "-seg"},
-    [LAYOUT_MSD] = {true, by_msd, {0, 2, 1, 3}, {"T1w", "t1gd", "T2w", "FLAIR"}, NULL},
+    [LAYOUT_NNUNET] = {true, by_name, LABELS_MSD, {"T1", "T1ce", "T2", "Flair"}, NULL},
+    [LAYOUT_BRATS2021] =
+        {false, by_name, LABELS_BRATS2021, {"_t1", "_t1ce", "_t2", "_flair"}, "_seg"},
+    [LAYOUT_BRATS2023] =
+        {false, by_name, LABELS_BRATS2023, {"-t1n", "-t1c", "-t2w", "-t2f"}, "-seg"},
+    [LAYOUT_MSD] = {true, by_msd, LABELS_MSD, {"T1w", "t1gd", "T2w", "FLAIR"}, NULL},
 };
 
 bool layout_has_description(exchange_layout to)
@@ -34,7 +36,7 @@ const modality *layout_channels(exchange_layout to)
     return layouts[to].channels;
 }
 
-const uint8_t *layout_labels(exchange_layout to)
+label_map layout_labels(exchange_layout to)
 {
     return layouts[to].labels;
 }

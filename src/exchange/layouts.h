@@ -10,8 +10,8 @@ bool layout_has_description(exchange_layout to);
 /* The modalities in the order of the layout's channels. */
 const modality *layout_channels(exchange_layout to);
 
-/* The value that the layout gives to each of 0 background, 1 NCR, 2 ED, 3 ET. */
-const uint8_t *layout_labels(exchange_layout to);
+/* The layout's own label values. */
+label_map layout_labels(exchange_layout to);
 
 /* Path of a case's image of modality m (MSD: of all), or of its truth, in memory of its own; NULL
  * where memory is out. `use` fixes the numbers of channels. */

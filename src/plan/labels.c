@@ -1,32 +1,112 @@
-/* What a file's label values mean. METHOD 4: 1 NCR, 2 ED, and 4 (to 2021) or 3 (from 2023) ET; 2024
- * adds 4, the resection cavity, which is background here; MSD counts ED, NCR, ET. */
+/* What a file's label values mean (docs/data.md, "Labels"): every reading once, and the values that
+ * each reading gives to the program's own classes. */
 #include "plan/plan.h"
 
 #include <string.h>
 
 enum { BACKGROUND, NCR, ED, ET, RC, OUTSIDE = 255 };
 enum { BLOCK = 4096 }; /* voxels looked at together */
+enum { VALUES = 5 };   /* no challenge has used more than 0 to 4 */
 
-/* The table of a map whose readings are settled: what values 0 to 4 become. BraTS to 2016 had 3 for
- * the non-enhancing core, which 2017 joined with 1. */
-static void fill_table(label_map map, uint8_t table[256])
+typedef struct {
+    uint8_t classes[VALUES]; /* what values 0 to 4 become */
+    uint8_t values[4];       /* what background, NCR, ED and ET are written as */
+    const char *words;       /* for messages; NULL: no setting names this reading */
+} reading;
+
+/* BraTS to 2016 had 3 for the non-enhancing core, which 2017 joined with 1. BraTS-PED's solid (NET)
+ * and cystic (CC) parts without enhancement are its tumour core less ET, so they are NCR here. */
+static const reading readings[] = {
+    [LABELS_AUTO] = {{BACKGROUND, NCR, ED, ET, ET}, {0, 1, 2, 3}, NULL},
+    [LABELS_BRATS2021] = {{BACKGROUND, NCR, ED, NCR, ET},
+                          {0, 1, 2, 4},
+                          "labels=brats2021 (1 NCR, 2 ED, 4 ET; to 2016, 3 NET)"},
+    [LABELS_BRATS2023] = {{BACKGROUND, NCR, ED, ET, OUTSIDE},
+                          {0, 1, 2, 3},
+                          "labels=brats2023 (1 NCR, 2 ED, 3 ET; BraTS-PED of 2023 too)"},
+    [LABELS_BRATS2024] = {{BACKGROUND, NCR, ED, ET, BACKGROUND},
+                          {0, 1, 2, 3},
+                          "labels=brats2024 (1 NCR, 2 ED, 3 ET, 4 resection cavity)"},
+    [LABELS_MSD] = {{BACKGROUND, ED, NCR, ET, OUTSIDE},
+                    {0, 2, 1, 3},
+                    "labels=msd (1 ED, 2 NCR, 3 ET)"},
+    [LABELS_PED] = {{BACKGROUND, ET, NCR, NCR, ED},
+                    {0, 2, 4, 1},
+                    "labels=brats-ped (1 ET, 2 NET, 3 CC, 4 ED; BraTS-PED of 2024 and later)"},
+    [LABELS_CAVITY] = {{BACKGROUND, NCR, ED, ET, RC}, {0, 1, 2, 3}, NULL},
+    [LABELS_PED_AUTO] = {{BACKGROUND, ET, NCR, NCR, ED}, {0, 1, 2, 3}, NULL},
+    [LABELS_OWN] = {{BACKGROUND, NCR, ED, ET, OUTSIDE}, {0, 1, 2, 3}, NULL},
+    [LABELS_GTV] = {{BACKGROUND, OUTSIDE, OUTSIDE, OUTSIDE, OUTSIDE}, {0, 1, 2, 3}, NULL},
+};
+_Static_assert(COUNT_OF(readings) == LABEL_MAPS, "one reading a map");
+
+/* "labels=brats2021 (...), labels=msd (...)": of a set of maps, bit by bit. */
+static const char *print_readings(unsigned maps, char buffer[512])
 {
-    static const uint8_t tables[][5] = {
-        [LABELS_AUTO] = {BACKGROUND, NCR, ED, ET, ET},
-        [LABELS_BRATS2021] = {BACKGROUND, NCR, ED, NCR, ET},
-        [LABELS_BRATS2023] = {BACKGROUND, NCR, ED, ET, OUTSIDE},
-        [LABELS_BRATS2024] = {BACKGROUND, NCR, ED, ET, BACKGROUND},
-        [LABELS_MSD] = {BACKGROUND, ED, NCR, ET, OUTSIDE},
-        [LABELS_CAVITY] = {BACKGROUND, NCR, ED, ET, RC},
-    };
-    memset(table, OUTSIDE, 256);
-    memcpy(table, tables[map], sizeof tables[map]);
+    size_t used = 0;
+    buffer[0] = '\0';
+    for (unsigned map = 0; map < LABEL_MAPS; map++)
+        if (maps >> map & 1 && readings[map].words)
+            used += (size_t)snprintf(buffer + used, 512 - used, "%s%s", used ? ", " : "",
+                                     readings[map].words);
+    return buffer;
+}
+
+const char *labels_settings(char buffer[512])
+{
+    return print_readings(~0u, buffer);
+}
+
+/* Which values 1 to 4 do not tell the reading of a map by itself; 0 where they do, else the readings
+ * to choose from. */
+static unsigned doubtful_readings(label_map map, const bool present[256])
+{
+    const unsigned ped = 1u << LABELS_PED, brats2021 = 1u << LABELS_BRATS2021;
+    if (map == LABELS_AUTO && present[3] && present[4])
+        return brats2021 | 1u << LABELS_BRATS2024 | ped;
+    if (map == LABELS_PED_AUTO && !present[4] && (present[1] || present[2] || present[3]))
+        return 1u << LABELS_BRATS2023 | ped;
+    if (map == LABELS_OWN && present[4])
+        return brats2021 | 1u << LABELS_BRATS2024 | ped;
+    return 0;
+}
+
+/* The values of a volume against its reading; with strict, a value that the reading does not have is
+ * an error. */
+static ts_status check_values(label_map map, const bool present[256], bool strict, const char *name,
+                              ts_error *error)
+{
+    char choices[512];
+    const unsigned doubtful = doubtful_readings(map, present);
+    if (doubtful)
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s' %s can be read in several ways: say how with one of %s", name,
+                         map == LABELS_AUTO       ? "holds the labels 3 and 4, which"
+                         : map == LABELS_PED_AUTO ? "is of BraTS-PED by its name; its labels"
+                                                  : "holds the label 4, which",
+                         print_readings(doubtful, choices));
+    for (int value = 1; value < 256; value++) {
+        if (!present[value] || (value < VALUES && readings[map].classes[value] != OUTSIDE))
+            continue;
+        if (map == LABELS_GTV)
+            return error_set(
+                error, TS_BAD_INPUT,
+                "'%s' outlines the target of radiotherapy (BraTS-MEN-RT: 1 GTV), which "
+                "is not NCR, ED or ET: leave this truth out",
+                name);
+        if (strict)
+            return error_set(error, TS_BAD_INPUT,
+                             "'%s' holds the label %d, which the reading of its labels does not "
+                             "know: say how to read it with one of %s",
+                             name, value, labels_settings(choices));
+    }
+    return TS_OK;
 }
 
 ts_status labels_map(uint8_t *labels, size_t count, label_map map, bool strict, const char *name,
                      ts_error *error)
 {
-    uint8_t table[256];
+    uint8_t table[256] = {BACKGROUND};
     bool present[256] = {false};
     for (size_t at = 0; at < count; at += BLOCK) {
         const size_t block = count - at < BLOCK ? count - at : BLOCK;
@@ -34,23 +114,13 @@ ts_status labels_map(uint8_t *labels, size_t count, label_map map, bool strict, 
             for (size_t i = at; i < at + block; i++)
                 present[labels[i]] = true;
     }
-    if (map == LABELS_AUTO && present[3] && present[4])
-        return error_set(
-            error, TS_BAD_INPUT,
-            "'%s' holds both 3 and 4: is 4 the enhancing tumour and 3 the non-enhancing "
-            "core (BraTS 2016 and earlier: labels=brats2021), or 3 the enhancing tumour "
-            "and 4 the resection cavity (BraTS 2024: labels=brats2024)?",
-            name);
-    fill_table(map, table);
-    for (int value = 0; strict && value < 256; value++)
-        if (present[value] && table[value] == OUTSIDE)
-            return error_set(
-                error, TS_BAD_INPUT,
-                "'%s' holds the label %d, which the reading of its labels does not know "
-                "(set labels= to brats2021, brats2023, brats2024 or msd)",
-                name, value);
-    for (int value = 0; value < 256; value++)
-        table[value] = table[value] == OUTSIDE ? BACKGROUND : table[value];
+    const ts_status status = check_values(map, present, strict, name, error);
+    if (status != TS_OK)
+        return status;
+    for (int value = 0; value < VALUES; value++) {
+        const uint8_t class = readings[map].classes[value];
+        table[value] = class == OUTSIDE ? BACKGROUND : class;
+    }
     for (size_t at = 0; at < count; at += BLOCK) {
         const size_t block = count - at < BLOCK ? count - at : BLOCK;
         if (!bytes_are_zero(labels + at, block)) /* 0 is background in every map */
@@ -58,4 +128,12 @@ ts_status labels_map(uint8_t *labels, size_t count, label_map map, bool strict, 
                 labels[i] = table[labels[i]];
     }
     return TS_OK;
+}
+
+void labels_unmap(uint8_t *labels, size_t count, label_map map)
+{
+    const uint8_t *values = readings[map].values;
+    for (size_t i = 0; i < count; i++)
+        if (labels[i] <= ET)
+            labels[i] = values[labels[i]];
 }

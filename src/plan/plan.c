@@ -13,7 +13,7 @@ typedef struct {
     key_type type;
     size_t offset;
     double low, high;    /* numbers: the range, both ends allowed */
-    const char *choices; /* KEY_CHOICE: names joined by '|', the value is the place */
+    const char *choices; /* KEY_CHOICE: names joined by '|', the value is the place; ",x": x too */
     const char *help;
 } key;
 
@@ -21,7 +21,6 @@ typedef struct {
 static const char loss_names[] = "ce|ce+dice|regions";
 static const char method_names[] =
     "single-stage|student-only|teacher|channel-dropout|two-stage|any-subset";
-static const char label_names[] = "auto|brats2021|brats2023|brats2024|msd";
 
 static const key keys[] = {
     {"preset", KEY_WORD, AT(preset), 0, 0, NULL, "the preset that the values started from"},
@@ -35,8 +34,8 @@ static const key keys[] = {
     {"dtype", KEY_CHOICE, AT(dtype), 0, 0, "fp32|bf16", "storage of activations: fp32 or bf16"},
     {"winograd", KEY_FLAG, AT(winograd), 0, 0, NULL,
      "training in fp32 by Winograd's algorithm where layers are wide"},
-    {"labels", KEY_CHOICE, AT(labels), 0, 0, label_names,
-     "meaning of the truth's values: auto, brats2021, brats2023, brats2024, msd"},
+    {"labels", KEY_CHOICE, AT(labels), 0, 0, LABEL_CHOICES,
+     "meaning of the truth's values: " LABEL_NAMES},
     {"spacing", KEY_REAL, AT(spacing_mm), 0.1, 20, NULL, "voxel size of the network's grid, mm"},
     {"patch", KEY_PATCH, AT(patch), 8, 512, NULL, "voxels of a patch: one number or d,h,w"},
     {"base", KEY_INTEGER, AT(base), 1, 512, NULL, "channels of the first stage"},
@@ -313,21 +312,37 @@ static ts_status set_number(const key *k, void *field, const char *value, const 
     return TS_OK;
 }
 
+/* Prints the first name of choice `place`, or of all, joined by '|'. */
+static void print_choices(const char *choices, int place, char *buffer, size_t size)
+{
+    size_t used = 0;
+    buffer[0] = '\0';
+    for (int i = 0; choices && used < size; i++) {
+        const char *end = strchr(choices, '|');
+        if (place < 0 || i == place)
+            used += (size_t)snprintf(buffer + used, size - used, "%s%.*s", used ? "|" : "",
+                                     (int)strcspn(choices, "|,"), choices);
+        choices = end ? end + 1 : NULL;
+    }
+}
+
 static ts_status set_choice(const key *k, int *field, const char *value, const char *source,
                             ts_error *error)
 {
+    char names[128];
     int place = 0;
-    for (const char *at = k->choices; at; place++) {
-        const char *end = strchr(at, '|');
-        const size_t length = end ? (size_t)(end - at) : strlen(at);
+    for (const char *at = k->choices; *at;) {
+        const size_t length = strcspn(at, "|,");
         if (strlen(value) == length && !strncmp(at, value, length)) {
             *field = place;
             return TS_OK;
         }
-        at = end ? end + 1 : NULL;
+        place += at[length] == '|';
+        at += length + (at[length] != '\0');
     }
-    return error_set(error, TS_BAD_INPUT, "%s: %s is one of %s, not '%s'", source, k->name,
-                     k->choices, value);
+    print_choices(k->choices, -1, names, sizeof names);
+    return error_set(error, TS_BAD_INPUT, "%s: %s is one of %s, not '%s'", source, k->name, names,
+                     value);
 }
 
 static ts_status set_patch(const key *k, int64_t patch[3], const char *value, const char *source,
@@ -510,13 +525,9 @@ void plan_value(const plan *p, size_t index, char *buffer, size_t size)
     case KEY_FLAG:
         snprintf(buffer, size, "%s", *(const bool *)field ? "on" : "off");
         break;
-    case KEY_CHOICE: {
-        const char *at = k->choices;
-        for (int i = 0; i < *(const int *)field; i++)
-            at = strchr(at, '|') + 1;
-        snprintf(buffer, size, "%.*s", (int)strcspn(at, "|"), at);
+    case KEY_CHOICE:
+        print_choices(k->choices, *(const int *)field, buffer, size);
         break;
-    }
     case KEY_WORD:
         snprintf(buffer, size, "%s", (const char *)field);
         break;

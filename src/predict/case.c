@@ -33,15 +33,6 @@ static ts_status choose_modalities(const predictor *p, const char *id, modality_
     return TS_OK;
 }
 
-/* 0 background, 1 NCR, 2 ED, 3 ET to the values that the settings ask for. */
-static void map_labels(uint8_t *labels, size_t count, label_map map)
-{
-    static const uint8_t brats2021[LABELS] = {0, 1, 2, 4}, msd[LABELS] = {0, 2, 1, 3};
-    const uint8_t *values = map == LABELS_BRATS2021 ? brats2021 : map == LABELS_MSD ? msd : NULL;
-    for (size_t i = 0; values && i < count; i++)
-        labels[i] = values[labels[i]];
-}
-
 /* What stands between the network's grid and the files. */
 typedef struct {
     float *probabilities; /* [LABELS] on the network's grid */
@@ -88,7 +79,7 @@ static ts_status restore(const predictor *p, const preprocessed_geometry *g,
     if (status == TS_OK)
         status = predict_postprocess(labels, n, et, component, error);
     if (status == TS_OK)
-        map_labels(labels, (size_t)(n[0] * n[1] * n[2]), (label_map)s->labels);
+        labels_unmap(labels, (size_t)(n[0] * n[1] * n[2]), (label_map)s->labels);
     return status;
 }
 

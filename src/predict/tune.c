@@ -71,22 +71,24 @@ static ts_status try_choices(const uint8_t *prediction, const uint8_t *truth,
     return TS_OK;
 }
 
-static ts_status read_labels(const char *path, volume_header *h, uint8_t **labels, ts_error *error)
+static ts_status read_labels(const char *path, label_map map, volume_header *h, uint8_t **labels,
+                             ts_error *error)
 {
     const ts_status status = volume_read_labels(path, h, labels, error);
     if (status != TS_OK)
         return status;
-    return labels_map(*labels, (size_t)(h->shape[0] * h->shape[1] * h->shape[2]), LABELS_AUTO,
-                      false, path, error);
+    return labels_map(*labels, (size_t)(h->shape[0] * h->shape[1] * h->shape[2]), map, false, path,
+                      error);
 }
 
 static ts_status try_pair(const evaluate_pair *pair, tried *out, ts_error *error)
 {
     volume_header h, truth_header;
     uint8_t *prediction = NULL, *truth = NULL, *scratch = NULL;
-    ts_status status = read_labels(pair->prediction, &h, &prediction, error);
+    ts_status status = read_labels(pair->prediction, LABELS_AUTO, &h, &prediction, error);
     if (status == TS_OK)
-        status = read_labels(pair->truth, &truth_header, &truth, error);
+        status = read_labels(pair->truth, dataset_labels_by_name(pair->id), &truth_header, &truth,
+                             error);
     if (status == TS_OK)
         status = volume_turn_labels(&truth_header, &truth, &h, NULL, error);
     if (status == TS_OK && memcmp(h.shape, truth_header.shape, 3 * sizeof *h.shape))
