@@ -56,7 +56,6 @@ FLAGS_src/engine/tensor := -O3
 KERNELS := -O3 -ffp-contract=fast
 FLAGS_src/engine/kernel_portable      := $(KERNELS)
 FLAGS_src/engine/kernel_portable_bf16 := $(KERNELS)
-FLAGS_src/loss/softmax_portable       := $(KERNELS)
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
 AVX2   := $(KERNELS) -mavx2 -mfma
 AVX512 := $(AVX2) -mavx512f -mavx512vl -mavx512bw -mavx512dq -mprefer-vector-width=512
@@ -65,8 +64,6 @@ FLAGS_src/engine/kernel_avx2_bf16   := $(AVX2)
 FLAGS_src/engine/kernel_avx512      := $(AVX512)
 FLAGS_src/engine/kernel_avx512_bf16 := $(AVX512)
 FLAGS_src/engine/kernel_avx512_dot  := $(AVX512) -mavx512bf16
-FLAGS_src/loss/softmax_avx2         := $(AVX2)
-FLAGS_src/loss/softmax_avx512       := $(AVX512)
 endif
 
 # Flags for a file that is not there: it was moved or renamed, and would lose them without a word.

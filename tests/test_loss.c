@@ -62,13 +62,21 @@ static void check(const char *name, const float *got, int count, double toleranc
     free(expected);
 }
 
+static engine *engine_of(int threads, compute_dtype dtype, const char *target)
+{
+    ts_error error;
+    engine *e;
+    assert_int_equal(engine_create(threads, dtype, target, &e, &error), TS_OK);
+    return e;
+}
+
 static void check_loss(const char *name, double got)
 {
     const float narrow = (float)got;
     check(name, &narrow, 1, 2e-6);
 }
 
-static void check_segmentation(void)
+static void check_segmentation(engine *e)
 {
     static const char *const names[] = {"ce", "ce+dice", "regions"};
     uint8_t labels[N * V];
@@ -79,7 +87,7 @@ static void check_segmentation(void)
         float logits[N * 4 * V];
         for (int i = 0; i < count; i++)
             logits[i] = made(i, classes) * 3;
-        const double loss = loss_segmentation((loss_kind)kind, logits, labels, N, V, weight, NULL);
+        const double loss = loss_segmentation((loss_kind)kind, logits, labels, N, V, weight, e);
         snprintf(name, sizeof name, "%s.loss", names[kind]);
         check_loss(name, loss);
         snprintf(name, sizeof name, "%s.gradient", names[kind]);
@@ -91,11 +99,14 @@ static void check_segmentation(void)
 static void test_segmentation(void **state)
 {
     (void)state;
-    for (int target = 1; engine_target_name(target); target++) {
-        setenv("TWINSEG_TARGET", engine_target_name(target), 1);
-        check_segmentation();
-    }
-    unsetenv("TWINSEG_TARGET");
+    for (int target = 0; engine_target_name(target); target++)
+        for (int dtype = DTYPE_FP32; dtype <= DTYPE_BF16; dtype++) {
+            if (!engine_target_available(engine_target_name(target)))
+                continue;
+            engine *e = engine_of(1, (compute_dtype)dtype, engine_target_name(target));
+            check_segmentation(e);
+            engine_destroy(e);
+        }
 }
 
 /* Logits as large as a diverging network's give finite numbers; NaN stays to be seen. */
@@ -103,16 +114,18 @@ static void test_segmentation_extremes(void **state)
 {
     const uint8_t labels[4] = {0, 1, 2, 3};
     (void)state;
+    engine *e = engine_of(1, DTYPE_FP32, NULL);
     for (int kind = LOSS_CE; kind <= LOSS_REGIONS; kind++) {
         float logits[16];
         for (int i = 0; i < 16; i++)
             logits[i] = i % 3 ? 3e4f : -3e4f;
-        assert_true(isfinite(loss_segmentation((loss_kind)kind, logits, labels, 1, 4, 1, NULL)));
+        assert_true(isfinite(loss_segmentation((loss_kind)kind, logits, labels, 1, 4, 1, e)));
         for (int i = 0; i < 4 * loss_classes((loss_kind)kind); i++)
             assert_true(isfinite(logits[i]));
         logits[5] = NAN;
-        assert_true(isnan(loss_segmentation((loss_kind)kind, logits, labels, 1, 4, 1, NULL)));
+        assert_true(isnan(loss_segmentation((loss_kind)kind, logits, labels, 1, 4, 1, e)));
     }
+    engine_destroy(e);
 }
 
 /* Softened labels against PyTorch's divergences; the gradient also against central differences of
@@ -186,6 +199,17 @@ static void make_features(float *teacher, float *student)
     }
 }
 
+static barlow_pair pair_of(const float *teacher, const float *student, int64_t voxels)
+{
+    return (barlow_pair){.teacher = teacher,
+                         .student = student,
+                         .n = N,
+                         .channels = C,
+                         .voxels = voxels,
+                         .lambda = lambda,
+                         .weight = weight};
+}
+
 static void test_barlow(void **state)
 {
     ts_error e;
@@ -193,14 +217,16 @@ static void test_barlow(void **state)
     float teacher[N * C * V], student[N * C * V], dt[N * C * V], ds[N * C * V], only[N * C * V];
     (void)state;
     make_features(teacher, student);
-    assert_int_equal(
-        loss_barlow(teacher, student, N, C, V, lambda, weight, dt, ds, NULL, &loss, &e), TS_OK);
+    barlow_pair b = pair_of(teacher, student, V);
+    b.teacher_gradient = dt;
+    b.student_gradient = ds;
+    assert_int_equal(loss_barlow(&b, NULL, &loss, &e), TS_OK);
     check_loss("barlow.loss", loss);
     check("barlow.teacher", dt, N * C * V, 2e-7);
     check("barlow.student", ds, N * C * V, 2e-7);
-    assert_int_equal(
-        loss_barlow(teacher, student, N, C, V, lambda, weight, NULL, only, NULL, &again, &e),
-        TS_OK);
+    b.teacher_gradient = NULL;
+    b.student_gradient = only;
+    assert_int_equal(loss_barlow(&b, NULL, &again, &e), TS_OK);
     assert_memory_equal(ds, only, sizeof ds);
 }
 
@@ -215,9 +241,13 @@ static void test_projector(void **state)
     assert_int_equal(loss_projector_weights(C, W), COUNT_OF(weights));
     for (int i = 0; i < (int)COUNT_OF(weights); i++)
         weights[i] = made(i, 13);
-    assert_int_equal(loss_barlow_projected(teacher, student, N, C, V, lambda, weight, weights, W,
-                                           dw, dt, ds, NULL, &loss, &e),
-                     TS_OK);
+    barlow_pair b = pair_of(teacher, student, V);
+    b.teacher_gradient = dt;
+    b.student_gradient = ds;
+    b.width = W;
+    b.projector = weights;
+    b.projector_gradient = dw;
+    assert_int_equal(loss_barlow(&b, NULL, &loss, &e), TS_OK);
     check_loss("projected.loss", loss);
     check("projected.teacher", dt, N * C * V, 5e-7);
     check("projected.student", ds, N * C * V, 5e-7);
@@ -232,11 +262,14 @@ static void test_barlow_of_equals(void **state)
     float x[N * C * V], gradient[N * C * V];
     (void)state;
     make_features(x, gradient);
-    assert_int_equal(loss_barlow(x, x, N, C, V, 0, 1, NULL, gradient, NULL, &loss, &e), TS_OK);
+    barlow_pair b = pair_of(x, x, V);
+    b.lambda = 0;
+    b.student_gradient = gradient;
+    assert_int_equal(loss_barlow(&b, NULL, &loss, &e), TS_OK);
     assert_true(loss < 1e-9);
 }
 
-static void check_threads_agree(void)
+static void check_threads_agree(const char *target)
 {
     enum { VOXELS = 5000, COUNT = N * C * VOXELS };
     ts_error e;
@@ -246,21 +279,21 @@ static void check_threads_agree(void)
     for (int i = 0; i < N * VOXELS; i++)
         labels[i] = (uint8_t)(i % 4);
     for (int run = 0; run < 3; run++) {
-        pool *p = NULL;
-        if (run)
-            assert_int_equal(pool_create(run + 1, &p, &e), TS_OK);
+        engine *with = engine_of(run + 1, DTYPE_FP32, target);
+        pool *p = engine_pool(with);
         for (int a = 0; a < 4; a++) {
             x[run][a] = memory_allocate(COUNT, sizeof(float), "test", &e);
             for (int i = 0; i < COUNT; i++)
                 x[run][a][i] = made(i, a);
         }
-        assert_int_equal(loss_barlow(x[run][0], x[run][1], N, C, VOXELS, lambda, 1, x[run][2],
-                                     x[run][3], p, &losses[run][0], &e),
-                         TS_OK);
+        barlow_pair b = pair_of(x[run][0], x[run][1], VOXELS);
+        b.teacher_gradient = x[run][2];
+        b.student_gradient = x[run][3];
+        assert_int_equal(loss_barlow(&b, p, &losses[run][0], &e), TS_OK);
         loss_soften(LOSS_CE, x[run][1], N, VOXELS, 2, x[run][2], p);
         losses[run][2] = loss_soft(LOSS_CE, x[run][0], x[run][2], N, VOXELS, 2, 1, p);
-        losses[run][1] = loss_segmentation(LOSS_CE_DICE, x[run][0], labels, N, VOXELS, 1, p);
-        pool_destroy(p);
+        losses[run][1] = loss_segmentation(LOSS_CE_DICE, x[run][0], labels, N, VOXELS, 1, with);
+        engine_destroy(with);
     }
     for (int run = 1; run < 3; run++) {
         assert_memory_equal(losses[0], losses[run], sizeof losses[0]);
@@ -275,11 +308,9 @@ static void check_threads_agree(void)
 static void test_threads_agree(void **state)
 {
     (void)state;
-    for (int target = 1; engine_target_name(target); target++) {
-        setenv("TWINSEG_TARGET", engine_target_name(target), 1);
-        check_threads_agree();
-    }
-    unsetenv("TWINSEG_TARGET");
+    for (int target = 0; engine_target_name(target); target++)
+        if (engine_target_available(engine_target_name(target)))
+            check_threads_agree(engine_target_name(target));
 }
 
 static void test_deep_supervision(void **state)

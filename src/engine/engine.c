@@ -83,14 +83,6 @@ static int best_target(compute_dtype dtype)
     return index;
 }
 
-int engine_lanes(void)
-{
-    const char *name = getenv("TWINSEG_TARGET");
-    const int asked = name ? find_target(name) : -1;
-    const int target = asked >= 0 && available(asked) ? asked : best_target(DTYPE_FP32);
-    return target >= TARGET_AVX512 ? 16 : target == TARGET_AVX2 ? 8 : 4;
-}
-
 ts_status engine_create(int threads, compute_dtype dtype, const char *target, engine **out,
                         ts_error *error)
 {
@@ -145,4 +137,22 @@ compute_dtype engine_dtype(const engine *e)
 pool *engine_pool(const engine *e)
 {
     return e->threads;
+}
+
+/* ref has no vectors; what is portable is its definition here. */
+static const kernels *softmax_kernels(const engine *e)
+{
+    return e->kernels ? e->kernels : &kernels_portable;
+}
+
+void softmax_probabilities(const engine *e, float *z, int64_t stride, const uint8_t *labels,
+                           int64_t count, softmax_sums *s)
+{
+    softmax_kernels(e)->softmax_probabilities(z, stride, labels, count, s);
+}
+
+void softmax_gradient(const engine *e, float *z, int64_t stride, const uint8_t *labels,
+                      int64_t count, const softmax_factors *f)
+{
+    softmax_kernels(e)->softmax_gradient(z, stride, labels, count, f);
 }

@@ -41,10 +41,6 @@ const char *engine_target(const engine *e);
 compute_dtype engine_dtype(const engine *e);
 pool *engine_pool(const engine *e); /* for the caller's own loops between engine calls */
 
-/* 32-bit lanes of the vectors of the target that a target of NULL means: 4, 8 or 16; for vector
- * code outside of engine/. */
-int engine_lanes(void);
-
 /* The name of target number `index` (0 = ref, then upward in speed), NULL beyond the last. */
 const char *engine_target_name(int index);
 bool engine_target_available(const char *target);
@@ -159,5 +155,34 @@ size_t head_scratch_bytes(const tensor *y, int64_t classes);
 void head_weight_gradient(engine *e, const tensor *y, const norm_parameters *norm,
                           const float *dlogits, int64_t classes, float *dweight, float *dbias,
                           void *scratch);
+
+/* ---- softmax, for the losses ----------------------------------------------------------- */
+
+/* Four classes, the labels 0 to 3; the three behind the background have a Dice. */
+enum { SOFTMAX_CLASSES = 4, SOFTMAX_SCORED = 3 };
+
+/* Sums over voxels: the log-likelihood of the labels, and of each class from 1 on the three sums of
+ * a soft Dice. */
+typedef struct {
+    double log_likelihood;
+    double both[SOFTMAX_SCORED], predicted[SOFTMAX_SCORED], truth[SOFTMAX_SCORED];
+} softmax_sums;
+
+/* Of a loss: its derivative by the negative log-likelihood, and by a voxel's probability of a class
+ * from 1 on, which is dice_predicted, plus dice_both where the label is that class. */
+typedef struct {
+    float likelihood, dice_both[SOFTMAX_SCORED], dice_predicted[SOFTMAX_SCORED];
+} softmax_factors;
+
+/* Both work in place on `count` voxels of one sample, logit k of voxel v at z[k * stride + v], with
+ * labels 0 to 3. Unlike the operations above they run in the calling thread: the losses share their
+ * voxels out themselves. */
+
+/* Logits to probabilities; adds to the sums. */
+void softmax_probabilities(const engine *e, float *z, int64_t stride, const uint8_t *labels,
+                           int64_t count, softmax_sums *s);
+/* Probabilities to the loss's gradient by the logits. */
+void softmax_gradient(const engine *e, float *z, int64_t stride, const uint8_t *labels,
+                      int64_t count, const softmax_factors *f);
 
 #endif

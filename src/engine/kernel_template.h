@@ -17,6 +17,8 @@
  * registers it would take two more of them than AVX2 has (66 % of the roof instead of 90). */
 #include "engine/kernels.h"
 
+#include <math.h>
+
 #if DOT
 #include <immintrin.h>
 #endif
@@ -455,6 +457,8 @@ static void part_channels(const uint32_t *unit, int64_t count, void *low, void *
 
 #include "engine/head_template.h"
 
+#include "engine/softmax_template.h"
+
 #include "engine/winograd_template.h"
 
 #include "engine/phase_template.h"
@@ -483,4 +487,6 @@ const kernels NAME = {
     .head_forward = head_forward_plane,
     .head_data = head_data_plane,
     .head_weight = head_weight_plane,
+    .softmax_probabilities = softmax_probabilities_range,
+    .softmax_gradient = softmax_gradient_range,
 };

@@ -147,6 +147,11 @@ typedef struct kernels {
     void (*head_forward)(const head_plane *p, const float *weight, const float *bias);
     void (*head_data)(const head_plane *p, const float *weight, bool add);
     void (*head_weight)(const head_plane *p, double *sums);
+    /* As softmax_probabilities and softmax_gradient of engine.h. */
+    void (*softmax_probabilities)(float *z, int64_t stride, const uint8_t *labels, int64_t count,
+                                  softmax_sums *s);
+    void (*softmax_gradient)(float *z, int64_t stride, const uint8_t *labels, int64_t count,
+                             const softmax_factors *f);
 } kernels;
 
 extern const kernels kernels_portable, kernels_portable_bf16, kernels_avx2, kernels_avx2_bf16,

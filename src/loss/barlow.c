@@ -8,6 +8,7 @@
  * which is 0 here because zT has mean 0.) */
 #include "loss/features.h"
 #include "loss/loss.h"
+#include "loss/projector.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,14 +78,12 @@ static void finish_row(void *context, int64_t index, int thread)
     }
 }
 
-/* other: standardised features of the other network; matrix: G as floats, read by row and
- * column. */
-static void gradient_of(const features *own, const features *other, const float *matrix,
-                        int64_t row, int64_t column, const double *correction, const double *scale,
-                        float *gradient, pool *p)
+/* other: standardised features of the other network; g: G as floats, or transposed. */
+static void gradient_of(const features *own, const features *other, matrix_view g,
+                        const double *correction, const double *scale, float *gradient, pool *p)
 {
     finish_job j = {own, correction, scale, gradient};
-    features_transform(other, matrix, own->c, row, column, NULL, gradient, p);
+    features_transform(other, g, own->c, gradient, p);
     pool_run(p, finish_row, &j, own->n * own->c);
 }
 
@@ -116,31 +115,38 @@ static void free_scratch(scratch *s)
     free(s->small);
 }
 
-ts_status loss_barlow(const float *teacher, const float *student, int64_t n, int64_t channels,
-                      int64_t voxels, double lambda, double weight, float *teacher_gradient,
-                      float *student_gradient, pool *p, double *loss, ts_error *error)
+static void compare(const barlow_pair *b, scratch *s, pool *p, double *loss)
 {
-    scratch s;
-    const int64_t c = channels;
-    const ts_status status = allocate_scratch(&s, (size_t)(n * c * voxels), (size_t)c, error);
-    if (status == TS_OK) {
-        const features x[2] = {{teacher, n, c, voxels}, {student, n, c, voxels}};
-        const features z[2] = {{s.z[0], n, c, voxels}, {s.z[1], n, c, voxels}};
-        double *mean = s.small, *scale = s.small + 2 * c, *corrections = s.small + 4 * c;
-        for (int i = 0; i < 2; i++) {
-            features_moments(&x[i], mean + i * c, scale + i * c, p);
-            standardise(&x[i], mean + i * c, scale + i * c, s.z[i], p);
-        }
-        features_products(&z[0], &z[1], s.correlations, p);
-        for (int64_t i = 0; i < c * c; i++)
-            s.correlations[i] /= (double)(n * voxels);
-        *loss = loss_of_correlations(s.correlations, c, lambda, weight, corrections);
-        for (int64_t i = 0; i < c * c; i++)
-            s.matrix[i] = (float)s.correlations[i];
-        gradient_of(&z[1], &z[0], s.matrix, 1, c, corrections, scale + c, student_gradient, p);
-        if (teacher_gradient)
-            gradient_of(&z[0], &z[1], s.matrix, c, 1, corrections + c, scale, teacher_gradient, p);
+    const int64_t n = b->n, c = b->channels, voxels = b->voxels;
+    const features x[2] = {{b->teacher, n, c, voxels}, {b->student, n, c, voxels}};
+    const features z[2] = {{s->z[0], n, c, voxels}, {s->z[1], n, c, voxels}};
+    double *mean = s->small, *scale = s->small + 2 * c, *corrections = s->small + 4 * c;
+    for (int i = 0; i < 2; i++) {
+        features_moments(&x[i], mean + i * c, scale + i * c, p);
+        standardise(&x[i], mean + i * c, scale + i * c, s->z[i], p);
     }
+    features_products(&z[0], &z[1], s->correlations, p);
+    for (int64_t i = 0; i < c * c; i++)
+        s->correlations[i] /= (double)(n * voxels);
+    *loss = loss_of_correlations(s->correlations, c, b->lambda, b->weight, corrections);
+    for (int64_t i = 0; i < c * c; i++)
+        s->matrix[i] = (float)s->correlations[i];
+    gradient_of(&z[1], &z[0], (matrix_view){s->matrix, 1, c}, corrections, scale + c,
+                b->student_gradient, p);
+    if (b->teacher_gradient)
+        gradient_of(&z[0], &z[1], (matrix_view){s->matrix, c, 1}, corrections + c, scale,
+                    b->teacher_gradient, p);
+}
+
+ts_status loss_barlow(const barlow_pair *b, pool *p, double *loss, ts_error *error)
+{
+    if (b->width > 0)
+        return barlow_projected(b, p, loss, error);
+    scratch s;
+    const ts_status status =
+        allocate_scratch(&s, (size_t)(b->n * b->channels * b->voxels), (size_t)b->channels, error);
+    if (status == TS_OK)
+        compare(b, &s, p, loss);
     free_scratch(&s);
     return status;
 }

@@ -79,8 +79,8 @@ void features_products(const features *a, const features *b, double *out, pool *
 
 typedef struct {
     const features *f;
-    const float *matrix, *shift;
-    int64_t rows, row, column;
+    matrix_view m;
+    int64_t rows;
     float *out;
 } transform_job;
 
@@ -90,16 +90,16 @@ static void transform_row(void *context, int64_t index, int thread)
     const transform_job *j = context;
     const int64_t n = index / j->rows, i = index % j->rows, voxels = j->f->voxels;
     float *restrict out = j->out + index * voxels;
-    const float *factors = j->matrix + i * j->row;
-    const float shift = j->shift ? j->shift[i] : 0;
+    const float *factors = j->m.data + i * j->m.row;
+    const int64_t column = j->m.column;
     int64_t c = 0;
     (void)thread;
     for (int64_t v = 0; v < voxels; v++)
-        out[v] = shift;
+        out[v] = 0;
     for (; c + 4 <= j->f->c; c += 4) {
         const float *restrict x = feature_row(j->f, n, c);
-        const float a0 = factors[c * j->column], a1 = factors[(c + 1) * j->column];
-        const float a2 = factors[(c + 2) * j->column], a3 = factors[(c + 3) * j->column];
+        const float a0 = factors[c * column], a1 = factors[(c + 1) * column];
+        const float a2 = factors[(c + 2) * column], a3 = factors[(c + 3) * column];
         for (int64_t v = 0; v < voxels; v++)
             out[v] +=
                 a0 * x[v] + a1 * x[v + voxels] + a2 * x[v + 2 * voxels] + a3 * x[v + 3 * voxels];
@@ -107,13 +107,12 @@ static void transform_row(void *context, int64_t index, int thread)
     for (; c < j->f->c; c++) {
         const float *restrict x = feature_row(j->f, n, c);
         for (int64_t v = 0; v < voxels; v++)
-            out[v] += factors[c * j->column] * x[v];
+            out[v] += factors[c * column] * x[v];
     }
 }
 
-void features_transform(const features *f, const float *matrix, int64_t rows, int64_t row,
-                        int64_t column, const float *shift, float *out, pool *p)
+void features_transform(const features *f, matrix_view m, int64_t rows, float *out, pool *p)
 {
-    transform_job j = {f, matrix, shift, rows, row, column, out};
+    transform_job j = {f, m, rows, out};
     pool_run(p, transform_row, &j, f->n * rows);
 }

@@ -27,9 +27,14 @@ void features_moments(const features *f, double *mean, double *scale, pool *p);
 /* out[i][j] = sum over samples of a_i * b_j. out: [a.c][b.c], double. */
 void features_products(const features *a, const features *b, double *out, pool *p);
 
-/* out[n][i][v] = sum_j matrix[i * row + j * column] * f[n][j][v] + shift[i] (shift may be NULL),
- * for i below `rows`. */
-void features_transform(const features *f, const float *matrix, int64_t rows, int64_t row,
-                        int64_t column, const float *shift, float *out, pool *p);
+/* Entry (i, j) at data[i * row + j * column]: a matrix, or, with row and column exchanged, its
+ * transpose. */
+typedef struct {
+    const float *data;
+    int64_t row, column;
+} matrix_view;
+
+/* out[n][i][v] = sum_j m(i, j) * f[n][j][v], for i below `rows`. */
+void features_transform(const features *f, matrix_view m, int64_t rows, float *out, pool *p);
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef TWINSEG_LOSS_H
 #define TWINSEG_LOSS_H
 
+#include "engine/engine.h"
 #include "plan/plan.h"
 
 int loss_classes(loss_kind kind); /* 4, or 3 (WT TC ET by sigmoid) for LOSS_REGIONS */
@@ -10,7 +11,7 @@ int loss_classes(loss_kind kind); /* 4, or 3 (WT TC ET by sigmoid) for LOSS_REGI
  * logits [N][classes][voxels] in, d(weight * loss)/d logits out; labels [N][voxels] 0..3.
  * Returns the unweighted loss. Sums are double and in a fixed order. */
 double loss_segmentation(loss_kind kind, float *logits, const uint8_t *labels, int64_t n,
-                         int64_t voxels, double weight, pool *p);
+                         int64_t voxels, double weight, engine *e);
 
 /* weights[s] = 2^-s, normalised to sum 1, for `heads` heads (one head: 1). */
 void loss_head_weights(int heads, double *weights);
@@ -29,26 +30,33 @@ void loss_soften(loss_kind kind, const float *logits, int64_t n, int64_t voxels,
 double loss_soft(loss_kind kind, const float *logits, float *soft, int64_t n, int64_t voxels,
                  double temperature, double weight, pool *p);
 
-/* Barlow Twins between features [N][C][voxels] (samples: N * voxels). Fills weight * gradient for
- * the student's and, where not NULL, the teacher's features. Returns the unweighted loss. */
-ts_status loss_barlow(const float *teacher, const float *student, int64_t n, int64_t channels,
-                      int64_t voxels, double lambda, double weight, float *teacher_gradient,
-                      float *student_gradient, pool *p, double *loss, ts_error *error);
+/* ---- Barlow Twins ----------------------------------------------------------------------- */
 
-/* ---- the projector: 1x1x1 convolution, standardisation over the batch, ReLU, 1x1x1 convolution
- * ---- One for both networks, without biases, as in Zbontar 2021. Weights: [width][channels], then
- * [width][width], flat. */
+/* The features of two networks at one stage, [n][channels][voxels], where every voxel of every case
+ * is a sample; and what the loss between them fills. */
+typedef struct {
+    const float *teacher, *student;
+    int64_t n, channels, voxels;
+    double lambda; /* of the terms off the diagonal */
+    double weight; /* of the gradients; the returned loss is unweighted */
+    /* Shaped as the features, the caller's, overwritten; teacher_gradient NULL: not wanted. */
+    float *teacher_gradient, *student_gradient;
+    /* With width > 0 the loss is between the features behind a projector, one for both networks. */
+    int64_t width;
+    const float *projector;    /* loss_projector_weights() floats */
+    float *projector_gradient; /* as many, overwritten */
+} barlow_pair;
+
+/* TS_MEMORY where loss_barlow_bytes() are not to be had. */
+ts_status loss_barlow(const barlow_pair *b, pool *p, double *loss, ts_error *error);
+
+/* The projector: convolution 1x1x1, standardisation over the batch, ReLU, convolution 1x1x1, without
+ * biases, as in Zbontar 2021. Weights: [width][channels], then [width][width], flat. */
 int64_t loss_projector_weights(int64_t channels, int64_t width);
 /* He initialisation, keyed by (seed, name). */
 void loss_projector_initialise(float *weights, int64_t channels, int64_t width, uint64_t seed,
                                const char *name);
-/* loss_barlow between the projected features; also fills the projector's weight * gradient. */
-ts_status loss_barlow_projected(const float *teacher, const float *student, int64_t n,
-                                int64_t channels, int64_t voxels, double lambda, double weight,
-                                const float *projector, int64_t width, float *projector_gradient,
-                                float *teacher_gradient, float *student_gradient, pool *p,
-                                double *loss, ts_error *error);
-/* Bytes that loss_barlow, or with width > 0 loss_barlow_projected, takes while it works. */
+/* Bytes that loss_barlow takes while it works. */
 size_t loss_barlow_bytes(int64_t n, int64_t channels, int64_t voxels, int64_t width);
 
 #endif

@@ -1,7 +1,7 @@
 /* Barlow Twins behind a projector: h = A x, u = (h - mean) / sigma, r = max(u, 0), o = B r, the
  * loss between the two networks' o. The same A and B serve both. */
 #include "loss/features.h"
-#include "loss/loss.h"
+#include "loss/projector.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -50,15 +50,16 @@ size_t loss_barlow_bytes(int64_t n, int64_t channels, int64_t voxels, int64_t wi
 static ts_status allocate_path(path *t, size_t floats, size_t width, ts_error *error)
 {
     float **const arrays[PATH_ARRAYS] = {&t->hidden, &t->active, &t->output, &t->gradient};
-    bool good = true;
-    *t = (path){0};
-    for (int i = 0; i < PATH_ARRAYS; i++)
-        good =
-            (*arrays[i] = memory_allocate(floats, sizeof(float), "the projector", error)) && good;
-    good = (t->mean = memory_allocate(2 * width, sizeof(double), "the projector", error)) && good;
-    if (good)
-        t->scale = t->mean + width;
-    return good ? TS_OK : TS_MEMORY;
+    for (int i = 0; i < PATH_ARRAYS; i++) {
+        *arrays[i] = memory_allocate(floats, sizeof(float), "the projector", error);
+        if (!*arrays[i])
+            return TS_MEMORY;
+    }
+    t->mean = memory_allocate(2 * width, sizeof(double), "the projector", error);
+    if (!t->mean)
+        return TS_MEMORY;
+    t->scale = t->mean + width;
+    return TS_OK;
 }
 
 static void free_path(path *t)
@@ -70,10 +71,27 @@ static void free_path(path *t)
     free(t->mean);
 }
 
-static void go_forward(const features *x, path *t, const float *weights, int64_t width, pool *p)
+/* A and B of b's projector, and their transposes. */
+static matrix_view first_matrix(const barlow_pair *b)
 {
+    return (matrix_view){b->projector, b->channels, 1};
+}
+
+static matrix_view second_matrix(const barlow_pair *b)
+{
+    return (matrix_view){b->projector + b->width * b->channels, b->width, 1};
+}
+
+static matrix_view transposed(matrix_view m)
+{
+    return (matrix_view){m.data, m.column, m.row};
+}
+
+static void go_forward(const barlow_pair *b, const features *x, path *t, pool *p)
+{
+    const int64_t width = b->width;
     const features h = {t->hidden, x->n, width, x->voxels}, r = {t->active, x->n, width, x->voxels};
-    features_transform(x, weights, width, x->c, 1, NULL, t->hidden, p);
+    features_transform(x, first_matrix(b), width, t->hidden, p);
     features_moments(&h, t->mean, t->scale, p);
     for (int64_t row = 0; row < x->n * width; row++)
         for (int64_t v = 0; v < x->voxels; v++) {
@@ -81,7 +99,7 @@ static void go_forward(const features *x, path *t, const float *weights, int64_t
             *u = (float)((*u - t->mean[row % width]) * t->scale[row % width]);
             t->active[row * x->voxels + v] = *u > 0 ? *u : 0;
         }
-    features_transform(&r, weights + width * x->c, width, width, 1, NULL, t->output, p);
+    features_transform(&r, second_matrix(b), width, t->output, p);
 }
 
 /* Through ReLU and standardisation, in place of the gradient of r: that of h. */
@@ -111,46 +129,58 @@ static void add_products(const features *a, const features *b, double *work, flo
         sum[i] += (float)work[i];
 }
 
-/* gradient (of o) back to the weights and, where wanted, to x. */
-static void go_back(const features *x, path *t, const float *weights, int64_t width, double *work,
-                    float *weight_gradient, float *x_gradient, pool *p)
+/* From t's gradient of o to the projector's gradient, which is added to, and x's (NULL: not wanted).
+ * work: room for the larger of the two matrices. */
+static void go_back(const barlow_pair *b, const features *x, path *t, double *work,
+                    float *x_gradient, pool *p)
 {
+    const int64_t width = b->width;
     const features o = {t->gradient, x->n, width, x->voxels};
     const features r = {t->active, x->n, width, x->voxels};
-    add_products(&o, &r, work, weight_gradient + width * x->c, p);
-    features_transform(&o, weights + width * x->c, width, 1, width, NULL, t->output, p);
+    add_products(&o, &r, work, b->projector_gradient + width * x->c, p);
+    features_transform(&o, transposed(second_matrix(b)), width, t->output, p);
     const features h = {t->output, x->n, width, x->voxels};
     standardisation_gradient(t, t->output, &h);
-    add_products(&h, x, work, weight_gradient, p);
+    add_products(&h, x, work, b->projector_gradient, p);
     if (x_gradient)
-        features_transform(&h, weights, x->c, 1, x->c, NULL, x_gradient, p);
+        features_transform(&h, transposed(first_matrix(b)), x->c, x_gradient, p);
 }
 
-ts_status loss_barlow_projected(const float *teacher, const float *student, int64_t n,
-                                int64_t channels, int64_t voxels, double lambda, double weight,
-                                const float *projector, int64_t width, float *projector_gradient,
-                                float *teacher_gradient, float *student_gradient, pool *p,
-                                double *loss, ts_error *error)
+ts_status barlow_projected(const barlow_pair *b, pool *p, double *loss, ts_error *error)
 {
     path t[2] = {0};
-    const features x[2] = {{teacher, n, channels, voxels}, {student, n, channels, voxels}};
-    const size_t floats = (size_t)(n * width * voxels);
-    const int64_t wider = channels > width ? channels : width;
-    double *work = memory_allocate((size_t)(width * wider), sizeof(double), "the projector", error);
-    ts_status status = work ? TS_OK : TS_MEMORY;
-    for (int i = 0; status == TS_OK && i < 2; i++)
-        status = allocate_path(&t[i], floats, (size_t)width, error);
-    for (int i = 0; status == TS_OK && i < 2; i++)
-        go_forward(&x[i], &t[i], projector, width, p);
-    if (status == TS_OK)
-        status = loss_barlow(t[0].output, t[1].output, n, width, voxels, lambda, weight,
-                             t[0].gradient, t[1].gradient, p, loss, error);
-    if (status == TS_OK) {
-        memset(projector_gradient, 0,
-               (size_t)loss_projector_weights(channels, width) * sizeof(float));
-        go_back(&x[0], &t[0], projector, width, work, projector_gradient, teacher_gradient, p);
-        go_back(&x[1], &t[1], projector, width, work, projector_gradient, student_gradient, p);
+    const features x[2] = {{b->teacher, b->n, b->channels, b->voxels},
+                           {b->student, b->n, b->channels, b->voxels}};
+    const size_t floats = (size_t)(b->n * b->width * b->voxels);
+    const int64_t wider = b->channels > b->width ? b->channels : b->width;
+    ts_status status = TS_MEMORY;
+    double *work =
+        memory_allocate((size_t)(b->width * wider), sizeof(double), "the projector", error);
+    if (!work)
+        goto done;
+    for (int i = 0; i < 2; i++) {
+        status = allocate_path(&t[i], floats, (size_t)b->width, error);
+        if (status != TS_OK)
+            goto done;
+        go_forward(b, &x[i], &t[i], p);
     }
+    status = loss_barlow(&(barlow_pair){.teacher = t[0].output,
+                                        .student = t[1].output,
+                                        .n = b->n,
+                                        .channels = b->width,
+                                        .voxels = b->voxels,
+                                        .lambda = b->lambda,
+                                        .weight = b->weight,
+                                        .teacher_gradient = t[0].gradient,
+                                        .student_gradient = t[1].gradient},
+                         p, loss, error);
+    if (status != TS_OK)
+        goto done;
+    memset(b->projector_gradient, 0,
+           (size_t)loss_projector_weights(b->channels, b->width) * sizeof(float));
+    go_back(b, &x[0], &t[0], work, b->teacher_gradient, p);
+    go_back(b, &x[1], &t[1], work, b->student_gradient, p);
+done:
     free_path(&t[0]);
     free_path(&t[1]);
     free(work);

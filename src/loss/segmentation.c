@@ -4,9 +4,7 @@
  * Two passes over memory: the first turns logits into probabilities in place and sums what the loss
  * needs, the second turns probabilities into gradients. Sums are double, over a fixed number of
  * parts that are added in order, so that threads change no bit. */
-#include "engine/engine.h"
 #include "loss/loss.h"
-#include "loss/softmax.h"
 
 #include <math.h>
 #include <string.h>
@@ -20,9 +18,9 @@ typedef struct {
     float *logits;
     const uint8_t *labels;
     int64_t n, voxels;
-    const softmax_kernels *softmax;
-    loss_sums parts[PARTS];
-    loss_factors factors;
+    const engine *engine;
+    softmax_sums parts[PARTS];
+    softmax_factors factors;
 } job;
 
 int loss_classes(loss_kind kind)
@@ -74,37 +72,28 @@ static void over_part(job *j, int64_t part,
 
 /* ---- softmax over four classes -------------------------------------------------------------- */
 
-static const softmax_kernels *softmax_now(void)
+static void softmax_forward(job *j, int64_t part, int64_t sample, int64_t begin, int64_t end)
 {
-#if defined(__x86_64__)
-    const int lanes = engine_lanes();
-    if (lanes > 4)
-        return lanes > 8 ? &softmax_avx512 : &softmax_avx2;
-#endif
-    return &softmax_portable;
+    softmax_probabilities(j->engine, j->logits + sample * SOFTMAX_CLASSES * j->voxels + begin,
+                          j->voxels, j->labels + sample * j->voxels + begin, end - begin,
+                          &j->parts[part]);
 }
 
-static void softmax_stretch(job *j, int64_t part, int64_t sample, int64_t begin, int64_t end)
-{
-    j->softmax->probabilities(j->logits + sample * CLASSES_MAX * j->voxels + begin, j->voxels,
-                              j->labels + sample * j->voxels + begin, end - begin, &j->parts[part]);
-}
-
-static void softmax_gradient(job *j, int64_t part, int64_t sample, int64_t begin, int64_t end)
+static void softmax_backward(job *j, int64_t part, int64_t sample, int64_t begin, int64_t end)
 {
     (void)part;
-    j->softmax->gradient(j->logits + sample * CLASSES_MAX * j->voxels + begin, j->voxels,
-                         j->labels + sample * j->voxels + begin, end - begin, &j->factors);
+    softmax_gradient(j->engine, j->logits + sample * SOFTMAX_CLASSES * j->voxels + begin, j->voxels,
+                     j->labels + sample * j->voxels + begin, end - begin, &j->factors);
 }
 
 /* ---- sigmoids of three regions -------------------------------------------------------------- */
 
-static void sigmoid_stretch(job *j, int64_t part, int64_t sample, int64_t begin, int64_t end)
+static void sigmoid_forward(job *j, int64_t part, int64_t sample, int64_t begin, int64_t end)
 {
     const uint8_t *labels = j->labels + sample * j->voxels;
-    loss_sums *s = &j->parts[part];
-    for (int r = 0; r < SCORED_MAX; r++) {
-        float *z = j->logits + (sample * SCORED_MAX + r) * j->voxels;
+    softmax_sums *s = &j->parts[part];
+    for (int r = 0; r < SOFTMAX_SCORED; r++) {
+        float *z = j->logits + (sample * SOFTMAX_SCORED + r) * j->voxels;
         for (int64_t v = begin; v < end; v++) {
             const bool inside = in_region(labels[v], r);
             /* log sigmoid(x) = min(x, 0) - log(1 + exp(-|x|)), of the side that is true */
@@ -119,13 +108,13 @@ static void sigmoid_stretch(job *j, int64_t part, int64_t sample, int64_t begin,
     }
 }
 
-static void sigmoid_gradient(job *j, int64_t part, int64_t sample, int64_t begin, int64_t end)
+static void sigmoid_backward(job *j, int64_t part, int64_t sample, int64_t begin, int64_t end)
 {
     const uint8_t *labels = j->labels + sample * j->voxels;
     const float cross = j->factors.likelihood;
     (void)part;
-    for (int r = 0; r < SCORED_MAX; r++) {
-        float *z = j->logits + (sample * SCORED_MAX + r) * j->voxels;
+    for (int r = 0; r < SOFTMAX_SCORED; r++) {
+        float *z = j->logits + (sample * SOFTMAX_SCORED + r) * j->voxels;
         for (int64_t v = begin; v < end; v++) {
             const float p = z[v], inside = in_region(labels[v], r) ? 1 : 0;
             z[v] = cross * (p - inside) +
@@ -140,23 +129,23 @@ static void first_pass(void *context, int64_t part, int thread)
 {
     job *j = context;
     (void)thread;
-    over_part(j, part, j->kind == LOSS_REGIONS ? sigmoid_stretch : softmax_stretch);
+    over_part(j, part, j->kind == LOSS_REGIONS ? sigmoid_forward : softmax_forward);
 }
 
 static void second_pass(void *context, int64_t part, int thread)
 {
     job *j = context;
     (void)thread;
-    over_part(j, part, j->kind == LOSS_REGIONS ? sigmoid_gradient : softmax_gradient);
+    over_part(j, part, j->kind == LOSS_REGIONS ? sigmoid_backward : softmax_backward);
 }
 
-static loss_sums add_parts(const job *j)
+static softmax_sums add_parts(const job *j)
 {
-    loss_sums all = {0};
+    softmax_sums all = {0};
     for (int part = 0; part < PARTS; part++) {
-        const loss_sums *s = &j->parts[part];
+        const softmax_sums *s = &j->parts[part];
         all.log_likelihood += s->log_likelihood;
-        for (int c = 0; c < SCORED_MAX; c++) {
+        for (int c = 0; c < SOFTMAX_SCORED; c++) {
             all.both[c] += s->both[c];
             all.predicted[c] += s->predicted[c];
             all.truth[c] += s->truth[c];
@@ -167,32 +156,29 @@ static loss_sums add_parts(const job *j)
 
 /* 1 - the mean soft Dice of the scored channels, over the whole batch; its derivative by a voxel's
  * probability is dice_predicted, plus dice_both where the truth is there. */
-static double dice_loss(job *j, const loss_sums *s, double weight)
+static double dice_loss(job *j, const softmax_sums *s, double weight)
 {
     double mean = 0;
-    for (int c = 0; c < SCORED_MAX; c++) {
+    for (int c = 0; c < SOFTMAX_SCORED; c++) {
         const double above = 2 * s->both[c] + smooth;
         const double below = s->predicted[c] + s->truth[c] + smooth;
-        mean += above / below / SCORED_MAX;
-        j->factors.dice_both[c] = (float)(-weight / SCORED_MAX * 2 / below);
-        j->factors.dice_predicted[c] = (float)(weight / SCORED_MAX * above / (below * below));
+        mean += above / below / SOFTMAX_SCORED;
+        j->factors.dice_both[c] = (float)(-weight / SOFTMAX_SCORED * 2 / below);
+        j->factors.dice_predicted[c] = (float)(weight / SOFTMAX_SCORED * above / (below * below));
     }
     return 1 - mean;
 }
 
 double loss_segmentation(loss_kind kind, float *logits, const uint8_t *labels, int64_t n,
-                         int64_t voxels, double weight, pool *p)
+                         int64_t voxels, double weight, engine *e)
 {
-    job j = {.kind = kind,
-             .logits = logits,
-             .labels = labels,
-             .n = n,
-             .voxels = voxels,
-             .softmax = softmax_now()};
+    pool *p = engine_pool(e);
+    job j = {
+        .kind = kind, .logits = logits, .labels = labels, .n = n, .voxels = voxels, .engine = e};
     /* Cross-entropy is a mean over voxels, that of the sigmoids over voxels and regions. */
-    const double terms = (double)n * (double)voxels * (kind == LOSS_REGIONS ? SCORED_MAX : 1);
+    const double terms = (double)n * (double)voxels * (kind == LOSS_REGIONS ? SOFTMAX_SCORED : 1);
     pool_run(p, first_pass, &j, PARTS);
-    const loss_sums s = add_parts(&j);
+    const softmax_sums s = add_parts(&j);
     double loss = -s.log_likelihood / terms;
     j.factors.likelihood = (float)(weight / terms);
     if (kind != LOSS_CE)

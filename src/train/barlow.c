@@ -189,14 +189,21 @@ void barlow_keep_teacher(barlow *b, net *teacher)
 static ts_status compare(barlow *b, latent *l, double weight, bool taught, pool *p, double *loss,
                          ts_error *error)
 {
-    float *teacher_gradient = taught ? l->teacher_gradient : NULL;
-    if (!b->width)
-        return loss_barlow(l->teacher, l->student, b->batch, l->channels, l->voxels, b->lambda,
-                           weight, teacher_gradient, l->student_gradient, p, loss, error);
-    return loss_barlow_projected(l->teacher, l->student, b->batch, l->channels, l->voxels,
-                                 b->lambda, weight, b->weights + l->projector, b->width,
-                                 b->gradients + l->projector, teacher_gradient, l->student_gradient,
-                                 p, loss, error);
+    const barlow_pair pair = {
+        .teacher = l->teacher,
+        .student = l->student,
+        .n = b->batch,
+        .channels = l->channels,
+        .voxels = l->voxels,
+        .lambda = b->lambda,
+        .weight = weight,
+        .teacher_gradient = taught ? l->teacher_gradient : NULL,
+        .student_gradient = l->student_gradient,
+        .width = b->width,
+        .projector = b->width ? b->weights + l->projector : NULL,
+        .projector_gradient = b->width ? b->gradients + l->projector : NULL,
+    };
+    return loss_barlow(&pair, p, loss, error);
 }
 
 ts_status barlow_apply(barlow *b, net *student, net *teacher, double weight, pool *p, double *loss,

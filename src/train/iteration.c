@@ -318,10 +318,10 @@ static double supervise(trainer *t, int role, const uint8_t *labels)
     const int heads = net_heads(n);
     loss_head_weights(heads, weights);
     for (int h = 0; h < heads; h++) {
-        sum += weights[h] * loss_segmentation((loss_kind)t->plan.loss, whole_logits(t, n, h),
-                                              h ? t->labels[h] : labels, t->plan.batch,
-                                              patch_voxels(&t->plan) >> 3 * h, weights[h],
-                                              trainer_pool(t));
+        sum +=
+            weights[h] * loss_segmentation((loss_kind)t->plan.loss, whole_logits(t, n, h),
+                                           h ? t->labels[h] : labels, t->plan.batch,
+                                           patch_voxels(&t->plan) >> 3 * h, weights[h], t->engine);
         return_own(t, n, h);
     }
     return sum;
