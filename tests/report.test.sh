@@ -13,10 +13,14 @@ small="patch=16 base=4 stages=2 spacing=4 barlow_warmup=0"
         "$twinseg" train "$work/data" --out "$work/half" --student flair --steps 6 --stop-after 4 $small
     "$twinseg" predict "$work/run" --data "$work/data" -o "$work/pred"
 } >"$work/log" 2>&1 || { cat "$work/log"; echo "not ok - a run and its predictions"; exit 1; }
+expect "off a terminal there is no line for each window" lacks "$work/log" 'window [0-9]'
 
-"$twinseg" report "$work/pred" "$work/run" --data "$work/data" -o "$work/r.html" >"$work/log" 2>&1
+"$twinseg" report "$work/pred" "$work/run" -o "$work/r.html" >"$work/log" 2>&1
 expect "predictions and a run make a report" test $? -eq 0
 expect "with slices of all cases" has "$work/log" "4 cases, 4 with slices"
+expect "images are found where predict found them" has "$work/r.html" '"images":{"t1ce":"'
+expect "and scored against the truth there" lacks "$work/r.html" '"figures":\[\]'
+expect "the system is named once" lacks "$work/r.html" 'Linux (\$\{made.system\}|Linux)'
 expect "that loads nothing from elsewhere" lacks "$work/r.html" '(src|href)=|url\(|@import|fetch\(|XMLHttp|WebSocket'
 expect "and names no other address" test "$(grep -oE 'https?://[a-z0-9./]+' "$work/r.html" | sort -u)" = \
     "http://www.w3.org/2000/svg"
@@ -49,20 +53,41 @@ echo '{"train": 5}' >"$work/half/split.json"
 expect "a damaged split is named" has "$work/log" "half/split.json': it lists no cases"
 first=$(ls "$work/pred" | grep nii | head -1)
 cp "$work/pred/$first" "$work/pred/<script>alert(1)<!--.nii.gz"
+cp "$work/pred/$first" "$work/pred/$(printf 'bytes \377').nii.gz"
 head -c 300 "$work/pred/$first" >"$work/pred/damaged.nii.gz"
 "$twinseg" report "$work/pred" --data "$work/data" -o "$work/odd.html" --pictures 2 >"$work/log" 2>&1
 expect "a damaged prediction is named" has "$work/log" damaged.nii.gz
 expect "and the others go on" has "$work/odd.html" "\"id\":\"${first%.nii.gz}\""
 expect "names cannot leave the data" lacks "$work/odd.html" '<script>alert'
 expect "and stand in it" has "$work/odd.html" '"id":"\u003cscript>alert(1)\u003c!--"'
-rm "$work/pred/<script>alert(1)<!--.nii.gz" "$work/pred/damaged.nii.gz"
-"$twinseg" report "$work/pred" -o "$work/bare.html" >/dev/null 2>&1
-expect "predictions alone are shown too" has "$work/bare.html" '"slices":{'
+rm "$work/pred/<script>alert(1)<!--.nii.gz" "$work/pred/damaged.nii.gz" "$work/pred/"bytes*
+mv "$work/data" "$work/elsewhere"
+"$twinseg" report "$work/pred" -o "$work/bare.html" >"$work/log" 2>&1
+expect "without the images predictions are shown alone" has "$work/bare.html" '"slices":{'
+expect "which is said" has "$work/log" "The data set that these were predicted from cannot be read"
+expect "in the page, too" has "$work/bare.html" "$work/data' does not exist. Give the data set by --data"
+"$twinseg" report "$work/pred" --data "$work/elsewhere" -o "$work/x.html" >"$work/log" 2>&1
+expect "with --data they have images again" has "$work/x.html" '"images":{"t1ce":"'
+mkdir "$work/second" && cp -r "$work/elsewhere/BraTS2021_00000" "$work/second/other"
+"$twinseg" predict "$work/run" --data "$work/second" -o "$work/pred" >/dev/null 2>&1
+"$twinseg" predict "$work/run" --data "$work/elsewhere" -o "$work/pred" >/dev/null 2>&1
+expect "every data set that was predicted from is recorded" test \
+    "$(grep -cE '/(data|second|elsewhere)"' "$work/pred/predict.json")" -eq 3
+mv "$work/elsewhere" "$work/data" && rm -r "$work/second"
+mkdir "$work/loose" && cp "$work/pred/$first" "$work/loose"
+"$twinseg" report "$work/loose" -o "$work/x.html" >"$work/log" 2>&1
+expect "label files without a record say what is missing" has "$work/x.html" \
+    "It is not recorded which images these were predicted from. Give the data set by --data"
 "$twinseg" report "$work/data" -o "$work/x.html" >"$work/log" 2>&1
 expect "a folder that is none of these is refused" test $? -eq 1
 expect "with what was looked for" has "$work/log" "neither a run (config.ini), nor a study"
 "$twinseg" report "$work/run" >"$work/log" 2>&1
 expect "without -o it is a usage error" test $? -eq 2
+
+# The page is built into the program by the include path, whatever folder the compiler runs in.
+(cd / && "${CC:-cc}" -std=c17 -D_GNU_SOURCE -I"$source/include" -I"$source/src" -c -o "$work/page.o" \
+    "$source/src/report/report.c") >"$work/log" 2>&1
+expect "the page is found when the compiler runs elsewhere" grep -q 'twinseg report' "$work/page.o"
 
 # ---- the browser --------------------------------------------------------------------------------
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
@@ -76,6 +101,7 @@ cat >"$work/before.html" <<'E2'
 window.problems = [];
 addEventListener("error", e => problems.push(e.message));
 addEventListener("unhandledrejection", e => problems.push(String(e.reason)));
+window.alert = word => problems.push(`alert ${word}`);
 console.error = (...words) => problems.push(words.join(" "));
 </script>
 E2
@@ -138,13 +164,51 @@ cat >"$work/after.html" <<'E2'
 })();
 </script>
 E2
-sed -e "/<head>/r $work/before.html" -e "/^<\/script>$/r $work/after.html" \
-    "$work/r.html" >"$work/tested.html"
-HOME=$work timeout 60 "$browser" --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --enable-logging=stderr \
-    --virtual-time-budget=30000 --dump-dom "file://$work/tested.html" >"$work/dom" 2>"$work/log"
-sed 's/<[^>]*>//g' "$work/dom" | grep -E '^(not )?ok - ' >"$work/results"
-cat "$work/results"
-failures=$((failures + $(grep -c '^not ok' "$work/results")))
-expect "the browser came to the end" test "$(wc -l <"$work/results")" -eq 14
-expect "and wrote nothing on its console itself" lacks "$work/log" CONSOLE
+# browse PAGE SCRIPT COUNT: the page between before.html and SCRIPT in the browser; so many results.
+browse() {
+    sed -e "/<head>/r $work/before.html" -e "/^<\/script>$/r $2" "$1" >"$work/tested.html"
+    HOME=$work timeout 60 "$browser" --headless --no-sandbox --disable-gpu --disable-dev-shm-usage \
+        --enable-logging=stderr --virtual-time-budget=30000 --dump-dom "file://$work/tested.html" \
+        >"$work/dom" 2>"$work/log"
+    sed 's/<[^>]*>//g' "$work/dom" | grep -E '^(not )?ok - ' >"$work/results"
+    cat "$work/results"
+    failures=$((failures + $(grep -c '^not ok' "$work/results")))
+    expect "the browser came to the end" test "$(wc -l <"$work/results")" -eq "$3"
+    expect "and wrote nothing on its console itself" lacks "$work/log" CONSOLE
+}
+browse "$work/r.html" "$work/after.html" 14
+
+# Names and texts that would be markup, were they not data.
+evil='<img src=x onerror=alert(1)>'
+pred="$work/pred $evil" run="$work/run $evil" study="$work/study $evil"
+mkdir "$pred" && cp "$work/pred/predict.json" "$pred"
+cp "$work/pred/$first" "$pred/$evil.nii.gz"
+cp "$work/pred/$first" "$pred/\"quoted' & <b>bold.nii.gz"
+cp "$work/pred/$first" "$pred/$(printf 'red\033[31m').nii.gz"
+cp -r "$work/run" "$run" && echo "</script><script>alert(2)</script>$evil" >"$run/log.txt"
+sed -i "s/BraTS2021_00000/$evil/" "$run/split.json" "$run/provenance.json"
+mkdir "$study" && sed "s/\"trial\"/\"$evil\"/; s/\"single-stage\"/\"$evil\"/; s/\"dice\"/\"$evil\"/" \
+    "$work/study/scores/table.json" >"$study/table.json"
+"$twinseg" report "$pred" "$run" "$study" -o "$work/evil.html" >/dev/null 2>&1
+cat >"$work/evil-after.html" <<'E2'
+<script>
+(async () => {
+  const results = [], say = (name, good) => results.push(`${good ? "ok" : "not ok"} - in the browser: ${name}`);
+  const evil = "<img src=x onerror=alert(1)>", text = () => document.body.innerText;
+  for (let i = 0; i < 200 && !document.body.dataset.loaded; i++) await new Promise(r => setTimeout(r, 50));
+  document.querySelectorAll("details").forEach(d => { d.open = true; });
+  const heads = tag => [...document.querySelectorAll(tag)].map(h => h.textContent);
+  say("names of cases are text", heads("h3").includes(evil) && heads("h3").includes("\"quoted' & <b>bold"));
+  say("names of folders are text", heads("h2").filter(h => h.includes(evil)).length === 3);
+  say("a study's arms and scores are text", heads("td").includes(evil) && heads("option").includes(evil));
+  say("split and log are text", text().includes(`train: ${evil}`) || text().includes(`held out: ${evil}`));
+  say("the log is text", heads("pre").some(p => p.startsWith("<\/script><script>alert(2)")));
+  say("none became markup", !document.querySelector("main img, main b, main script"));
+  await new Promise(r => setTimeout(r, 100));
+  say(`nothing ran${problems.map(p => ": " + p)}`, problems.length === 0);
+  document.body.replaceChildren(Object.assign(document.createElement("pre"), {textContent: results.join("\n")}));
+})();
+</script>
+E2
+browse "$work/evil.html" "$work/evil-after.html" 7
 finish

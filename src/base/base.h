@@ -341,9 +341,10 @@ void print_line(FILE *stream, const char *format, ...) PRINTF_LIKE(2, 3);
 void table_print(FILE *stream, const char *const *cells, size_t rows, size_t columns);
 
 /* The progress line: one line on stderr, redrawn in place on a terminal at most ten times a
- * second; elsewhere a plain line at most every 30 s. */
+ * second; elsewhere a plain line every 30 s, the first after 30 s. */
 void progress_show(const char *format, ...) PRINTF_LIKE(1, 2);
-void progress_end(void); /* finishes the line, if one stands */
+void progress_end(void);   /* finishes the line, if one stands, with its last words */
+void progress_clear(void); /* takes it away: what follows says more */
 
 /* "warning: ..." and "note: ..." on stderr, each on a line of its own, progress line kept. */
 void warn(const char *format, ...) PRINTF_LIKE(1, 2);

@@ -59,9 +59,10 @@ void table_print(FILE *stream, const char *const *cells, size_t rows, size_t col
 
 static pthread_mutex_t show_lock = PTHREAD_MUTEX_INITIALIZER;
 static char progress_text[512];
-static bool progress_stands;
-static double progress_time = -1e9;
+static bool progress_stands; /* from a job's first line to its end */
+static double progress_time;
 
+/* Off a terminal no line comes before a job has taken half a minute. */
 void progress_show(const char *format, ...)
 {
     const bool terminal = isatty(STDERR_FILENO);
@@ -75,6 +76,8 @@ void progress_show(const char *format, ...)
     va_end(list);
     escape_into(progress_text, sizeof progress_text, line);
     const double now = clock_seconds();
+    if (!progress_stands)
+        progress_time = terminal ? -1e9 : now;
     if (now - progress_time >= (terminal ? 0.1 : 30.0)) {
         fprintf(stderr, terminal ? "\r%s\033[K" : "%s\n", progress_text);
         fflush(stderr);
@@ -90,7 +93,15 @@ void progress_end(void)
     if (progress_stands)
         fprintf(stderr, isatty(STDERR_FILENO) ? "\r%s\033[K\n" : "%s\n", progress_text);
     progress_stands = false;
-    progress_time = -1e9;
+    pthread_mutex_unlock(&show_lock);
+}
+
+void progress_clear(void)
+{
+    pthread_mutex_lock(&show_lock);
+    if (progress_stands && isatty(STDERR_FILENO))
+        fprintf(stderr, "\r\033[K");
+    progress_stands = false;
     pthread_mutex_unlock(&show_lock);
 }
 

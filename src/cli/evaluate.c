@@ -193,7 +193,7 @@ static ts_status score_all(const evaluate_list *l, const reading *r, int threads
         status = evaluate_pair_figures(&l->pairs[i], r->convention, r->labels[0], r->labels[1], p,
                                        values + i * each, error);
     }
-    progress_end();
+    progress_clear();
     pool_destroy(p);
     return status;
 }

@@ -104,7 +104,7 @@ static ts_status predict_files(const cli_arguments *a, predictor *p, ts_error *e
         .uncertainty = cli_value(a, "uncertainty"),
     };
     status = predict_case(p, &c, &outputs, &outcome, error);
-    progress_end();
+    progress_clear();
     if (status == TS_OK) {
         char used[24];
         printf("expected Dice: WT %.2f, TC %.2f, ET %.2f; mean entropy in the tumour %.2f of 1\n",

@@ -52,7 +52,7 @@ static ts_status measure(const dataset *d, const plan *p, looks *out, ts_error *
         out->count += status == TS_OK;
         preprocessed_free(&ready);
     }
-    progress_end();
+    progress_clear();
     pool_destroy(threads);
     return status;
 }

@@ -1,6 +1,7 @@
 /* A whole data set into a folder of label files, resumable. */
 #include "predict/predictor.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +19,8 @@ static bool is_recorded(const char *key)
     return false;
 }
 
-/* {"models": [fingerprints of weights], "settings": {...}} as text; free(). */
-static char *make_record(const predictor *p)
+/* {"models": [fingerprints of weights], "settings": {...}} */
+static json_t *make_record(const predictor *p)
 {
     json_t *record = json_object(), *models = json_array(), *settings = json_object();
     char value[128];
@@ -40,9 +41,7 @@ static char *make_record(const predictor *p)
                             json_pack("{s:f, s:f, s:f}", "et_mm3", p->rules.et_mm3, "component_mm3",
                                       p->rules.component_mm3, "component_confidence",
                                       p->rules.component_confidence));
-    char *content = json_dumps(record, JSON_INDENT(2));
-    json_decref(record);
-    return content;
+    return record;
 }
 
 ts_status predict_recorded_confidence(const char *folder, double *out, ts_error *error)
@@ -69,27 +68,70 @@ ts_status predict_recorded_confidence(const char *folder, double *out, ts_error 
     return status;
 }
 
-/* Compares with the record of an earlier run, or writes the first. */
-static ts_status check_record(const predictor *p, const char *out, ts_error *error)
+/* Adds the data set's whole path to the record's list "data", by which report finds images and
+ * truths. *added: it was not there. A path that is not UTF-8 cannot stand in JSON and is left out. */
+static ts_status record_data(json_t *record, const char *data, bool *added, ts_error *error)
 {
-    uint8_t *earlier = NULL;
-    size_t count = 0;
-    ts_status status = TS_OK;
-    char *path = path_join(out, "predict.json", NULL), *now = make_record(p);
-    if (!path || !now)
-        status = error_set(error, TS_MEMORY, "out of memory");
-    else if (!file_exists(path))
-        status = file_put(path, now, strlen(now), error);
-    else
-        status = file_get(path, 1 << 20, &earlier, &count, error);
-    if (status == TS_OK && earlier && strcmp((const char *)earlier, now))
+    char *whole = realpath(data, NULL);
+    if (!whole)
+        return error_set(error, TS_IO, "cannot find '%s': %s", data, strerror(errno));
+    json_t *list = json_object_get(record, "data"), *path = json_string(whole);
+    if (!json_is_array(list)) {
+        list = json_array();
+        json_object_set_new(record, "data", list);
+    }
+    *added = path != NULL;
+    for (size_t i = 0; i < json_array_size(list); i++)
+        *added = *added && !json_equal(json_array_get(list, i), path);
+    if (*added)
+        json_array_append(list, path);
+    json_decref(path);
+    free(whole);
+    return TS_OK;
+}
+
+/* Results of other models or settings than now? Where the images came from may differ. */
+static bool is_of_another(json_t *earlier, json_t *now)
+{
+    json_t *bare = json_copy(earlier);
+    json_object_del(bare, "data");
+    const bool other = !json_equal(bare, now);
+    json_decref(bare);
+    return other;
+}
+
+/* Compares with the record of an earlier run, or writes the first; and adds the data set. */
+static ts_status check_record(const predictor *p, const char *data, const char *out,
+                              ts_error *error)
+{
+    char *path = path_join(out, "predict.json", error), *content = NULL;
+    json_t *now = make_record(p), *record = NULL;
+    json_error_t cause;
+    bool added = false;
+    ts_status status = path ? TS_OK : TS_MEMORY;
+    if (status != TS_OK)
+        goto done;
+    const bool first = !file_exists(path);
+    record = first ? json_incref(now) : json_load_file(path, JSON_REJECT_DUPLICATES, &cause);
+    if (!record)
+        status = error_set(error, TS_BAD_INPUT, "cannot read '%s': %s", path, cause.text);
+    else if (!first && is_of_another(record, now))
         status = error_set(error, TS_BAD_INPUT,
                            "'%s' says that the results there came from another model or other "
                            "settings: give another output folder, or delete this one to start over",
                            path);
-    free(earlier);
+    else
+        status = record_data(record, data, &added, error);
+    if (status != TS_OK || (!first && !added))
+        goto done;
+    content = json_dumps(record, JSON_INDENT(2));
+    status = content ? file_put(path, content, strlen(content), error)
+                     : error_set(error, TS_MEMORY, "out of memory for '%s'", path);
+done:
+    json_decref(record);
+    json_decref(now);
+    free(content);
     free(path);
-    free(now);
     return status;
 }
 
@@ -177,7 +219,7 @@ static ts_status predict_one(predictor *p, const dataset *d, size_t index, const
     predict_outcome outcome;
     const predict_outputs outputs = {.labels = path};
     ts_status status = predict_case(p, c, &outputs, &outcome, &cause);
-    progress_end();
+    progress_clear();
     free(path);
     if (status == TS_OK)
         status = record_confidence(out, c->id, &outcome, &cause);
@@ -203,7 +245,7 @@ ts_status predict_folder(predictor *p, const dataset *d, const char *out, predic
     *counts = (predict_counts){0};
     ts_status status = directory_create(out, error);
     if (status == TS_OK)
-        status = check_record(p, out, error);
+        status = check_record(p, d->path, out, error);
     for (size_t i = 0; status == TS_OK && i < d->count; i++)
         status = predict_one(p, d, i, out, counts, error);
     return status;

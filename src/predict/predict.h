@@ -113,7 +113,8 @@ typedef struct {
 
 /* Every case of a data set into OUT/<id>.nii.gz (the folder is made). What is there already and
  * reads back whole is kept, so that a second run goes on where the first stopped; OUT/predict.json
- * records models and settings, and others than recorded are an error; OUT/confidence.csv has a row
+ * records models and settings, and others than recorded are an error, and the data sets' whole
+ * paths; OUT/confidence.csv has a row
  * a case: its outcome. A case that fails is warned of and counted, and the others go on; TS_STOPPED
  * after an interrupt. */
 ts_status predict_folder(predictor *p, const dataset *d, const char *out, predict_counts *counts,

@@ -1,5 +1,6 @@
 /* A folder of predictions: each case with its scores against the data set's truth, its slices, and
- * checksums of the files that both came from. */
+ * checksums of the files that both came from. The data set is the one that --data names, else those
+ * that predict recorded. */
 #include "report/parts.h"
 #include "volume/volume.h"
 
@@ -19,7 +20,9 @@ typedef struct {
     const report_options *o;
     evaluate_columns columns;
     label_map labels; /* of the predictions */
-    dataset data;
+    dataset *data;    /* [data_count] */
+    size_t data_count;
+    text missing;          /* sentences: why there are no images; empty where there are */
     predicted_case *cases; /* worst first once scored */
     size_t count;
     pool *pool;
@@ -33,8 +36,10 @@ static void list_free(prediction_list *l)
         free(l->cases[i].figures);
     }
     free(l->cases);
-    if (l->o->data)
-        dataset_close(&l->data);
+    for (size_t i = 0; i < l->data_count; i++)
+        dataset_close(&l->data[i]);
+    free(l->data);
+    text_free(&l->missing);
     pool_destroy(l->pool);
 }
 
@@ -47,10 +52,73 @@ static size_t extension_length(const char *name)
 
 static const dataset_case *find_case(const prediction_list *l, const char *id)
 {
-    for (size_t i = 0; l->o->data && i < l->data.count; i++)
-        if (!strcmp(l->data.cases[i].id, id))
-            return &l->data.cases[i];
+    for (size_t i = 0; i < l->data_count; i++)
+        for (size_t k = 0; k < l->data[i].count; k++)
+            if (!strcmp(l->data[i].cases[k].id, id))
+                return &l->data[i].cases[k];
     return NULL;
+}
+
+/* The record that predict keeps: models, settings (the labels' meaning is one) and data sets; null
+ * where there is none. */
+static ts_status read_record(prediction_list *l, const char *folder, json_t **record,
+                             ts_error *error)
+{
+    json_error_t cause;
+    plan p;
+    char *path = path_join(folder, "predict.json", error);
+    if (!path)
+        return TS_MEMORY;
+    ts_status status = TS_OK;
+    *record = file_exists(path) ? json_load_file(path, 0, &cause) : json_null();
+    const char *labels =
+        json_string_value(json_object_get(json_object_get(*record, "settings"), "labels"));
+    plan_defaults(&p);
+    if (!*record)
+        status = error_set(error, TS_BAD_INPUT, "cannot read '%s': %s", path, cause.text);
+    else if (labels)
+        status = plan_set(&p, "labels", labels, path, error);
+    l->labels = l->o->labels[0] != LABELS_AUTO ? l->o->labels[0] : (label_map)p.labels;
+    free(path);
+    return status;
+}
+
+/* Opens the data set that --data names, or else each that the record names: of those, one that is
+ * not there any more is only said. */
+static ts_status open_data(prediction_list *l, const char *folder, const json_t *record,
+                           ts_error *error)
+{
+    const json_t *recorded = json_object_get(record, "data");
+    const size_t count = l->o->data ? 1 : json_array_size(recorded);
+    l->data = memory_allocate(count, sizeof *l->data, "the data sets", error);
+    if (!l->data)
+        return TS_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        ts_error cause;
+        const char *path = l->o->data ? l->o->data : json_string_value(json_array_get(recorded, i));
+        if (!path)
+            continue;
+        const ts_status status =
+            dataset_open(path, l->o->labels[1], &l->data[l->data_count], &cause);
+        if (status == TS_OK) {
+            l->data_count++;
+        } else if (l->o->data || status == TS_MEMORY) {
+            *error = cause;
+            return status;
+        } else {
+            text_append(&l->missing,
+                        "The data set that these were predicted from cannot be read: "
+                        "%s. ",
+                        cause.text);
+        }
+    }
+    if (!count)
+        text_append(&l->missing, "It is not recorded which images these were predicted from. ");
+    if (l->missing.length) {
+        text_append(&l->missing, "Give the data set by --data for images and scores.");
+        note("%s: %s", folder, l->missing.data ? l->missing.data : "");
+    }
+    return l->missing.failed ? error_set(error, TS_MEMORY, "out of memory") : TS_OK;
 }
 
 static ts_status find_predictions(prediction_list *l, const char *folder, ts_error *error)
@@ -76,30 +144,6 @@ static ts_status find_predictions(prediction_list *l, const char *folder, ts_err
             c->data = find_case(l, c->id);
     }
     string_list_free(&names);
-    return status;
-}
-
-/* The record that predict keeps: models and settings; null where there is none. The reading of the
- * labels is in it. */
-static ts_status read_record(prediction_list *l, const char *folder, json_t **record,
-                             ts_error *error)
-{
-    json_error_t cause;
-    plan p;
-    char *path = path_join(folder, "predict.json", error);
-    if (!path)
-        return TS_MEMORY;
-    ts_status status = TS_OK;
-    *record = file_exists(path) ? json_load_file(path, 0, &cause) : json_null();
-    if (!*record)
-        status = error_set(error, TS_BAD_INPUT, "cannot read '%s': %s", path, cause.text);
-    const char *labels =
-        json_string_value(json_object_get(json_object_get(*record, "settings"), "labels"));
-    plan_defaults(&p);
-    if (status == TS_OK && labels)
-        status = plan_set(&p, "labels", labels, path, error);
-    l->labels = l->o->labels[0] != LABELS_AUTO ? l->o->labels[0] : (label_map)p.labels;
-    free(path);
     return status;
 }
 
@@ -334,8 +378,24 @@ static ts_status fill(prediction_list *l, size_t text_limit, report_counts *coun
         status =
             add_case(l, i, picture, pictures ? text_limit / pictures : 0, counts, cases, error);
     }
-    progress_end();
+    progress_clear();
     return status;
+}
+
+/* What the page shows of the folder; takes record, confidence and cases. */
+static json_t *describe(const prediction_list *l, const char *folder, json_t *record,
+                        json_t *confidence, json_t *cases)
+{
+    size_t of = 0;
+    json_t *data = json_array();
+    for (size_t i = 0; i < l->data_count; i++) {
+        json_array_append_new(data, report_string(l->data[i].path));
+        of += l->data[i].count;
+    }
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "path", report_string(folder),
+                     "data", data, "missing", report_string(l->missing.data), "record", record,
+                     "confidence", confidence, "columns", describe_columns(&l->columns), "cases",
+                     cases, "of", (json_int_t)of);
 }
 
 ts_status report_predictions(const char *folder, const report_options *o, size_t text_limit,
@@ -345,23 +405,29 @@ ts_status report_predictions(const char *folder, const report_options *o, size_t
     json_t *record = NULL, *confidence = NULL, *cases = json_array();
     l.columns = evaluate_columns_of(o->convention, o->labels[0] == LABELS_BRATS2024 ||
                                                        o->labels[1] == LABELS_BRATS2024);
-    ts_status status = TS_OK;
-    if (o->data)
-        status = dataset_open(o->data, o->labels[1], &l.data, error);
-    if (status == TS_OK)
-        status = pool_create(o->threads, &l.pool, error);
-    if (status == TS_OK)
-        status = find_predictions(&l, folder, error);
-    if (status == TS_OK)
-        status = read_record(&l, folder, &record, error);
-    if (status == TS_OK)
-        status = read_confidence(folder, &confidence, error);
-    if (status == TS_OK)
-        status = fill(&l, text_limit, counts, cases, error);
-    *out = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "path", report_string(folder), "data",
-                     report_string(o->data), "record", record ? record : json_null(), "confidence",
-                     confidence ? confidence : json_null(), "columns", describe_columns(&l.columns),
-                     "cases", cases, "of", (json_int_t)(o->data ? l.data.count : 0));
+    ts_status status = read_record(&l, folder, &record, error);
+    if (status != TS_OK)
+        goto done;
+    status = open_data(&l, folder, record, error);
+    if (status != TS_OK)
+        goto done;
+    status = pool_create(o->threads, &l.pool, error);
+    if (status != TS_OK)
+        goto done;
+    status = find_predictions(&l, folder, error);
+    if (status != TS_OK)
+        goto done;
+    status = read_confidence(folder, &confidence, error);
+    if (status != TS_OK)
+        goto done;
+    status = fill(&l, text_limit, counts, cases, error);
+    if (status != TS_OK)
+        goto done;
+    *out = describe(&l, folder, json_incref(record), json_incref(confidence), json_incref(cases));
+done:
+    json_decref(record);
+    json_decref(confidence);
+    json_decref(cases);
     list_free(&l);
     return status;
 }

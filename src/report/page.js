@@ -355,7 +355,9 @@ function caseCard(one, options) {
     }
   }
   const planes = views.map(v => element("div", {className: "plane"}, v.canvas, v.slider, v.where));
-  const node = element("article", {className: "case"}, words("h3", one.id),
+  const bare = Object.keys(one.slices.images).length ? []
+    : [words("p", "No image of this case was found: its labels alone.", "soft")];
+  const node = element("article", {className: "case"}, words("h3", one.id), ...bare,
     element("div", {className: "planes"}, ...planes));
   return {id: one.id, node, load, redraw: () => views.forEach(draw)};
 }
@@ -370,7 +372,9 @@ function sliceControls(images, options, redraw) {
   const onchange = event => { options.image = event.target.value; redraw(); };
   const choice = element("select", {onchange}, ...images.map(name =>
     element("option", {value: name, textContent: name, selected: name === options.image})));
-  return element("div", {className: "controls"}, element("label", {}, "image", choice),
+  const image = images.length ? element("label", {}, "image", choice)
+    : words("span", "no images: labels alone", "soft");
+  return element("div", {className: "controls"}, image,
     box("prediction (filled)", on => { options.prediction = on; }),
     box("truth (outlined)", on => { options.truth = on; }),
     ...LABELS.map(([name, ink], k) => box(name, on => { options.labels[k] = on; }, ink)));
@@ -457,12 +461,12 @@ function showPredictions(list) {
     element("button", {type: "button", textContent, onclick: () => table.sort(1, order)});
   const files = list.cases.flatMap(c =>
     c.files.map(f => [c.id, f.what, f.name, f.bytes, f.fnv1a64]));
-  const of = list.data ? ` of the ${list.of} in ${list.data}` : "";
+  const of = list.data.length ? ` of the ${list.of} in ${list.data.join(", ")}` : "";
   if (scored.length) table.sort(1, "ascending");
   return element("section", {}, words("h2", `Predictions ${list.path}`),
     words("p", `${list.cases.length} cases${of}, ${scored.length} scored.` +
-      (list.of > list.cases.length ? " Not all are predicted (yet)." : "") +
-      (list.data ? "" : " Without --data there are no scores and no images.")),
+      (list.of > list.cases.length ? " Not all are predicted (yet)." : "")),
+    ...(list.missing ? [words("p", list.missing, "missing")] : []),
     element("p", {className: "controls"}, sorter("worst first", "ascending"),
       sorter("best first", "descending")),
     table.node, slices.node, ...confidenceParts(list.confidence),
@@ -505,7 +509,7 @@ function showStudy(study) {
 
 const {made} = data;
 document.getElementById("made").textContent = `Made by twinseg ${made.version} on ${made.time}; ` +
-  `${made.processor || "processor unknown"}, ${made.processors} processors, Linux ${made.system}.`;
+  `${made.processor || "processor unknown"}, ${made.processors} processors, ${made.system}.`;
 document.getElementById("theme").addEventListener("click", () => {
   const root = document.documentElement, dark = matchMedia("(prefers-color-scheme: dark)").matches;
   const now = root.dataset.theme ?? (dark ? "dark" : "light");

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <time.h>
 
-/* The page's three files, as they stand in the source tree. */
+/* The three files of the page; the assembler looks for them in the include path, as for a header. */
 #define EMBED(name, file)                                                                          \
-    __asm__(".section .rodata\n.global " #name "\n" #name ":\n.incbin \"src/report/" file          \
+    __asm__(".section .rodata\n.global " #name "\n" #name ":\n.incbin \"report/" file              \
             "\"\n.byte 0\n.previous\n");                                                           \
     extern const char name[]
 EMBED(report_page_html, "page.html");
