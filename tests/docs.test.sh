@@ -1,0 +1,99 @@
+#!/bin/bash
+# The pages: links and headings that they refer to exist, and so do the commands, options and settings
+# that they show.
+. tests/common.sh
+
+pages=("$source/README.md" "$source/CHANGELOG.md" "$source"/docs/*.md)
+
+# anchors PAGE: of its headings, as GitHub and the other renderers of Markdown make them.
+anchors() {
+    awk '/^```/ {code = !code} !code && /^#+ / {sub(/^#+ /, ""); print tolower($0)}' "$1" |
+        sed 's/[^a-z0-9 _-]//g; s/ /-/g'
+}
+
+links_exist() {
+    local page target file bad=0
+    for page in "${pages[@]}"; do
+        while IFS= read -r target; do
+            file=${target%%#*}
+            case $target in http*://*) continue ;; esac
+            file=${file:+$(dirname "$page")/$file}
+            file=${file:-$page}
+            if [ ! -e "$file" ]; then
+                echo "${page#"$source"/}: $target: there is no such file" && bad=1
+            elif [[ $target == *#* ]] && ! anchors "$file" | grep -qx -- "${target#*#}"; then
+                echo "${page#"$source"/}: $target: there is no such heading" && bad=1
+            fi
+        done < <(awk '/^```/ {code = !code} !code' "$page" | grep -o '](\([^)]*\))' | sed 's/^](//; s/)$//')
+    done
+    return $bad
+}
+
+# Comments refer to docs/PAGE.md, "Heading"; a comment may break the line before the heading.
+comments_refer_to_headings() {
+    local bad=0 page heading references
+    references=$(find "$source"/{src,include,tests,bench,tools,python} -type f \
+        \( -name '*.[ch]' -o -name '*.py' -o -name '*.sh' \) -exec cat {} + |
+        tr '\n' ' ' | sed 's/ \+[*#] / /g; s/  */ /g' | grep -o 'docs/[a-z-]*\.md, "[^"]*"' | sort -u)
+    [ -n "$references" ] || { echo "found none"; return 1; }
+    while IFS='"' read -r page heading _; do
+        page=${page%, }
+        grep -q "^##* $heading\$" "$source/$page" ||
+            { echo "$page has no heading \"$heading\"" && bad=1; }
+    done <<<"$references"
+    return $bad
+}
+
+# What a reader cannot open, or was not there for.
+nothing_from_elsewhere() {
+    ! grep -nE 'METHOD [0-9]|SPEC\.md|[^.]\.\./shared' "${pages[@]}" &&
+        ! grep -nwE 'sessions?' "${pages[@]}" | grep -v '/benchmarks\.md:'
+}
+
+# commands: every `twinseg COMMAND ...` of the pages on one line, continued lines joined; a pipe, a
+# comment, or the end of inline code ends it.
+commands() {
+    awk '/\\$/ {sub(/\\$/, ""); line = line $0; next} {print line $0; line = ""}' "${pages[@]}" |
+        grep -oE '(^ +|^|`)twinseg [a-z]+[^`]*' | sed 's/^[ `]*twinseg //; s/  *#.*//; s/ | .*//'
+}
+
+options_exist() {
+    local command rest option bad=0 settings
+    declare -A help
+    settings=$("$twinseg" train --help)
+    while read -r command rest; do
+        [ -n "${help[$command]:-}" ] || help[$command]=$("$twinseg" "$command" --help 2>&1) ||
+            { echo "twinseg $command: there is no such command" && bad=1; }
+        [ "$rest" != --help ] || continue
+        for option in $(grep -oE -- '(^|[ [])--?[a-z][a-z0-9-]*' <<<"$rest" | tr -d ' ['); do
+            grep -qE -- "(^|[ ,|])$option([ ,|]|\$)" <<<"${help[$command]}" ||
+                { echo "twinseg $command $rest: there is no $option" && bad=1; }
+        done
+        for option in $(grep -oE '(^| )[a-z0-9_]+=' <<<"$rest" | tr -d ' ='); do
+            grep -qE "^  $option " <<<"$settings" ||
+                { echo "twinseg $command $rest: there is no setting $option" && bad=1; }
+        done
+    done < <(commands)
+    return $bad
+}
+
+# Options that the text of a page names without a command are those of some command.
+named_options_exist() {
+    local all option bad=0 c
+    all=$(for c in $("$twinseg" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p'); do
+        "$twinseg" "$c" --help
+    done; "$twinseg" --help)
+    for option in $(grep -ohE '`--[a-z][a-z0-9-]*' "$source"/docs/{usage,studies,data,prepare,phantom}.md | tr -d '`' |
+        sort -u); do
+        grep -qE -- "(^|[ ,|])$option([ ,|]|\$)" <<<"$all" || { echo "no command has $option" && bad=1; }
+    done
+    return $bad
+}
+
+expect "links and the headings that they point to exist" links_exist
+expect "comments refer to headings that exist" comments_refer_to_headings
+expect "no page refers to what readers do not have" nothing_from_elsewhere
+expect "the pages show commands" test "$(commands | wc -l)" -gt 40
+expect "their options and settings exist" options_exist
+expect "options named in the text exist" named_options_exist
+finish
