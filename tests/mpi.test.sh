@@ -65,4 +65,15 @@ train 2 plain2
 status=$?
 expect "what one rank refuses ends all" test $status -ne 0 -a $status -ne 124
 expect "... with its sentence" grep -q 'add --resume' "$work/log"
+# the first rank holds the run's lock for all of them
+mkdir "$work/held"
+(exec 9>"$work/held/lock" && flock 9 && exec sleep 300) & pid=$!
+for i in $(seq 600); do flock -n "$work/held/lock" true || break; sleep 0.02; done
+train 2 held
+status=$?
+expect "a run in other hands is refused on all ranks" test $status -ne 0 -a $status -ne 124
+expect "... with its sentence" grep -q 'held. is being trained by another process' "$work/log"
+kill $pid
+wait $pid 2>/dev/null
+expect "... and begun afterwards" train 2 held
 finish

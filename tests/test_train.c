@@ -226,7 +226,7 @@ static char *metrics_after(int64_t step, const char *tail, ts_error *e)
         fputs(tail, add);
         fclose(add);
     }
-    assert_int_equal(run_folder_metrics(&f, step, e), TS_OK);
+    assert_int_equal(run_folder_metrics(&f, true, step, e), TS_OK);
     assert_int_equal(run_folder_sync(&f, e), TS_OK);
     run_folder_close(&f);
     assert_int_equal(file_get(path_of("metrics.csv"), 1 << 20, &bytes, &count, e), TS_OK);
@@ -248,7 +248,7 @@ static void test_metrics_are_cut(void **state)
     (void)state;
     ts_error e;
     run_folder f = {.path = strdup(folder)};
-    assert_int_equal(run_folder_metrics(&f, 0, &e), TS_OK);
+    assert_int_equal(run_folder_metrics(&f, true, 0, &e), TS_OK);
     for (int i = 1; i <= 12; i++) {
         metrics_row row = {.step = i, .loss_teacher = NAN, .dice_student = {NAN, 0.5, 1}};
         assert_int_equal(run_folder_row(&f, &row, &e), TS_OK);
@@ -268,7 +268,7 @@ static void test_metrics_are_cut(void **state)
     free(none);
     assert_int_equal(file_put(path_of("metrics.csv"), "step\n", 5, &e), TS_OK);
     f = (run_folder){.path = strdup(folder)};
-    assert_int_equal(run_folder_metrics(&f, 3, &e), TS_BAD_INPUT);
+    assert_int_equal(run_folder_metrics(&f, true, 3, &e), TS_BAD_INPUT);
     run_folder_close(&f);
 }
 

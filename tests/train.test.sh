@@ -11,6 +11,8 @@ tiny="--preset tiny spacing=6 patch=16 base=4 stages=3 steps=24 checkpoint_steps
 tiny="$tiny validate_steps=8 --student flair,t1ce"
 train() { "$twinseg" train "$work/data" $tiny --cache "$work/cache" "$@" >"$work/log" 2>&1; }
 
+train_out() { "$twinseg" train "$work/data" $tiny --cache "$work/cache" --out "$@"; }
+
 # metrics.csv without the two columns of time
 untimed() { cut -d, -f1-8,11- "$1/metrics.csv"; }
 same_runs() {
@@ -61,9 +63,10 @@ sed 's/"\([0-9a-f]\{8\}\)"/"xxxxxxxx"/' "$work/parts/provenance.json" >"$work/ot
 "$twinseg" train "$work/data" --out "$work/parts" --cache "$work/cache" --resume >"$work/log" 2>&1
 expect "a case that has changed since is noted" grep -q 'is not as it was when the run was begun' "$work/log"
 
-# killed SIGNAL RUN: begins a run and sends the signal once some steps beyond a checkpoint are done
+# killed SIGNAL RUN SETTING...: begins a run and sends the signal once some steps beyond a checkpoint are done
 killed() {
-    "$twinseg" train "$work/data" $tiny --cache "$work/cache" --out "$2" --fold 1/5 --threads 1 >"$work/log" 2>&1 &
+    "$twinseg" train "$work/data" $tiny --cache "$work/cache" --out "$2" --fold 1/5 --threads 1 "${@:3}" \
+        >"$work/log" 2>&1 &
     local pid=$! i
     for i in $(seq 600); do
         [ "$(cat "$2/metrics.csv" 2>/dev/null | wc -l)" -ge 8 ] && break
@@ -81,8 +84,46 @@ expect "SIGTERM says where it stopped" grep -q 'stopped after step .* --resume' 
 train --out "$work/termed" --fold 1/5 --resume
 expect "SIGTERM and resumed: the same bits" same_runs "$work/whole" "$work/termed"
 
-expect "finished runs may be resumed" train --out "$work/whole" --fold 1/5 --resume
+check "a finished run that is resumed says so" 0 "'$work/whole' is finished: all its 24 steps are done" \
+    "$twinseg" train "$work/data" --cache "$work/cache" --out "$work/whole" --resume
 expect "and keep their bits" same_runs "$work/whole" "$work/parts"
+
+# One process trains a run: a second is refused, however it comes, and rows do not mix.
+long=(train "$work/data" $tiny steps=4000 checkpoint_steps=1000 --cache "$work/cache" --out "$work/held")
+rows() { cat "$work/held/metrics.csv" 2>/dev/null | wc -l; }
+"$twinseg" "${long[@]}" >"$work/log" 2>&1 & pid=$!
+for i in $(seq 600); do [ "$(rows)" -ge 4 ] && break; sleep 0.02; done
+check "a run in other hands is not resumed" 1 "held' is being trained by process $pid \($(uname -n)\): wait" \
+    "$twinseg" "${long[@]}" --resume
+check "... nor begun again" 1 "add --resume" "$twinseg" "${long[@]}"
+expect "the first goes on" kill -TERM $pid
+wait $pid
+expect "... and its rows are whole" test "$(cut -d, -f1 "$work/held/metrics.csv" | sed 1d | tr '\n' ' ')" = \
+    "$(seq -s ' ' $(($(rows) - 1))) "
+check "then it can be resumed" 0 "" "$twinseg" "${long[@]}" --resume --stop-after 1
+expect "a run that has ended leaves no lock" test ! -e "$work/held/lock"
+mkdir "$work/early" # a lock without a run: another call that is still preprocessing
+(exec 9>"$work/early/lock" && flock 9 && exec sleep 300) & pid=$!
+for i in $(seq 600); do flock -n "$work/early/lock" true || break; sleep 0.02; done
+check "a run that another call begins is not begun" 1 "early' is being trained by another process" \
+    train_out "$work/early"
+kill $pid
+wait $pid 2>/dev/null
+check "... but after it" 0 "" train_out "$work/early" --stop-after 1
+
+# What is refused, or fails before the run has begun, leaves nothing; an old checkpoint is not taken.
+check "a model of another size, refused" 1 "another network" "$twinseg" train "$work/data" $tiny base=8 \
+    --from "$work/whole/model.safetensors" --out "$work/none/deep"
+expect "... leaves nothing" test ! -e "$work/none"
+mkdir -p "$work/blocked/split.json"
+check "a folder that cannot take the split" 1 "split.json" train_out "$work/blocked" \
+    --from "$work/whole/model.safetensors"
+expect "... holds no checkpoint" test "$(ls -A "$work/blocked")" = split.json
+rmdir "$work/blocked/split.json"
+cp "$work/whole/checkpoint.safetensors" "$work/blocked"
+killed KILL "$work/blocked" checkpoint_steps=1000 2>/dev/null
+expect "an old checkpoint is not that of a new run" test -s "$work/blocked/config.ini" -a \
+    ! -e "$work/blocked/checkpoint.safetensors"
 
 train --out "$work/w0" barlow_weight=0 steps=6
 train --out "$work/alone" --method student-only steps=6

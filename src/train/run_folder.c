@@ -262,7 +262,7 @@ static size_t valid_prefix(const char *content, size_t count, int64_t step)
     return at;
 }
 
-ts_status run_folder_metrics(run_folder *f, int64_t step, ts_error *error)
+ts_status run_folder_metrics(run_folder *f, bool begun, int64_t step, ts_error *error)
 {
     uint8_t *content = NULL;
     size_t count = 0;
@@ -270,7 +270,7 @@ ts_status run_folder_metrics(run_folder *f, int64_t step, ts_error *error)
     char *path = path_join(f->path, "metrics.csv", error);
     if (!path)
         return TS_MEMORY;
-    const bool rows = step > 0 && file_exists(path); /* a given teacher begins at a later step */
+    const bool rows = begun && step > 0 && file_exists(path); /* none after a given teacher */
     if (rows)
         status = file_get(path, (size_t)1 << 32, &content, &count, error);
     if (status == TS_OK && rows) {
@@ -353,4 +353,12 @@ void run_folder_close(run_folder *f)
         fclose(f->log);
     free(f->path);
     *f = (run_folder){0};
+}
+
+void run_folder_remove(const char *path, const char *name)
+{
+    char *file = path_join(path, name, NULL);
+    if (file)
+        unlink(file);
+    free(file);
 }

@@ -36,13 +36,16 @@ ts_status run_folder_check(const char *path, bool resume, bool *begun, ts_error 
  * be those of the folder; threads and checkpoint_steps may differ. */
 ts_status run_folder_open(run_folder *f, const char *path, bool begun, const plan *p,
                           const run_split *split, ts_error *error);
-/* Cuts metrics.csv to the rows of the first `step` steps and opens it for more. */
-ts_status run_folder_metrics(run_folder *f, int64_t step, ts_error *error);
+/* Opens metrics.csv: of a run that was begun cut to the rows of the first `step` steps, else with
+ * its header alone. */
+ts_status run_folder_metrics(run_folder *f, bool begun, int64_t step, ts_error *error);
 ts_status run_folder_row(run_folder *f, const metrics_row *row, ts_error *error);
 /* Brings metrics.csv to the disk: before a checkpoint that presumes its rows. */
 ts_status run_folder_sync(run_folder *f, ts_error *error);
 /* A line in log.txt with the time before it. */
 void run_folder_log(run_folder *f, const char *format, ...) PRINTF_LIKE(2, 3);
 void run_folder_close(run_folder *f);
+/* Removes a file of the folder, where it is there. */
+void run_folder_remove(const char *path, const char *name);
 
 #endif

@@ -2,6 +2,7 @@
 #include "train/train.h"
 #include "model/model.h"
 #include "train/cases.h"
+#include "train/given.h"
 #include "train/iteration.h"
 #include "train/live.h"
 #include "train/loading.h"
@@ -13,11 +14,16 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-/* All that a run holds; released by close_run, whatever stands. */
+/* All that a run holds; released by close_run, also where only part of it is there. */
 typedef struct {
     const plan *plan;
     const train_options *options;
+    bool begun;        /* it goes on; else it is new */
+    bool made_folder;  /* by this call */
+    process_lock lock; /* of the folder, held by the first rank */
+    char *cache;       /* folder of preprocessed cases */
     run_cases cases;
     run_folder folder;
     trainer *trainer;
@@ -26,14 +32,6 @@ typedef struct {
     likeness likeness; /* of the training cases */
     live live;
 } run;
-
-static void close_run(run *r)
-{
-    loader_destroy(r->loader);
-    trainer_destroy(r->trainer);
-    run_folder_close(&r->folder);
-    run_cases_close(&r->cases);
-}
 
 /* ---- model files -------------------------------------------------------------------------- */
 
@@ -99,11 +97,12 @@ static bool is_stopping(void)
     return ranks_any(interrupt_requested());
 }
 
+static const char *const model_files[ROLES][2] = {
+    {"model.safetensors", "model-best.safetensors"},
+    {"teacher.safetensors", "teacher-best.safetensors"}};
+
 static ts_status write_model(run *r, int role, bool best, ts_error *error)
 {
-    static const char *const names[ROLES][2] = {
-        {"model.safetensors", "model-best.safetensors"},
-        {"teacher.safetensors", "teacher-best.safetensors"}};
     if (!trainer_has(r->trainer, role) || !writes())
         return TS_OK;
     net *n = trainer_net(r->trainer, role);
@@ -117,7 +116,7 @@ static ts_status write_model(run *r, int role, bool best, ts_error *error)
     };
     m.config = net_config_of(r->plan, m.channels);
     snprintf(m.role, sizeof m.role, "%s", role_names[role]);
-    char *path = path_join(r->options->out, names[role][best], error);
+    char *path = path_join(r->options->out, model_files[role][best], error);
     ts_status status = TS_MEMORY;
     if (path && m.provenance)
         status = model_write(path, &m, error);
@@ -149,25 +148,6 @@ static ts_status save(run *r, ts_error *error)
     return status == TS_OK ? write_checkpoint(r, error) : status;
 }
 
-/* Takes the run up where its checkpoint left it; one that was stopped before the first checkpoint
- * begins at step 0. */
-static ts_status restore(run *r, ts_error *error)
-{
-    checkpoint_part parts[TRAINER_PARTS];
-    const size_t count = trainer_state(r->trainer, parts);
-    char *path = path_join(r->options->out, "checkpoint.safetensors", error);
-    ts_status status = path ? TS_OK : TS_MEMORY;
-    if (path && file_exists(path)) {
-        status = checkpoint_read(path, &r->state, parts, count, error);
-        if (status == TS_OK && r->state.step > train_steps(r->plan))
-            status = error_set(error, TS_BAD_INPUT, "'%s' stands at step %lld of %lld", path,
-                               (long long)r->state.step, (long long)train_steps(r->plan));
-        trainer_restored(r->trainer);
-    }
-    free(path);
-    return status;
-}
-
 /* ---- the loop ----------------------------------------------------------------------------- */
 
 static double mean_of(const double dice[3])
@@ -182,6 +162,10 @@ static ts_status validate_run(run *r, metrics_row *row, ts_error *error)
     ts_status status =
         validate(r->trainer, r->plan, row->step - 1, r->cases.preprocessed + s->train_count,
                  s->held_out_count, dice, error);
+    if (status != TS_OK)
+        return status;
+    memcpy(row->dice_student, dice[STUDENT], sizeof row->dice_student);
+    memcpy(row->dice_teacher, dice[TEACHER], sizeof row->dice_teacher);
     for (int role = 0; status == TS_OK && role < ROLES; role++) {
         if (isnan(dice[role][0]))
             continue;
@@ -193,8 +177,6 @@ static ts_status validate_run(run *r, metrics_row *row, ts_error *error)
             status = write_model(r, role, true, error);
         }
     }
-    memcpy(row->dice_student, dice[STUDENT], sizeof row->dice_student);
-    memcpy(row->dice_teacher, dice[TEACHER], sizeof row->dice_teacher);
     return status;
 }
 
@@ -206,45 +188,49 @@ static bool validates_after(const run *r, int64_t done)
            (in_schedule % every == 0 || in_schedule == r->plan->steps);
 }
 
+static metrics_row row_of(const step_result *result, int64_t step)
+{
+    return (metrics_row){
+        .step = step,
+        .learning_rate = result->learning_rate,
+        .loss_student = result->loss[STUDENT],
+        .loss_teacher = result->loss[TEACHER],
+        .loss_barlow = result->barlow,
+        .loss_soft = result->soft,
+        .norm_student = result->norm[STUDENT],
+        .norm_teacher = result->norm[TEACHER],
+        .dice_student = {NAN, NAN, NAN},
+        .dice_teacher = {NAN, NAN, NAN},
+    };
+}
+
 /* One step, its row, and what is due after it. */
 static ts_status one_step(run *r, ts_error *error)
 {
     const batch *b;
     step_result result;
-    double waited;
+    double waited, *mean = &r->live.mean_seconds;
     const double start = clock_seconds();
     ts_status status = loader_next(r->loader, &b, &waited, error);
-    if (status == TS_OK)
-        status = trainer_step(r->trainer, b, r->state.step, &result, error);
     if (status != TS_OK)
         return status;
-    const double seconds = clock_seconds() - start;
-    double *mean = &r->live.mean_seconds;
-    *mean = *mean > 0 ? 0.95 * *mean + 0.05 * seconds : seconds;
+    status = trainer_step(r->trainer, b, r->state.step, &result, error);
+    if (status != TS_OK)
+        return status;
     r->state.step++;
-    metrics_row row = {
-        .step = r->state.step,
-        .learning_rate = result.learning_rate,
-        .loss_student = result.loss[STUDENT],
-        .loss_teacher = result.loss[TEACHER],
-        .loss_barlow = result.barlow,
-        .loss_soft = result.soft,
-        .norm_student = result.norm[STUDENT],
-        .norm_teacher = result.norm[TEACHER],
-        .seconds = seconds,
-        .waited = waited,
-        .dice_student = {NAN, NAN, NAN},
-        .dice_teacher = {NAN, NAN, NAN},
-    };
+    metrics_row row = row_of(&result, r->state.step);
+    row.seconds = clock_seconds() - start;
+    row.waited = waited;
+    *mean = *mean > 0 ? 0.95 * *mean + 0.05 * row.seconds : row.seconds;
     if (validates_after(r, r->state.step))
         status = validate_run(r, &row, error);
     if (status == TS_OK && writes())
         status = run_folder_row(&r->folder, &row, error);
-    if (status == TS_OK && writes())
+    if (status != TS_OK)
+        return status;
+    if (writes())
         live_step(&r->live, &row);
-    if (status == TS_OK && r->state.step % r->plan->checkpoint_steps == 0)
-        status = save(r, error);
-    return status;
+    return r->state.step % r->plan->checkpoint_steps == 0 ? save(r, error) : TS_OK;
 }
 
 /* Steps up to `end` of the run, or to the end of the schedule that the run is in: of two-stage each
@@ -282,14 +268,16 @@ static ts_status loop(run *r, ts_error *error)
         return status;
     }
     status = save(r, error);
-    if (status == TS_OK && r->state.step < all)
+    if (status != TS_OK)
+        return status;
+    if (r->state.step < all)
         run_folder_log(&r->folder, "stopped after step %lld of %lld", (long long)r->state.step,
                        (long long)all);
-    if (status == TS_OK && r->state.step < end)
-        status = error_set(error, TS_STOPPED,
-                           "stopped after step %lld of %lld; --resume goes on from there",
-                           (long long)r->state.step, (long long)all);
-    return status;
+    if (r->state.step < end)
+        return error_set(error, TS_STOPPED,
+                         "stopped after step %lld of %lld; --resume goes on from there",
+                         (long long)r->state.step, (long long)all);
+    return TS_OK;
 }
 
 static void log_beginning(run *r)
@@ -313,146 +301,240 @@ static void log_beginning(run *r)
         }
 }
 
-/* ---- networks trained before --------------------------------------------------------------- */
+/* ---- the beginning ------------------------------------------------------------------------ */
 
-static const char *given(const run *r, int role)
+/* Of the processes that are given a run folder one trains: the rows of metrics.csv and the
+ * checkpoints of two would mix. */
+static ts_status lock_folder(run *r, ts_error *error)
 {
-    return role == STUDENT ? r->options->student : r->options->teacher;
+    process_name holder;
+    char *path = path_join(r->options->out, "lock", error);
+    if (!path)
+        return TS_MEMORY;
+    const ts_status status = process_lock_take(path, &r->lock, &holder, error);
+    free(path);
+    if (status != TS_OK || r->lock.held)
+        return status;
+    char who[160] = "another process";
+    if (holder.pid)
+        snprintf(who, sizeof who, "process %lld (%s)", (long long)holder.pid, holder.host);
+    return error_set(error, TS_BAD_INPUT,
+                     "'%s' is being trained by %s: wait until it ends, or give another --out",
+                     r->options->out, who);
 }
 
-static ts_status check_given(const run *r, int role, const char *path, const model *m,
-                             ts_error *error)
+/* Of a run that is there already; before anything of it is read. */
+static ts_status find_folder(run *r, ts_error *error)
 {
-    const modality_set channels = trainer_channels(r->trainer, role);
-    const net_config has = m->config, wants = net_config_of(r->plan, channels);
-    if (role == TEACHER && (m->channels != ALL_MODALITIES || model_any_subset(m)))
-        return error_set(error, TS_BAD_INPUT,
-                         "'%s' is a student: a teacher sees all four modalities", path);
-    if (role == STUDENT &&
-        (m->channels != channels || model_any_subset(m) != plan_any_subset(r->plan)))
-        return error_set(error, TS_BAD_INPUT,
-                         "'%s' sees other modalities than this run's student: give the --student "
-                         "and --method that it was trained with",
-                         path);
-    if (has.classes != wants.classes || has.base != wants.base || has.cap != wants.cap ||
-        has.stages != wants.stages || has.deep_supervision != wants.deep_supervision ||
-        m->plan.spacing_mm != r->plan->spacing_mm)
-        return error_set(error, TS_BAD_INPUT,
-                         "'%s' has another network or spacing than this run: spacing, base, cap, "
-                         "stages, deep_supervision and the classes of loss must agree",
-                         path);
-    return TS_OK;
+    if (!writes())
+        return TS_OK;
+    const ts_status status =
+        run_folder_check(r->options->out, r->options->resume, &r->begun, error);
+    return status == TS_OK && r->begun ? lock_folder(r, error) : status;
 }
 
-/* A run that begins takes the weights; of one that goes on only two-stage's teacher, which no step
- * of its second stage changes, can be compared. */
-static ts_status use_given(run *r, int role, bool begun, ts_error *error)
+/* Of a new run, once nothing about it can be refused any more. */
+static ts_status make_folder(run *r, ts_error *error)
 {
-    model m;
-    const char *path = given(r, role);
-    if (!trainer_has(r->trainer, role))
-        return error_set(error, TS_BAD_INPUT,
-                         "'%s' is given as %s, and the run's method trains none: leave it out",
-                         path, role_names[role]);
-    const bool frozen = role == TEACHER && r->plan->method == METHOD_TWO_STAGE;
-    if (begun && !frozen)
-        return error_set(error, TS_BAD_INPUT,
-                         "'%s': the run in '%s' has begun and has weights of its own; leave it out",
-                         path, r->options->out);
-    ts_status status = model_open(path, &m, error);
+    if (r->begun || !writes())
+        return TS_OK;
+    r->made_folder = !directory_exists(r->options->out);
+    ts_status status = directory_create(r->options->out, error);
     if (status != TS_OK)
         return status;
-    status = check_given(r, role, path, &m, error);
-    const size_t bytes = (size_t)m.weight_count * sizeof(float);
-    if (status == TS_OK && !begun)
-        status = trainer_set_weights(r->trainer, role, m.weights, m.weight_count, error);
-    else if (status == TS_OK &&
-             (r->state.step < r->plan->steps ||
-              memcmp(m.weights, net_weights(trainer_net(r->trainer, role)), bytes)))
-        status = error_set(error, TS_BAD_INPUT,
-                           "'%s' is not the teacher that the run in '%s' was begun with", path,
-                           r->options->out);
-    if (status == TS_OK && !begun && frozen)
-        r->state.step = r->plan->steps;
-    else if (status == TS_OK && !begun)
-        weights_fingerprint(m.weights, m.weight_count, r->state.begun_with[role]);
-    model_free(&m);
-    return status;
-}
-
-/* A run that begins so has a checkpoint before config.ini makes it a run, so that resuming needs
- * none of the files. */
-static ts_status use_all_given(run *r, bool begun, ts_error *error)
-{
-    ts_status status = TS_OK;
-    bool any = false;
-    for (int role = 0; status == TS_OK && role < ROLES; role++)
-        if (given(r, role)) {
-            any = true;
-            status = use_given(r, role, begun, error);
-        }
-    if (status == TS_OK && any && !begun)
-        status = directory_create(r->options->out, error);
-    if (status == TS_OK && any && !begun)
-        status = write_checkpoint(r, error);
-    return status;
+    status = lock_folder(r, error);
+    if (status != TS_OK)
+        return status;
+    bool begun; /* by another process, a moment ago? */
+    return run_folder_check(r->options->out, false, &begun, error);
 }
 
 /* The first rank fills the cache that the others then read. */
-static ts_status preprocess_cases(run *r, const char *cache, ts_error *error)
+static ts_status preprocess_cases(run *r, ts_error *error)
 {
     pool *threads = trainer_pool(r->trainer);
     ts_status status = TS_OK;
     char ready = 1;
     if (writes())
-        status = run_cases_preprocess(&r->cases, r->plan, cache, threads, error);
-    if (status == TS_OK)
-        ranks_broadcast(&ready, 1);
+        status = run_cases_preprocess(&r->cases, r->plan, r->cache, threads, error);
+    if (status != TS_OK)
+        return status;
+    ranks_broadcast(&ready, 1);
     if (!writes())
-        status = run_cases_preprocess(&r->cases, r->plan, cache, threads, error);
+        status = run_cases_preprocess(&r->cases, r->plan, r->cache, threads, error);
+    if (status != TS_OK)
+        return status;
+    return likeness_of_cases(r->cases.preprocessed, r->cases.split.train_count, r->plan->spacing_mm,
+                             threads, &r->likeness, error);
+}
+
+/* A run that begins with models has a checkpoint before its config.ini makes it a run, so that
+ * resuming needs none of their files; of any other an older checkpoint is in the way. */
+static ts_status begin_files(run *r, bool given, ts_error *error)
+{
+    ts_status status = TS_OK;
+    if (given)
+        status = write_checkpoint(r, error);
+    else if (writes())
+        run_folder_remove(r->options->out, "checkpoint.safetensors");
+    if (status == TS_OK && writes())
+        status =
+            run_folder_open(&r->folder, r->options->out, false, r->plan, &r->cases.split, error);
     return status;
+}
+
+/* Takes the run up where its checkpoint left it; one that was stopped before the first checkpoint
+ * begins at step 0. */
+static ts_status restore(run *r, ts_error *error)
+{
+    checkpoint_part parts[TRAINER_PARTS];
+    const size_t count = trainer_state(r->trainer, parts);
+    char *path = path_join(r->options->out, "checkpoint.safetensors", error);
+    ts_status status = path ? TS_OK : TS_MEMORY;
+    if (path && file_exists(path)) {
+        status = checkpoint_read(path, &r->state, parts, count, error);
+        if (status == TS_OK && r->state.step > train_steps(r->plan))
+            status = error_set(error, TS_BAD_INPUT, "'%s' is of step %lld, the run has %lld", path,
+                               (long long)r->state.step, (long long)train_steps(r->plan));
+        trainer_restored(r->trainer);
+    }
+    free(path);
+    return status;
+}
+
+/* What the first rank writes down before the first step of this call. */
+static ts_status begin_records(run *r, ts_error *error)
+{
+    if (!writes())
+        return TS_OK;
+    const ts_status status =
+        provenance_add(r->options->out, &r->cases, r->state.step,
+                       pool_threads(trainer_pool(r->trainer)), trainer_target(r->trainer), error);
+    return status == TS_OK ? run_folder_metrics(&r->folder, r->begun, r->state.step, error)
+                           : status;
+}
+
+static ts_status begin_new(run *r, ts_error *error)
+{
+    bool given;
+    ts_status status = given_take(r->plan, r->options, r->trainer, &r->state, &given, error);
+    if (status != TS_OK)
+        return status;
+    status = make_folder(r, error);
+    if (status != TS_OK)
+        return status;
+    status = preprocess_cases(r, error);
+    if (status != TS_OK)
+        return status;
+    status = begin_files(r, given, error);
+    return status == TS_OK ? begin_records(r, error) : status;
+}
+
+static ts_status begin_again(run *r, ts_error *error)
+{
+    ts_status status = TS_OK;
+    if (writes())
+        status =
+            run_folder_open(&r->folder, r->options->out, true, r->plan, &r->cases.split, error);
+    if (status != TS_OK)
+        return status;
+    status = restore(r, error);
+    if (status != TS_OK)
+        return status;
+    status = given_compare(r->plan, r->options, r->trainer, &r->state, error);
+    if (status != TS_OK)
+        return status;
+    status = preprocess_cases(r, error);
+    return status == TS_OK ? begin_records(r, error) : status;
 }
 
 /* Everything before the first step. */
 static ts_status begin(run *r, ts_error *error)
 {
-    bool begun;
     const train_options *o = r->options;
     ts_status status = plan_check(r->plan, error);
-    if (status == TS_OK && writes())
-        status = run_folder_check(o->out, o->resume, &begun, error);
-    if (status == TS_OK)
-        ranks_broadcast(&begun, sizeof begun);
-    if (status == TS_OK)
-        status = run_cases_open(&r->cases, r->plan, o, error);
-    if (status == TS_OK)
-        status = trainer_create(r->plan, &r->trainer, error);
     if (status != TS_OK)
         return status;
-    char *own_cache = o->cache ? NULL : path_join(o->out, "cache", error);
-    if (!o->cache && !own_cache)
-        return TS_MEMORY;
-    status = preprocess_cases(r, o->cache ? o->cache : own_cache, error);
-    free(own_cache);
+    r->cache = o->cache ? string_format("%s", o->cache) : path_join(o->out, "cache", error);
+    if (!r->cache)
+        return error_set(error, TS_MEMORY, "out of memory");
+    status = find_folder(r, error);
+    if (status != TS_OK)
+        return status;
+    ranks_broadcast(&r->begun, sizeof r->begun);
+    status = run_cases_open(&r->cases, r->plan, o, error);
+    if (status != TS_OK)
+        return status;
+    status = trainer_create(r->plan, &r->trainer, error);
+    if (status != TS_OK)
+        return status;
+    return r->begun ? begin_again(r, error) : begin_new(r, error);
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+/* A new run that failed before its config.ini was written leaves preprocessed cases at most. */
+static void abandon_folder(run *r)
+{
+    const char *out = r->options->out;
+    bool begun;
+    const bool abandoned = !r->begun && run_folder_check(out, false, &begun, NULL) == TS_OK;
+    if (abandoned && r->lock.held) {
+        run_folder_remove(out, "checkpoint.safetensors");
+        run_folder_remove(out, "split.json");
+        if (!r->options->cache)
+            rmdir(r->cache); /* where it is empty */
+    }
+    process_lock_release(&r->lock);
+    if (abandoned && r->made_folder)
+        rmdir(out); /* the same */
+}
+
+static void close_run(run *r)
+{
+    loader_destroy(r->loader);
+    trainer_destroy(r->trainer);
+    run_folder_close(&r->folder);
+    run_cases_close(&r->cases);
+    abandon_folder(r);
+    free(r->cache);
+}
+
+static bool has_models(const run *r)
+{
+    bool all = true;
+    for (int role = 0; role < ROLES; role++) {
+        char *path = path_join(r->options->out, model_files[role][0], NULL);
+        all = all && path && (!trainer_has(r->trainer, role) || file_exists(path));
+        free(path);
+    }
+    return all;
+}
+
+/* The student last: where its model is, the run is finished. */
+static ts_status finish(run *r, bool trained, ts_error *error)
+{
+    if (!trained && has_models(r)) {
+        note("the run in '%s' is finished: all its %lld steps are done", r->options->out,
+             (long long)r->state.step);
+        return TS_OK;
+    }
+    ts_status status = write_model(r, TEACHER, false, error);
     if (status == TS_OK)
-        status =
-            likeness_of_cases(r->cases.preprocessed, r->cases.split.train_count,
-                              r->plan->spacing_mm, trainer_pool(r->trainer), &r->likeness, error);
-    if (status == TS_OK && !begun)
-        status = use_all_given(r, begun, error);
-    if (status == TS_OK && writes())
-        status = run_folder_open(&r->folder, o->out, begun, r->plan, &r->cases.split, error);
-    if (status == TS_OK && begun)
-        status = restore(r, error);
-    if (status == TS_OK && writes())
-        status =
-            provenance_add(o->out, &r->cases, r->state.step, pool_threads(trainer_pool(r->trainer)),
-                           trainer_target(r->trainer), error);
-    if (status == TS_OK && begun)
-        status = use_all_given(r, begun, error);
-    if (status == TS_OK && writes())
-        status = run_folder_metrics(&r->folder, r->state.step, error);
+        status = write_model(r, STUDENT, false, error);
+    if (status == TS_OK)
+        run_folder_log(&r->folder, "finished: %lld steps, peak memory %.0f MiB",
+                       (long long)r->state.step, (double)memory_peak_bytes() / 1048576);
     return status;
+}
+
+static const char *outcome(const run *r, ts_status status)
+{
+    if (status == TS_STOPPED)
+        return "stopped";
+    if (status != TS_OK)
+        return "failed";
+    return r->state.step < train_steps(r->plan) ? "stopped" : "finished";
 }
 
 ts_status train_run(const plan *p, const train_options *options, ts_error *error)
@@ -464,25 +546,16 @@ ts_status train_run(const plan *p, const train_options *options, ts_error *error
     ts_error unheard = {0};
     error = error ? error : &unheard; /* the log quotes it */
     ts_status status = begin(&r, error);
-    if (status == TS_OK) {
-        log_beginning(&r);
-        status = loop(&r, error);
-    }
-    if (status == TS_OK && r.state.step == train_steps(p)) {
-        /* the student last: where its model stands, the run is finished */
-        status = write_model(&r, TEACHER, false, error);
-        if (status == TS_OK)
-            status = write_model(&r, STUDENT, false, error);
-        run_folder_log(&r.folder, "finished: %lld steps, peak memory %.0f MiB",
-                       (long long)r.state.step, (double)memory_peak_bytes() / 1048576);
-    }
+    if (status != TS_OK)
+        goto end;
+    const int64_t first = r.state.step;
+    log_beginning(&r);
+    status = loop(&r, error);
+    if (status == TS_OK && r.state.step == train_steps(p))
+        status = finish(&r, r.state.step > first, error);
+end:
     if (writes())
-        live_end(&r.live,
-                 status == TS_STOPPED            ? "stopped"
-                 : status != TS_OK               ? "failed"
-                 : r.state.step < train_steps(p) ? "stopped"
-                                                 : "finished",
-                 r.state.step, status == TS_OK ? NULL : error->text);
+        live_end(&r.live, outcome(&r, status), r.state.step, status == TS_OK ? NULL : error->text);
     close_run(&r);
     return status;
 }
