@@ -153,6 +153,26 @@ static void test_dead_worker(void **state)
     lock_release(&mine);
 }
 
+/* A pid is used again: a process of the lock's pid that began at another time is not its owner. */
+static void test_reused_pid(void **state)
+{
+    cell_lock mine;
+    char holder[128], line[PROCESS_LINE_BYTES];
+    const char *path = path_of("reused.lock"), *file = path_of("reused.lock.0");
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        static const int64_t later[] = {0, 1, -1};
+        process_name owner = process_self();
+        owner.start += later[k];
+        process_print(&owner, line);
+        assert_int_equal(file_put(file, line, strlen(line), NULL), TS_OK);
+        assert_int_equal(lock_held(path, holder), k == 0);
+        assert_int_equal(lock_claim(path, &mine, holder, NULL), TS_OK);
+        assert_int_equal(mine.path != NULL, k > 0);
+        lock_release(&mine);
+    }
+}
+
 /* A lock from another machine holds while it is touched, and no longer. */
 static void test_other_machine(void **state)
 {
@@ -458,11 +478,12 @@ static void test_score_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_grid),          cmocka_unit_test(test_bad_files),
-        cmocka_unit_test(test_claim),         cmocka_unit_test(test_dead_worker),
-        cmocka_unit_test(test_other_machine), cmocka_unit_test(test_taken_over),
-        cmocka_unit_test(test_race),          cmocka_unit_test(test_statistics),
-        cmocka_unit_test(test_table),         cmocka_unit_test(test_score_files),
+        cmocka_unit_test(test_grid),        cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_claim),       cmocka_unit_test(test_dead_worker),
+        cmocka_unit_test(test_reused_pid),  cmocka_unit_test(test_other_machine),
+        cmocka_unit_test(test_taken_over),  cmocka_unit_test(test_race),
+        cmocka_unit_test(test_statistics),  cmocka_unit_test(test_table),
+        cmocka_unit_test(test_score_files),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

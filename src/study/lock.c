@@ -11,68 +11,30 @@
 
 enum { GENERATIONS = 16 };
 
-/* What a lock file holds. machine: host name, boot and process namespace; where it is ours, a look
- * into /proc says whether the process lives. */
-typedef struct {
-    char host[64], machine[192];
-    long long pid,
-        started; /* started: in clock ticks after boot, so that a reused pid is told apart */
-} owner;
-
-static bool read_line(const char *path, char *line, int size)
+/* What a lock file holds: a line of process_print. */
+static bool owner_read(const char *path, process_name *owner)
 {
-    FILE *f = fopen(path, "r");
-    const bool good = f && fgets(line, size, f);
+    char line[PROCESS_LINE_BYTES];
+    FILE *f = fopen(path, "re");
+    const bool good = f && fgets(line, sizeof line, f) && process_parse(line, owner);
     if (f)
         fclose(f);
     return good;
 }
 
-/* Field 22 of /proc/PID/stat, counted behind the name, which may hold spaces; -1: no such
- * process. */
-static long long process_start(long long pid)
-{
-    char path[64], line[1024];
-    snprintf(path, sizeof path, "/proc/%lld/stat", pid);
-    const char *at = read_line(path, line, sizeof line) ? strrchr(line, ')') : NULL;
-    for (int field = 2; at && field < 22; field++)
-        at = strchr(at + 1, ' ');
-    return at ? strtoll(at, NULL, 10) : -1;
-}
-
-static void owner_self(owner *o)
-{
-    char boot[64] = "?", space[64] = "?";
-    *o = (owner){.pid = getpid()};
-    gethostname(o->host, sizeof o->host - 1);
-    read_line("/proc/sys/kernel/random/boot_id", boot, sizeof boot);
-    boot[strcspn(boot, "\n")] = '\0';
-    const ssize_t length = readlink("/proc/self/ns/pid", space, sizeof space - 1);
-    space[length > 0 ? length : 1] = '\0';
-    snprintf(o->machine, sizeof o->machine, "%s/%s", boot, space);
-    o->started = process_start(o->pid);
-}
-
-static bool owner_read(const char *path, owner *o)
-{
-    char line[512];
-    return read_line(path, line, sizeof line) &&
-           sscanf(line, "%63s %191s %lld %lld", o->host, o->machine, &o->pid, &o->started) == 4;
-}
-
 /* now: a time of the same file server as the lock's. A lock that cannot be read is judged by its
  * age alone. */
-static bool is_alive(const char *path, const owner *self, time_t now, char holder[128])
+static bool is_alive(const char *path, const process_name *self, time_t now, char holder[128])
 {
-    owner o;
+    process_name owner;
     struct stat s;
     if (stat(path, &s) != 0)
         return false;
-    if (!owner_read(path, &o))
-        o = (owner){.host = "an unknown machine"};
-    snprintf(holder, 128, "pid %lld on %s", o.pid, o.host);
-    if (!strcmp(o.machine, self->machine) && !strcmp(o.host, self->host))
-        return process_start(o.pid) == o.started;
+    if (!owner_read(path, &owner))
+        owner = (process_name){.host = "an unknown machine"};
+    snprintf(holder, 128, "pid %lld on %s", (long long)owner.pid, owner.host);
+    if (process_same_machine(&owner, self))
+        return process_lives(&owner);
     return now - s.st_mtime < LOCK_STALE_SECONDS;
 }
 
@@ -83,7 +45,7 @@ static void name_of(const char *path, int generation, char *name, size_t size)
 
 /* The generation above the highest that stands; *held: one of them is alive. except: of these
  * not. */
-static int look_around(const char *path, const owner *self, time_t now, const char *except,
+static int look_around(const char *path, const process_name *self, time_t now, const char *except,
                        bool *held, char holder[128])
 {
     int next = 0;
@@ -114,44 +76,60 @@ static void remove_others(const char *path, const char *own)
 
 /* A file of our own beside the locks: its time is the server's now, its content becomes the
  * lock's. */
-static ts_status write_draft(const char *draft, const owner *self, time_t *now, ts_error *error)
+static ts_status write_draft(const char *draft, const process_name *self, time_t *now,
+                             ts_error *error)
 {
+    char line[PROCESS_LINE_BYTES];
     struct stat s;
-    FILE *f = fopen(draft, "w");
-    const bool good = f && fprintf(f, "%s %s %lld %lld\n", self->host, self->machine, self->pid,
-                                   self->started) > 0;
+    FILE *f = fopen(draft, "we");
+    process_print(self, line);
+    const bool good = f && fputs(line, f) >= 0;
     if ((f && fclose(f) != 0) || !good || stat(draft, &s) != 0)
         return error_set(error, TS_IO, "cannot write '%s': %s", draft, strerror(errno));
     *now = s.st_mtime;
     return TS_OK;
 }
 
+/* Creates the lock of the next generation out of the draft, and steps back where another worker has
+ * done so too. */
+static ts_status link_lock(const char *path, const char *draft, const process_name *self,
+                           time_t now, cell_lock *out, char holder[128], ts_error *error)
+{
+    char name[4096];
+    bool held;
+    const int g = look_around(path, self, now, NULL, &held, holder);
+    name_of(path, g, name, sizeof name);
+    if (held)
+        return TS_OK;
+    snprintf(holder, 128, "a worker that came first");
+    if (g >= GENERATIONS)
+        return TS_OK;
+    if (link(draft, name) != 0)
+        return errno == EEXIST
+                   ? TS_OK
+                   : error_set(error, TS_IO, "cannot write '%s': %s", name, strerror(errno));
+    look_around(path, self, now, name, &held, holder);
+    if (held) {
+        unlink(name);
+        return TS_OK;
+    }
+    out->path = strdup(name);
+    if (!out->path)
+        return error_set(error, TS_MEMORY, "out of memory");
+    remove_others(path, name);
+    return TS_OK;
+}
+
 ts_status lock_claim(const char *path, cell_lock *out, char holder[128], ts_error *error)
 {
-    owner self;
+    const process_name self = process_self();
     time_t now = 0;
-    bool held;
-    char name[4096], draft[4096];
+    char draft[4096];
     *out = (cell_lock){NULL};
-    owner_self(&self);
-    snprintf(draft, sizeof draft, "%s.draft.%s.%lld", path, self.host, self.pid);
+    snprintf(draft, sizeof draft, "%s.draft.%s.%lld", path, self.host, (long long)self.pid);
     ts_status status = write_draft(draft, &self, &now, error);
-    if (status == TS_OK) {
-        const int g = look_around(path, &self, now, NULL, &held, holder);
-        name_of(path, g, name, sizeof name);
-        if (!held && g < GENERATIONS && link(draft, name) == 0) {
-            look_around(path, &self, now, name, &held, holder);
-            if (held)
-                unlink(name);
-            else if (!(out->path = string_format("%s", name)))
-                status = error_set(error, TS_MEMORY, "out of memory");
-            else
-                remove_others(path, name);
-        } else if (!held && g < GENERATIONS && errno != EEXIST)
-            status = error_set(error, TS_IO, "cannot write '%s': %s", name, strerror(errno));
-        else if (!held)
-            snprintf(holder, 128, "a worker that came first");
-    }
+    if (status == TS_OK)
+        status = link_lock(path, draft, &self, now, out, holder, error);
     unlink(draft);
     return status;
 }
@@ -171,9 +149,8 @@ void lock_release(cell_lock *l)
 
 bool lock_held(const char *path, char holder[128])
 {
-    owner self;
+    const process_name self = process_self();
     bool held;
-    owner_self(&self);
     look_around(path, &self, time(NULL), NULL, &held, holder);
     return held;
 }
