@@ -165,7 +165,7 @@ int bench_score(const bench_options *o)
     static const char *const names[3] = {NULL};
     double seconds[64];
     evaluate_list list = {0};
-    double scores[PANOPTIC_REGIONS * EVALUATE_FIGURES_MAX];
+    double scores[REGIONS_ALL * EVALUATE_FIGURES_MAX];
     pool *p = NULL;
     ts_error error;
     convention c = CONVENTION_LEGACY;

@@ -116,7 +116,7 @@ check "labels of another grid: evaluate" 1 'must be on one grid' "$twinseg" eval
 check "a truth scored against itself is pointed out" 0 "warning: prediction and truth of .* are one file" \
     "$twinseg" evaluate "$truth" "$truth"
 cp "$truth" nosize.nii && put nosize.nii 80 '\0\0\0\0'
-check "a prediction without voxel sizes: evaluate" 1 "nosize.nii' says that its voxels measure 0 mm" \
+check "a prediction without voxel sizes: evaluate" 1 "the voxels of 'nosize.nii' measure 0 mm" \
     "$twinseg" evaluate nosize.nii "$truth"
 
 # ---- models ----

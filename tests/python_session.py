@@ -79,7 +79,7 @@ with twinseg.Model("model.safetensors", threads=2) as model:
     refused("an unknown modality", "t2w", model.predict, {"t2w": flair})
     refused("another grid", "differ in grid", model.predict,
             {"flair": flair, "t1ce": twinseg.Image(t1ce.data[1:], t1ce.affine)})
-    refused("an affine of zeros", "voxels measure 0", model.predict,
+    refused("an affine of zeros", "measure 0 mm along", model.predict,
             {m: twinseg.Image(flair.data, flair.affine * 0) for m in ("flair", "t1ce")})
 with twinseg.Model("model.safetensors", labels="brats2021", mirror=True) as model:
     truth = twinseg.read_labels("truth.nii.gz").data

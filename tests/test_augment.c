@@ -161,8 +161,8 @@ static void test_mirror(void **state)
             x[i] = (float)i;
             labels[i] = (uint8_t)i;
         }
-        mirror_floats(x, shape, mirror);
-        mirror_labels(labels, shape, mirror);
+        mirror_patch(x, shape, mirror, sizeof *x);
+        mirror_patch(labels, shape, mirror, 1);
         for (int i = 0; i < COUNT; i++) {
             const int z = i / (H * W), y = i / W % H, w = i % W;
             const int from = ((mirror[0] ? D - 1 - z : z) * H + (mirror[1] ? H - 1 - y : y)) * W +

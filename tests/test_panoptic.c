@@ -43,14 +43,14 @@ static void check_case(const char *name, const uint8_t *prediction, const uint8_
                        const int64_t shape[3], const double spacing_mm[3], pool *p)
 {
     ts_error e;
-    panoptic_scores scores[PANOPTIC_REGIONS];
+    panoptic_scores scores[REGIONS_ALL];
     const json_t *golden = json_object_get(goldens, name);
     if (!golden)
         fail_msg("no golden '%s'", name);
     assert_int_equal(evaluate_case_panoptic(prediction, truth, shape, spacing_mm, p, scores, &e),
                      TS_OK);
     const evaluate_columns c = evaluate_columns_of(CONVENTION_PANOPTIC, true);
-    assert_int_equal(c.regions, PANOPTIC_REGIONS);
+    assert_int_equal(c.regions, REGIONS_ALL);
     assert_int_equal(c.figures, json_array_size(figures));
     for (int r = 0; r < c.regions; r++) {
         double values[EVALUATE_FIGURES_MAX];
@@ -77,8 +77,8 @@ static uint8_t *read_labels(const char *path, volume_header *h)
     uint8_t *labels;
     if (volume_read_labels(path, h, &labels, &e) != TS_OK)
         fail_msg("%s", e.text);
-    assert_int_equal(labels_map(labels, (size_t)voxels_of(h->shape), LABELS_AUTO, false, path, &e),
-                     TS_OK);
+    assert_int_equal(
+        labels_map(labels, (size_t)voxel_count(h->shape), LABELS_AUTO, false, path, &e), TS_OK);
     return labels;
 }
 
@@ -162,7 +162,7 @@ static void test_real(void **state)
         if (!path)
             skip();
         uint8_t *truth = read_labels(path, &h);
-        uint8_t *prediction = malloc((size_t)voxels_of(h.shape));
+        uint8_t *prediction = malloc((size_t)voxel_count(h.shape));
         char cut[256];
         make_moved(truth, h.shape, prediction);
         check_case(name, prediction, truth, h.shape, h.zooms, p);
@@ -192,7 +192,7 @@ static int64_t below(uint64_t *draws, uint64_t n)
 static void make_boxes(uint64_t *draws, const int64_t shape[3], uint8_t *v)
 {
     const int64_t count = 10 + below(draws, 40);
-    memset(v, 0, (size_t)voxels_of(shape));
+    memset(v, 0, (size_t)voxel_count(shape));
     for (int64_t b = 0; b < count; b++) {
         int64_t size[3], at[3];
         for (int k = 0; k < 3; k++)
@@ -263,7 +263,7 @@ static void test_summary(void **state)
 {
     (void)state;
     const evaluate_columns c = evaluate_columns_of(CONVENTION_PANOPTIC, false);
-    double all[3 * PANOPTIC_RC * EVALUATE_FIGURES_MAX] = {0}, mean, median;
+    double all[3 * REGION_RC * EVALUATE_FIGURES_MAX] = {0}, mean, median;
     const size_t each = (size_t)(c.regions * c.figures);
     const struct {
         int figure;

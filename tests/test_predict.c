@@ -181,7 +181,7 @@ static void test_unsure_components(void **state)
 
 /* ---- probabilities ---------------------------------------------------------------------- */
 
-enum { PATCH = MADE_PATCH, PATCH_VOXELS = PATCH * PATCH * PATCH, LABELS = 4 };
+enum { PATCH = MADE_PATCH, PATCH_VOXELS = PATCH * PATCH * PATCH };
 
 /* A brain within a box of the volume; images random, 0 outside. */
 static preprocessed make_case(int64_t nx, int64_t ny, int64_t nz, const int64_t brain_end[3])

@@ -15,8 +15,6 @@
 #include "made_model.h"
 #include "test_folder.h"
 
-enum { LABELS = 4 };
-
 /* Random images in an ellipsoid, as files name.nii.gz of 1 mm; flipped: stored with axes x and z
  * exchanged and y reversed, the same in the world. */
 static void write_image(const char *path, uint32_t seed, bool flipped)

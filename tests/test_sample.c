@@ -343,10 +343,10 @@ static void test_mirrored_batch(void **state)
         for (int64_t n = 0; n < p.batch; n++) {
             patch_draw d;
             draw_patch(&p, cases, 3, step, n, &d);
-            mirror_labels(b.labels + (size_t)n * voxels_of(&p), p.patch, d.mirror);
+            mirror_patch(b.labels + (size_t)n * voxels_of(&p), p.patch, d.mirror, 1);
             for (int64_t m = 0; m < MODALITIES; m++)
-                mirror_floats(b.images + (size_t)(n * MODALITIES + m) * voxels_of(&p), p.patch,
-                              d.mirror);
+                mirror_patch(b.images + (size_t)(n * MODALITIES + m) * voxels_of(&p), p.patch,
+                             d.mirror, sizeof(float));
         }
         assert_same_batch(&p, &a, &b);
     }

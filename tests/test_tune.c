@@ -65,7 +65,7 @@ static void test_known_rules(void **state)
     assert_true(t.rules.component_mm3 == 25 && t.rules.et_mm3 == 50);
     assert_true(fabs(t.before[0] - 2 * 216.0 / (216 + 219)) < 1e-12);
     assert_true(fabs(t.before[1] - 1) < 1e-12 && fabs(t.before[2] - 0.5) < 1e-12);
-    for (int r = 0; r < TUNED_REGIONS; r++)
+    for (int r = 0; r < REGIONS; r++)
         assert_true(fabs(t.after[r] - 1) < 1e-12 && fabs(t.held_out[r] - 1) < 1e-12);
     assert_int_equal(pool_create(3, &p, &e), TS_OK);
     assert_int_equal(predict_tune(list, CASES, p, &threaded, &e), TS_OK);

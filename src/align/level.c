@@ -3,6 +3,7 @@
  * the result is a continuous function of the transform. */
 #include "align/level.h"
 #include "align/matrix.h"
+#include "voxels/voxels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +11,6 @@
 enum { POINTS = 150000, CHUNKS = 16 }; /* chunks: of the points, a histogram each, added in order */
 
 static const double margin_mm = 10; /* around what is not background: its edge tells most */
-
-static int64_t voxels_of(const int64_t shape[3])
-{
-    return shape[0] * shape[1] * shape[2];
-}
 
 /* ---- intensities ---------------------------------------------------------------------------- */
 
@@ -59,7 +55,7 @@ static float bin_of(float value, float low, float high)
 static void halve(level_image *l, int axis)
 {
     const int64_t before = axis == 0 ? 1 : axis == 1 ? l->shape[0] : l->shape[0] * l->shape[1];
-    const int64_t n = l->shape[axis], outer = voxels_of(l->shape) / before / n;
+    const int64_t n = l->shape[axis], outer = voxel_count(l->shape) / before / n;
     for (int64_t o = 0; o < outer; o++)
         for (int64_t i = 0; i < n / 2; i++)
             for (int64_t b = 0; b < before; b++) {
@@ -82,7 +78,7 @@ static double axis_mm(const double affine[4][4], int axis)
 ts_status level_image_make(const volume *v, double spacing_mm, level_image *out, ts_error *error)
 {
     float low, high;
-    int64_t voxels = voxels_of(v->header.shape);
+    int64_t voxels = voxel_count(v->header.shape);
     *out = (level_image){0};
     out->data = memory_allocate((size_t)voxels, sizeof *out->data, "a smaller image", error);
     if (!out->data)
@@ -93,7 +89,7 @@ ts_status level_image_make(const volume *v, double spacing_mm, level_image *out,
     for (int axis = 0; axis < 3; axis++)
         while (axis_mm(out->affine, axis) < 0.7 * spacing_mm && out->shape[axis] >= 8)
             halve(out, axis);
-    voxels = voxels_of(out->shape);
+    voxels = voxel_count(out->shape);
     const ts_status status = intensity_range(out->data, voxels, &low, &high, error);
     for (int64_t i = 0; status == TS_OK && i < voxels; i++)
         out->data[i] = bin_of(out->data[i], low, high);

@@ -4,6 +4,7 @@
 #include "align/tools.h"
 #include "dataset/dataset.h"
 #include "picture/picture.h"
+#include "voxels/voxels.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -21,14 +22,9 @@ typedef struct {
     float *image[MODALITIES]; /* on the grid */
 } patient;
 
-static size_t voxels_of(const volume_header *h)
-{
-    return (size_t)(h->shape[0] * h->shape[1] * h->shape[2]);
-}
-
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* Are voxels from a micrometre to 10 cm long, along three different directions? */
+/* Are voxels as long as they can be, along three different directions? */
 static bool has_place(const volume_header *h)
 {
     const double(*a)[4] = h->affine;
@@ -36,7 +32,7 @@ static bool has_place(const volume_header *h)
     for (int k = 0; k < 3; k++) {
         const double mm = sqrt(a[0][k] * a[0][k] + a[1][k] * a[1][k] + a[2][k] * a[2][k]);
         const int u = (k + 1) % 3, v = (k + 2) % 3;
-        if (!(mm > 1e-3) || !(mm < 100) || !isfinite(a[k][3]))
+        if (!voxel_size_possible(mm) || !isfinite(a[k][3]))
             return false;
         lengths *= mm;
         determinant += a[0][k] * (a[1][u] * a[2][v] - a[1][v] * a[2][u]);
@@ -58,7 +54,7 @@ static ts_status read_input(const patient *p, const char *path, volume *out, ts_
                          "'%s' does not say how its voxels lie in space: its header is damaged",
                          path);
     bool some = false;
-    for (size_t i = 0; i < voxels_of(&out->header); i++) {
+    for (size_t i = 0; i < (size_t)voxel_count(out->header.shape); i++) {
         if (!isfinite(out->data[i]))
             return error_set(error, TS_BAD_INPUT, "'%s' holds NaN or infinite voxels", path);
         some = some || out->data[i] != out->data[0];
@@ -92,12 +88,11 @@ static ts_status read_inputs(patient *p, ts_error *error)
 static ts_status choose_grid(patient *p, ts_error *error)
 {
     const modality m = p->result->reference;
-    size_t voxels = 1;
+    int64_t voxels;
     p->grid = align_grid(&p->source[m].header, p->request->spacing_mm);
-    for (int k = 0; k < 3; k++)
-        if (!size_multiply(voxels, (size_t)p->grid.shape[k], &voxels) || voxels > INT32_MAX)
-            return error_set(error, TS_BAD_INPUT, "'%s' would have too many voxels at %g mm",
-                             p->request->input[m], p->request->spacing_mm);
+    if (!voxel_count_checked(p->grid.shape, INT32_MAX, &voxels))
+        return error_set(error, TS_BAD_INPUT, "'%s' would have too many voxels at %g mm",
+                         p->request->input[m], p->request->spacing_mm);
     return TS_OK;
 }
 
@@ -114,7 +109,8 @@ static ts_status place_image(patient *p, modality m, ts_error *error)
     }
     if (status != TS_OK)
         return status;
-    p->image[m] = memory_allocate(voxels_of(&p->grid), sizeof(float), "a resampled image", error);
+    p->image[m] = memory_allocate((size_t)voxel_count(p->grid.shape), sizeof(float),
+                                  "a resampled image", error);
     return p->image[m]
                ? align_resample(&p->source[m], a->transform, &p->grid, p->pool, p->image[m], error)
                : TS_MEMORY;
@@ -126,7 +122,7 @@ static ts_status strip(patient *p, ts_error *error)
     const char *command = p->request->skull_strip;
     uint8_t *mask = NULL;
     int64_t nonzero = 0;
-    for (size_t i = 0; i < voxels_of(&p->grid); i++)
+    for (size_t i = 0; i < (size_t)voxel_count(p->grid.shape); i++)
         nonzero += head[i] != 0;
     double litres, share;
     p->result->stripped = !dataset_looks_unstripped(nonzero, &p->grid, &litres, &share);
@@ -137,7 +133,7 @@ static ts_status strip(patient *p, ts_error *error)
     if (status != TS_OK)
         return status;
     for (int m = 0; m < MODALITIES; m++)
-        for (size_t i = 0; p->image[m] && i < voxels_of(&p->grid); i++)
+        for (size_t i = 0; p->image[m] && i < (size_t)voxel_count(p->grid.shape); i++)
             p->image[m][i] = mask[i] ? p->image[m][i] : 0;
     free(mask);
     p->result->stripped = true;
@@ -150,7 +146,8 @@ static ts_status strip(patient *p, ts_error *error)
 static ts_status write_image(const patient *p, modality m, ts_error *error)
 {
     const volume *v = &p->source[m];
-    const size_t source = voxels_of(&v->header), count = voxels_of(&p->grid);
+    const size_t source = (size_t)voxel_count(v->header.shape),
+                 count = (size_t)voxel_count(p->grid.shape);
     bool whole = true;
     for (size_t i = 0; whole && i < source; i++)
         whole = v->data[i] == rintf(v->data[i]) && fabsf(v->data[i]) < 20000;
@@ -229,7 +226,7 @@ static float bright(const float *image, size_t count)
 /* Where two images meet at the squares' borders, edges of the brain must go on unbroken. */
 static ts_status draw(patient *p, ts_error *error)
 {
-    const size_t voxels = voxels_of(&p->grid);
+    const size_t voxels = (size_t)voxel_count(p->grid.shape);
     const int64_t square = (int64_t)fmax(25 / p->request->spacing_mm, 1), *n = p->grid.shape;
     const float *head = p->image[p->result->reference], head_white = bright(head, voxels);
     char *path = path_join(p->request->folder, "registration.png", NULL);

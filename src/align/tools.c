@@ -1,5 +1,6 @@
 /* Other programs: started, waited for, and what they wrote read back. */
 #include "align/tools.h"
+#include "voxels/voxels.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -174,7 +175,7 @@ static ts_status read_mask(const char *path, const char *command, const volume_h
     ts_status status = volume_read(path, &v, error);
     if (status != TS_OK)
         return status;
-    const size_t voxels = (size_t)(grid->shape[0] * grid->shape[1] * grid->shape[2]);
+    const size_t voxels = (size_t)voxel_count(grid->shape);
     size_t kept = 0;
     if (v.channels != 1 || !volume_same_grid(&v.header, grid))
         status =

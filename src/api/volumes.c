@@ -1,5 +1,6 @@
 /* Volumes and labels of twinseg.h. */
 #include "api/api.h"
+#include "voxels/voxels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -26,21 +27,19 @@ ts_status api_header(const ts_grid *grid, volume_header *header, size_t *voxels,
     double spacing[3];
     const bool given =
         grid->spacing_mm[0] != 0 || grid->spacing_mm[1] != 0 || grid->spacing_mm[2] != 0;
-    *voxels = 1;
+    int64_t count;
+    if (!voxel_count_checked(grid->shape, INT64_MAX / 64, &count))
+        return error_set(error, TS_BAD_INPUT, "a grid of %lldx%lldx%lld voxels is none",
+                         (long long)grid->shape[0], (long long)grid->shape[1],
+                         (long long)grid->shape[2]);
+    *voxels = (size_t)count;
     for (int i = 0; i < 3; i++) {
         const double(*a)[4] = grid->affine;
-        if (grid->shape[i] < 1 || !size_multiply(*voxels, (size_t)grid->shape[i], voxels) ||
-            *voxels > INT64_MAX / 64)
-            return error_set(error, TS_BAD_INPUT, "a grid of %lldx%lldx%lld voxels is none",
-                             (long long)grid->shape[0], (long long)grid->shape[1],
-                             (long long)grid->shape[2]);
         spacing[i] = given ? grid->spacing_mm[i]
                            : sqrt(a[0][i] * a[0][i] + a[1][i] * a[1][i] + a[2][i] * a[2][i]);
-        if (!(spacing[i] > 0 && spacing[i] < 1e6))
-            return error_set(error, TS_BAD_INPUT,
-                             "the grid says that its voxels measure %g mm along axis %d",
-                             spacing[i], i + 1);
     }
+    if (voxel_sizes_check(spacing, "grid", error) != TS_OK)
+        return TS_BAD_INPUT;
     *header = volume_header_make(grid->shape, spacing, grid->affine);
     return TS_OK;
 }

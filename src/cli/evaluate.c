@@ -140,7 +140,7 @@ static ts_status print_json(const evaluate_list *l, const double *values, const 
     return status;
 }
 
-enum { COLUMNS_MAX = 9, MEDIANS_MAX = 6, ROWS_MAX = 1 + PANOPTIC_REGIONS };
+enum { COLUMNS_MAX = 9, MEDIANS_MAX = 6, ROWS_MAX = 1 + REGIONS_ALL };
 
 /* "-" for what is undefined, "inf" for what is infinite. */
 static int print_score(char *word, size_t size, double v)

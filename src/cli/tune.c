@@ -112,17 +112,17 @@ static void print_tuning(const predict_tuning *t)
     } rows[] = {{"as predicted", t->before},
                 {"under the rules", t->after},
                 {"each case by the others' rules", t->held_out}};
-    enum { COLUMNS = TUNED_REGIONS + 2 };
-    char numbers[COUNT_OF(rows)][TUNED_REGIONS + 1][16];
+    enum { COLUMNS = REGIONS + 2 };
+    char numbers[COUNT_OF(rows)][REGIONS + 1][16];
     const char *cells[(COUNT_OF(rows) + 1) * COLUMNS] = {"mean Dice", "WT", "TC", "ET", "mean"};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         double sum = 0;
         cells[(i + 1) * COLUMNS] = rows[i].name;
-        for (int r = 0; r < TUNED_REGIONS; r++) {
+        for (int r = 0; r < REGIONS; r++) {
             snprintf(numbers[i][r], sizeof numbers[i][r], "%.4f", rows[i].dice[r]);
-            sum += rows[i].dice[r] / TUNED_REGIONS;
+            sum += rows[i].dice[r] / REGIONS;
         }
-        snprintf(numbers[i][TUNED_REGIONS], sizeof numbers[i][0], "%.4f", sum);
+        snprintf(numbers[i][REGIONS], sizeof numbers[i][0], "%.4f", sum);
         for (int c = 1; c < COLUMNS; c++)
             cells[(i + 1) * COLUMNS + (size_t)c] = numbers[i][c - 1];
     }

@@ -1,5 +1,6 @@
 /* The parts of a preprocessed case's block: where they stand, and the foreground lists. */
 #include "dataset/block.h"
+#include "voxels/voxels.h"
 
 #include <string.h>
 
@@ -11,20 +12,19 @@ static size_t align_64(size_t bytes)
 bool block_place(const int64_t shape[3], bool labelled, const int64_t class_voxels[4],
                  block_layout *out)
 {
-    size_t voxels = 1;
-    for (int i = 0; i < 3; i++)
-        if (shape[i] < 1 || !size_multiply(voxels, (size_t)shape[i], &voxels) ||
-            voxels > INT32_MAX) /* foreground lists hold int32 */
-            return false;
-    *out = (block_layout){.labelled = labelled, .voxels = (int64_t)voxels};
+    int64_t count;
+    if (!voxel_count_checked(shape, INT32_MAX, &count)) /* foreground lists hold int32 */
+        return false;
+    const size_t voxels = (size_t)count;
+    *out = (block_layout){.labelled = labelled, .voxels = count};
     out->labels_at = align_64(MODALITIES * sizeof(float) * voxels);
     size_t at = out->labels_at + (labelled ? align_64(voxels) : 0);
     for (int k = 1; k < 4; k++) {
-        const int64_t count = labelled ? class_voxels[k] : 0;
-        if (count < 0 || count > (int64_t)voxels)
+        const int64_t own = labelled ? class_voxels[k] : 0;
+        if (own < 0 || own > count)
             return false;
-        out->class_voxels[k] = count;
-        out->listed[k] = count < FOREGROUND_LIMIT ? count : FOREGROUND_LIMIT;
+        out->class_voxels[k] = own;
+        out->listed[k] = own < FOREGROUND_LIMIT ? own : FOREGROUND_LIMIT;
         out->foreground_at[k] = at;
         at += align_64((size_t)out->listed[k] * sizeof(int32_t));
     }
@@ -36,7 +36,7 @@ ts_status block_plan(const int64_t shape[3], const uint8_t *labels, block_layout
                      ts_error *error)
 {
     int64_t count[4] = {0};
-    const int64_t voxels = shape[0] * shape[1] * shape[2];
+    const int64_t voxels = voxel_count(shape);
     for (int64_t i = 0; labels && i < voxels; i++)
         count[labels[i] & 3]++;
     if (!block_place(shape, labels != NULL, count, out))
@@ -49,7 +49,7 @@ void block_fill_labels(const block_layout *l, void *block, const int64_t shape[3
                        const uint8_t *labels)
 {
     char *base = block;
-    const int64_t voxels = shape[0] * shape[1] * shape[2];
+    const int64_t voxels = voxel_count(shape);
     int64_t seen[4] = {0}, listed[4] = {0};
     if (!l->labelled)
         return;

@@ -2,6 +2,7 @@
  * order of the cases, a summary at the end. */
 #include "dataset/layout.h"
 #include "dataset/load.h"
+#include "voxels/voxels.h"
 
 #include <libdeflate.h>
 #include <stdlib.h>
@@ -67,7 +68,7 @@ static uint32_t image_print(const volume_voxels *image, int64_t voxels)
 
 static void keep_facts(case_findings *r, const case_data *d)
 {
-    const int64_t voxels = d->header.shape[0] * d->header.shape[1] * d->header.shape[2];
+    const int64_t voxels = voxel_count(d->header.shape);
     for (int i = 0; i < 3; i++) {
         r->shape[i] = d->header.shape[i];
         r->zooms[i] = d->header.zooms[i];

@@ -1,6 +1,7 @@
 /* One case from its files: decoded in parallel, one file a thread; then judged: grids that agree,
  * finite voxels, content, labels within the map. */
 #include "dataset/load.h"
+#include "voxels/voxels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -193,14 +194,14 @@ static void judge_grids(judge *j, const char *path, const volume_header *h, cons
               other_path, path, corner_distance_mm(h, other));
 }
 
-/* Can the axes of space be told by this header? Damaged ones hold zeros, NaN or anything: voxels of
- * scanners measure 0.2 to 10 mm, and axes that lie in one plane have a determinant of 0. */
+/* Can the axes of space be told by this header? Damaged ones hold zeros, NaN or anything: sizes that
+ * are not possible, or axes that lie in one plane, whose determinant is 0. */
 static bool judge_geometry(judge *j, const char *path, const volume_header *h)
 {
     const double(*a)[4] = h->affine;
     double lengths = 1;
     for (int i = 0; i < 3; i++) {
-        if (!(h->zooms[i] >= 0.01 && h->zooms[i] <= 100)) {
+        if (!voxel_size_possible(h->zooms[i])) {
             found(j, FINDING_PROBLEM, TS_BAD_INPUT,
                   "'%s' says that its voxels measure %.4gx%.4gx%.4g mm: its header is damaged, "
                   "convert the image anew",
@@ -246,7 +247,7 @@ bool dataset_looks_unstripped(int64_t nonzero, const volume_header *h, double *l
                               double *share)
 {
     *litres = (double)nonzero * h->zooms[0] * h->zooms[1] * h->zooms[2] / 1e6;
-    *share = (double)nonzero / (double)(h->shape[0] * h->shape[1] * h->shape[2]);
+    *share = (double)nonzero / (double)(voxel_count(h->shape));
     return *litres > 2.5 || *share > 0.7;
 }
 
@@ -305,7 +306,7 @@ static void judge_truth(judge *j, const dataset_case *c, case_data *d, const cha
               "'%s' lies %.4g mm from its images by its header; the shape agrees, so it is taken "
               "voxel by voxel",
               c->truth, corner_distance_mm(h, &d->header));
-    const size_t count = (size_t)(h->shape[0] * h->shape[1] * h->shape[2]);
+    const size_t count = (size_t)voxel_count(h->shape);
     for (size_t i = 0; i < count; i++)
         d->values[d->truth[i]] = true;
     const ts_status status = labels_map(d->truth, count, c->labels, true, c->truth, &error);

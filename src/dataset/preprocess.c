@@ -9,15 +9,11 @@
  * METHOD orders it (nnU-Net 2 normalises first: the two differ in the outermost voxels alone). */
 #include "dataset/block.h"
 #include "dataset/load.h"
+#include "voxels/voxels.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int64_t voxels_of(const int64_t shape[3])
-{
-    return shape[0] * shape[1] * shape[2];
-}
 
 /* ---- geometry --------------------------------------------------------------------------- */
 
@@ -95,7 +91,7 @@ static void leave_outside(uint8_t *mask, const int64_t n[3], int32_t *outside)
     enum { UNSEEN, INSIDE, OUTSIDE };
     const int64_t step[3] = {1, n[0], n[0] * n[1]};
     int64_t count = 0;
-    for (int64_t i = 0; i < voxels_of(n); i++) {
+    for (int64_t i = 0; i < voxel_count(n); i++) {
         const int64_t at[3] = {i % n[0], i / n[0] % n[1], i / step[2]};
         bool face = false;
         for (int a = 0; a < 3; a++)
@@ -117,7 +113,7 @@ static void leave_outside(uint8_t *mask, const int64_t n[3], int32_t *outside)
                 outside[count++] = (int32_t)next;
             }
     }
-    for (int64_t i = 0; i < voxels_of(n); i++)
+    for (int64_t i = 0; i < voxel_count(n); i++)
         mask[i] = mask[i] != OUTSIDE;
 }
 
@@ -127,7 +123,7 @@ static ts_status find_brain(const preprocessed_geometry *g, const case_data *d, 
 {
     const crop_walk w = walk_crop(g);
     const int64_t *n = g->crop_shape;
-    int32_t *outside = memory_take((size_t)voxels_of(n), sizeof *outside, "a brain mask", error);
+    int32_t *outside = memory_take((size_t)voxel_count(n), sizeof *outside, "a brain mask", error);
     float *row = outside ? memory_take((size_t)n[0], sizeof *row, "a row of voxels", error) : NULL;
     for (int64_t line = 0; row && line < n[1] * n[2]; line++) {
         const int64_t first = w.start + line / n[1] * w.step[2] + line % n[1] * w.step[1];
@@ -268,7 +264,7 @@ typedef struct {
 
 static ts_status scratch_allocate(const preprocessed_geometry *g, scratch *s, ts_error *error)
 {
-    const size_t crop = (size_t)voxels_of(g->crop_shape), final = (size_t)voxels_of(g->shape);
+    const size_t crop = (size_t)voxel_count(g->crop_shape), final = (size_t)voxel_count(g->shape);
     if (is_resampled(g) &&
         (!(s->crop = memory_take(crop, sizeof *s->crop, "a cropped image", error)) ||
          !(s->crop_mask = memory_allocate(crop, 1, "a brain mask", error))))
@@ -337,7 +333,7 @@ static ts_status preprocess_labels(const preprocessed_geometry *g, const uint8_t
 {
     const crop_walk w = walk_crop(g);
     const int64_t *n = g->crop_shape;
-    uint8_t *crop = memory_allocate((size_t)voxels_of(n), 1, "cropped labels", error);
+    uint8_t *crop = memory_allocate((size_t)voxel_count(n), 1, "cropped labels", error);
     *out = crop;
     if (!crop)
         return TS_MEMORY;
@@ -349,7 +345,7 @@ static ts_status preprocess_labels(const preprocessed_geometry *g, const uint8_t
         }
     if (!is_resampled(g))
         return TS_OK;
-    uint8_t *final = memory_allocate((size_t)voxels_of(g->shape), 1, "resampled labels", error);
+    uint8_t *final = memory_allocate((size_t)voxel_count(g->shape), 1, "resampled labels", error);
     ts_status status =
         final ? volume_resample_labels(crop, n, final, g->shape, p, error) : TS_MEMORY;
     free(crop);
@@ -401,7 +397,7 @@ static ts_status preprocess_loaded(const case_data *d, const char *id, brain_mas
     if (!out->heap || !out->id)
         return out->heap ? error_set(error, TS_MEMORY, "out of memory preprocessing case %s", id)
                          : TS_MEMORY;
-    const size_t image = (size_t)voxels_of(g->shape) * sizeof(float), images = MODALITIES * image;
+    const size_t image = (size_t)voxel_count(g->shape) * sizeof(float), images = MODALITIES * image;
     memset((char *)out->heap + images, 0, layout.bytes - images);
     block_fill_labels(&layout, out->heap, g->shape, labels);
     block_bind(&layout, out->heap, out);

@@ -4,6 +4,7 @@
  * no more than two floats and one byte a voxel of the crop are held, whatever the number of
  * classes. */
 #include "dataset/dataset.h"
+#include "voxels/voxels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,41 +47,43 @@ static int64_t place_row(const preprocessed_geometry *g, int64_t y, int64_t z, i
     return place;
 }
 
-static void place_probability_plane(void *context, int64_t z, int thread)
+/* A plane of the crop into the file's grid; elements are 4 bytes long (probabilities) or 1. */
+static void place_plane(const preprocessed_geometry *g, int64_t z, const void *crop, void *file,
+                        size_t element)
 {
-    (void)thread;
-    const restore_job *job = context;
-    const int64_t nx = job->geometry->crop_shape[0], ny = job->geometry->crop_shape[1];
+    const int64_t nx = g->crop_shape[0], ny = g->crop_shape[1];
     for (int64_t y = 0; y < ny; y++) {
         int64_t step;
-        float *to = job->whole + place_row(job->geometry, y, z, &step);
-        const float *from = job->probability + (z * ny + y) * nx;
+        const int64_t to = place_row(g, y, z, &step), from = (z * ny + y) * nx;
         for (int64_t x = 0; x < nx; x++)
-            to[x * step] = from[x];
+            if (element == sizeof(float))
+                ((float *)file)[to + x * step] = ((const float *)crop)[from + x];
+            else
+                ((uint8_t *)file)[to + x * step] = ((const uint8_t *)crop)[from + x];
     }
+}
+
+static void place_probability_plane(void *context, int64_t z, int thread)
+{
+    const restore_job *job = context;
+    (void)thread;
+    place_plane(job->geometry, z, job->probability, job->whole, sizeof *job->whole);
 }
 
 static void place_label_plane(void *context, int64_t z, int thread)
 {
-    (void)thread;
     const restore_job *job = context;
-    const int64_t nx = job->geometry->crop_shape[0], ny = job->geometry->crop_shape[1];
-    for (int64_t y = 0; y < ny; y++) {
-        int64_t step;
-        uint8_t *to = job->labels + place_row(job->geometry, y, z, &step);
-        const uint8_t *from = job->winner + (z * ny + y) * nx;
-        for (int64_t x = 0; x < nx; x++)
-            to[x * step] = from[x];
-    }
+    (void)thread;
+    place_plane(job->geometry, z, job->winner, job->labels, 1);
 }
 
 ts_status preprocessed_restore(const preprocessed_geometry *g, int classes,
                                const float *probabilities, pool *p, uint8_t *labels,
                                float *probabilities_out, ts_error *error)
 {
-    const size_t crop = (size_t)(g->crop_shape[0] * g->crop_shape[1] * g->crop_shape[2]);
-    const size_t final = (size_t)(g->shape[0] * g->shape[1] * g->shape[2]);
-    const size_t whole = (size_t)(g->header.shape[0] * g->header.shape[1] * g->header.shape[2]);
+    const size_t crop = (size_t)voxel_count(g->crop_shape);
+    const size_t final = (size_t)voxel_count(g->shape);
+    const size_t whole = (size_t)voxel_count(g->header.shape);
     const bool resampled = memcmp(g->shape, g->crop_shape, sizeof g->shape) != 0;
     ts_status status = TS_OK;
     restore_job job = {.geometry = g, .labels = labels};

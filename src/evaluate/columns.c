@@ -44,10 +44,10 @@ static const evaluate_columns all_columns[] = {
                            .shown_count = 6,
                            .bounded = -1},
     [CONVENTION_PANOPTIC] = {.name = "panoptic",
-                             .regions = PANOPTIC_REGIONS,
+                             .regions = REGIONS_ALL,
                              .figures = EVALUATE_FIGURES_MAX,
                              .counts = 3,
-                             .region_names = panoptic_region_names,
+                             .region_names = region_names,
                              .figure_names = panoptic_names,
                              .shown = {0, 1, 2, 7, 9, 11, 3, 4},
                              .shown_count = 8,
@@ -59,7 +59,7 @@ evaluate_columns evaluate_columns_of(convention c, bool cavity)
 {
     evaluate_columns columns = all_columns[c];
     if (c == CONVENTION_PANOPTIC && !cavity)
-        columns.regions = PANOPTIC_RC;
+        columns.regions = REGION_RC;
     return columns;
 }
 

@@ -34,12 +34,13 @@ static void step_row(const uint8_t *set, int32_t count, int32_t *steps)
 ts_status distance_open(const uint8_t *set, const int64_t shape[3], const double spacing_mm[3],
                         distance_map *map, ts_error *error)
 {
-    *map = (distance_map){.searches = 4 * voxels_of(shape)};
+    *map = (distance_map){.searches = 4 * voxel_count(shape)};
     for (int k = 0; k < 3; k++) {
         map->shape[k] = shape[k];
         map->spacing_mm[k] = spacing_mm[k];
     }
-    map->steps = memory_take((size_t)voxels_of(shape), sizeof *map->steps, "a distance map", error);
+    map->steps =
+        memory_take((size_t)voxel_count(shape), sizeof *map->steps, "a distance map", error);
     for (int64_t row = 0; map->steps && row < shape[1] * shape[2]; row++)
         step_row(set + row * shape[0], (int32_t)shape[0], map->steps + row * shape[0]);
     return map->steps ? TS_OK : TS_MEMORY;

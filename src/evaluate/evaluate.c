@@ -5,20 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const region_names[REGIONS] = {"WT", "TC", "ET"};
-
 enum { DILATION = 3, EMPTY_LESION_MM = 374 };
 
 /* One empty mask, to 2021: the diagonal of a BraTS volume, sqrt(240^2 + 240^2 + 155^2) mm. */
 static const double empty_legacy_mm = 373.1286641361127;
 
-/* Labels of a region; 4 counts as ET. */
-static const unsigned region_labels[REGIONS] = {1u << 1 | 1u << 2 | 1u << 3 | 1u << 4,
-                                                1u << 1 | 1u << 3 | 1u << 4, 1u << 3 | 1u << 4};
-
-static uint8_t in_region(uint8_t label, unsigned labels)
+/* In these conventions 4 counts as ET (evaluate_case). */
+static label_set labels_of(region r)
 {
-    return label < 8 && labels >> label & 1;
+    return region_labels[r] | 1u << LABEL_RC;
 }
 
 typedef struct {
@@ -31,11 +26,11 @@ typedef struct {
 
 /* Counts and box of one row of voxels. */
 static void find_in_row(const uint8_t *p, const uint8_t *t, const int64_t at[3], int64_t count,
-                        unsigned labels, region_extent *e)
+                        label_set labels, region_extent *e)
 {
     int64_t first = -1, last = -1;
     for (int64_t x = 0; x < count; x++) {
-        const int64_t a = in_region(p[x], labels), b = in_region(t[x], labels);
+        const int64_t a = label_in(labels, p[x]), b = label_in(labels, t[x]);
         if (!(a | b))
             continue;
         e->both += a & b;
@@ -44,16 +39,13 @@ static void find_in_row(const uint8_t *p, const uint8_t *t, const int64_t at[3],
         first = first < 0 ? x : first;
         last = x;
     }
-    const int64_t low[3] = {first, at[1], at[2]}, high[3] = {last, at[1], at[2]};
-    for (int k = 0; first >= 0 && k < 3; k++) {
-        e->low[k] = low[k] < e->low[k] ? low[k] : e->low[k];
-        e->high[k] = high[k] > e->high[k] ? high[k] : e->high[k];
-    }
+    if (first >= 0)
+        box_join(&e->box, &(voxel_box){{first, at[1], at[2]}, {last, at[1], at[2]}});
 }
 
-region_extent region_find(const label_pair *l, unsigned labels)
+region_extent region_find(const label_pair *l, label_set labels)
 {
-    region_extent e = {.low = {INT64_MAX, INT64_MAX, INT64_MAX}, .high = {-1, -1, -1}};
+    region_extent e = {.box = box_empty()};
     const int64_t nx = l->shape[0];
     for (int64_t z = 0, i = 0; z < l->shape[2]; z++)
         for (int64_t y = 0; y < l->shape[1]; y++, i += nx) {
@@ -79,32 +71,26 @@ static void score_counts(const region_extent *e, int64_t voxels, region_scores *
     s->specificity = tn + fp ? (double)tn / (double)(tn + fp) : 0;
 }
 
-ts_status region_cut(const label_pair *l, unsigned labels, const region_extent *e, mask_pair *m,
+ts_status mask_pair_take(mask_pair *m, const voxel_box *b, ts_error *error)
+{
+    box_shape(b, m->shape);
+    m->a = memory_take((size_t)voxel_count(m->shape), 1, "a region's box", error);
+    m->b = memory_take((size_t)voxel_count(m->shape), 1, "a region's box", error);
+    return m->a && m->b ? TS_OK : TS_MEMORY;
+}
+
+ts_status region_cut(const label_pair *l, label_set labels, const region_extent *e, mask_pair *m,
                      ts_error *error)
 {
-    int64_t begin[3];
+    const voxel_box b = box_grow(&e->box, DILATION, l->shape);
     uint8_t within[256];
     for (int v = 0; v < 256; v++)
-        within[v] = in_region((uint8_t)v, labels);
-    for (int k = 0; k < 3; k++) {
-        begin[k] = e->low[k] > DILATION ? e->low[k] - DILATION : 0;
-        const int64_t end = e->high[k] + DILATION + 1;
-        m->shape[k] = (end < l->shape[k] ? end : l->shape[k]) - begin[k];
-        m->spacing_mm[k] = l->spacing_mm[k];
-    }
-    m->a = memory_take((size_t)voxels_of(m->shape), 1, "a region's box", error);
-    m->b = memory_take((size_t)voxels_of(m->shape), 1, "a region's box", error);
-    if (!m->a || !m->b)
+        within[v] = label_in(labels, v);
+    memcpy(m->spacing_mm, l->spacing_mm, sizeof m->spacing_mm);
+    if (mask_pair_take(m, &b, error) != TS_OK)
         return TS_MEMORY;
-    for (int64_t z = 0, at = 0; z < m->shape[2]; z++)
-        for (int64_t y = 0; y < m->shape[1]; y++) {
-            const int64_t row =
-                begin[0] + l->shape[0] * (begin[1] + y + l->shape[1] * (begin[2] + z));
-            for (int64_t x = 0; x < m->shape[0]; x++, at++) {
-                m->a[at] = within[l->prediction[row + x]];
-                m->b[at] = within[l->truth[row + x]];
-            }
-        }
+    box_cut(l->prediction, l->shape, &b, within, m->a);
+    box_cut(l->truth, l->shape, &b, within, m->b);
     return TS_OK;
 }
 
@@ -113,15 +99,15 @@ static ts_status score_region(case_job *j, region r, ts_error *error)
     region_scores *s = &j->scores[r];
     mask_pair m = {0};
     ts_status status = TS_OK;
-    const region_extent e = region_find(&j->labels, region_labels[r]);
+    const region_extent e = region_find(&j->labels, labels_of(r));
     const bool lesion = j->convention == CONVENTION_LESION;
     *s = (region_scores){0};
-    score_counts(&e, voxels_of(j->labels.shape), s);
+    score_counts(&e, voxel_count(j->labels.shape), s);
     if (e.predicted + e.truth == 0) {
         s->lesion_dice = lesion ? 1 : 0;
         return TS_OK;
     }
-    status = region_cut(&j->labels, region_labels[r], &e, &m, error);
+    status = region_cut(&j->labels, labels_of(r), &e, &m, error);
     if (e.predicted == 0 || e.truth == 0)
         s->hd95 = lesion ? EMPTY_LESION_MM : empty_legacy_mm;
     else if (status == TS_OK)

@@ -2,10 +2,8 @@
 #ifndef TWINSEG_EVALUATE_H
 #define TWINSEG_EVALUATE_H
 
+#include "labels/labels.h"
 #include "plan/plan.h"
-
-typedef enum { REGION_WT, REGION_TC, REGION_ET, REGIONS } region;
-extern const char *const region_names[REGIONS]; /* "WT", "TC", "ET" */
 
 /* BraTS 2017-2021; 2023, lesion by lesion; since 2025, instance by instance. */
 typedef enum { CONVENTION_LEGACY, CONVENTION_LESION, CONVENTION_PANOPTIC } convention;
@@ -22,10 +20,7 @@ ts_status evaluate_case(const uint8_t *prediction, const uint8_t *truth, const i
                         const double spacing_mm[3], convention c, pool *p,
                         region_scores scores[REGIONS], ts_error *error);
 
-/* Regions of the panoptic convention: WT, TC, ET, then the other labels by themselves; RC, the
- * resection cavity, is in files of BraTS 2024 alone. */
-enum { PANOPTIC_NCR = REGIONS, PANOPTIC_ED, PANOPTIC_RC, PANOPTIC_REGIONS };
-extern const char *const panoptic_region_names[PANOPTIC_REGIONS];
+/* The panoptic convention scores all regions; RC only where the labels are those of BraTS 2024. */
 
 /* NaN: undefined, as with nothing to find and nothing found; infinite HD95: nothing in common. */
 typedef struct {
@@ -40,7 +35,7 @@ typedef struct {
 /* As evaluate_case, but 4 is RC. */
 ts_status evaluate_case_panoptic(const uint8_t *prediction, const uint8_t *truth,
                                  const int64_t shape[3], const double spacing_mm[3], pool *p,
-                                 panoptic_scores scores[PANOPTIC_REGIONS], ts_error *error);
+                                 panoptic_scores scores[REGIONS_ALL], ts_error *error);
 
 /* ---- files and folders ---------------------------------------------------------------------- */
 

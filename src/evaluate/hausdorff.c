@@ -32,7 +32,7 @@ static ts_status surfaces_create(surfaces *s, const int64_t shape[3], const doub
                                  ts_error *error)
 {
     *s = (surfaces){.shape = {shape[0], shape[1], shape[2]}, .spacing_mm = spacing_mm};
-    const size_t voxels = (size_t)voxels_of(shape);
+    const size_t voxels = (size_t)voxel_count(shape);
     for (int i = 0; i < 2; i++)
         s->surface[i] = memory_take(voxels, 1, "a surface", error);
     return s->surface[0] && s->surface[1] ? TS_OK : TS_MEMORY;
@@ -48,7 +48,7 @@ static void surfaces_free(surfaces *s)
 /* Fills points: those of the first surface with their distance to the second, and the reverse. */
 static ts_status measure(surfaces *s, ts_error *error)
 {
-    const int64_t voxels = voxels_of(s->shape);
+    const int64_t voxels = voxel_count(s->shape);
     size_t total = 0;
     for (int side = 0; side < 2; side++)
         for (int64_t i = -1; (i = bytes_next_set(s->surface[side], i + 1, voxels)) < voxels;)

@@ -11,14 +11,18 @@ typedef struct {
     int32_t lesion, component;
 } match;
 
+/* A lesion of the truth: its own voxels, not dilated. */
+typedef struct {
+    int64_t voxels, common; /* common: predicted, in the lesion */
+    voxel_box box;
+} lesion;
+
 /* Everything counted once for all lesions. Numbers of lesions and components begin at 1. */
 typedef struct {
     const mask_pair *m;
-    int32_t *components, *lesions; /* label maps: of the prediction; of the dilated truth */
-    int32_t component_count, lesion_count;
-    int64_t *component_voxels, *lesion_voxels,
-        *common_voxels; /* common: predicted, in the lesion */
-    match *matches;     /* by lesion, then component, each once */
+    components predicted, dilated; /* of the prediction; of the dilated truth */
+    lesion *lesions;               /* by number in `dilated` */
+    match *matches;                /* by lesion, then component, each once */
     size_t match_count;
 } lesion_table;
 
@@ -32,64 +36,60 @@ static int compare_matches(const void *a, const void *b)
 
 static void table_free(lesion_table *t)
 {
-    free(t->components);
+    components_free(&t->predicted);
+    components_free(&t->dilated);
     free(t->lesions);
-    free(t->component_voxels);
-    free(t->lesion_voxels);
-    free(t->common_voxels);
     free(t->matches);
 }
 
-static ts_status label_both(lesion_table *t, ts_error *error)
+static ts_status find_both(lesion_table *t, ts_error *error)
 {
     const mask_pair *m = t->m;
-    const size_t voxels = (size_t)voxels_of(m->shape);
-    t->components = memory_allocate(voxels, sizeof(int32_t), "the components", error);
-    t->lesions = memory_allocate(voxels, sizeof(int32_t), "the lesions", error);
-    uint8_t *dilated = memory_allocate(voxels, 1, "the dilated truth", error);
-    ts_status status = t->components && t->lesions && dilated ? TS_OK : TS_MEMORY;
-    if (status == TS_OK) {
-        memcpy(dilated, m->b, voxels);
-        status = mask_dilate(dilated, m->shape, error);
-    }
+    const size_t voxels = (size_t)voxel_count(m->shape);
+    uint8_t *dilated = memory_take(voxels, 1, "the dilated truth", error);
+    if (!dilated)
+        return TS_MEMORY;
+    memcpy(dilated, m->b, voxels);
+    ts_status status = mask_dilate(dilated, m->shape, error);
     if (status == TS_OK)
-        status = components_label(m->a, m->shape, t->components, &t->component_count, error);
-    if (status == TS_OK)
-        status = components_label(dilated, m->shape, t->lesions, &t->lesion_count, error);
+        status = components_find(dilated, m->shape, &t->dilated, error);
     free(dilated);
-    return status;
+    return status == TS_OK ? components_find(m->a, m->shape, &t->predicted, error) : status;
 }
 
-static ts_status count_voxels(lesion_table *t, ts_error *error)
+static ts_status measure_lesions(lesion_table *t, ts_error *error)
 {
     const mask_pair *m = t->m;
-    const int64_t voxels = voxels_of(m->shape);
-    int64_t **const counts[] = {&t->component_voxels, &t->lesion_voxels, &t->common_voxels};
-    const int32_t lengths[] = {t->component_count, t->lesion_count, t->lesion_count};
-    for (size_t i = 0; i < COUNT_OF(counts); i++)
-        if (!(*counts[i] =
-                  memory_allocate((size_t)lengths[i] + 1, sizeof(int64_t), "the lesions", error)))
-            return TS_MEMORY;
-    for (int64_t i = 0; i < voxels; i++) {
-        t->component_voxels[t->components[i]]++;
-        if (m->b[i]) {
-            t->lesion_voxels[t->lesions[i]]++;
-            t->common_voxels[t->lesions[i]] += m->a[i];
+    const int64_t *n = m->shape;
+    t->lesions =
+        memory_allocate((size_t)t->dilated.count + 1, sizeof(lesion), "the lesions", error);
+    if (!t->lesions)
+        return TS_MEMORY;
+    for (int32_t k = 1; k <= t->dilated.count; k++)
+        t->lesions[k].box = box_empty();
+    for (int64_t row = 0; row < n[1] * n[2]; row++) {
+        const uint8_t *truth = m->b + row * n[0];
+        int64_t x = bytes_next_set(truth, 0, n[0]);
+        for (; x < n[0]; x = bytes_next_set(truth, x + 1, n[0])) {
+            lesion *one = &t->lesions[t->dilated.numbers[row * n[0] + x]];
+            one->voxels++;
+            one->common += m->a[row * n[0] + x];
+            box_add(&one->box, x, row % n[1], row / n[1]);
         }
     }
     return TS_OK;
 }
 
 /* A lesion's own dilation is its component of the dilated truth, for dilation distributes over
- * unions; so a component matches where the two label maps meet. */
+ * unions; so a component matches where the numbers of both meet. */
 static ts_status find_matches(lesion_table *t, ts_error *error)
 {
-    const int64_t voxels = voxels_of(t->m->shape);
+    const int64_t voxels = voxel_count(t->m->shape);
     size_t meetings = 0;
     match last = {0, 0};
     for (int pass = 0; pass < 2; pass++) {
         for (int64_t i = 0; i < voxels; i++) {
-            const match here = {t->lesions[i], t->components[i]};
+            const match here = {t->dilated.numbers[i], t->predicted.numbers[i]};
             if (!here.lesion || !here.component ||
                 (here.lesion == last.lesion && here.component == last.component))
                 continue;
@@ -113,41 +113,36 @@ static ts_status find_matches(lesion_table *t, ts_error *error)
 }
 
 /* HD95 between a lesion and the components matched to it, on the box that both lie in. */
-static ts_status lesion_hd95(const lesion_table *t, int32_t lesion, const match *matches,
+static ts_status lesion_hd95(const lesion_table *t, int32_t number, const match *matches,
                              size_t count, double *hd95, ts_error *error)
 {
     const mask_pair *m = t->m;
-    int64_t low[3] = {INT64_MAX, INT64_MAX, INT64_MAX}, high[3] = {-1, -1, -1};
-    bool *chosen = memory_allocate((size_t)t->component_count + 1, 1, "the lesions", error);
+    const size_t most =
+        (size_t)(t->predicted.count > t->dilated.count ? t->predicted.count : t->dilated.count);
+    voxel_box around = t->lesions[number].box;
+    mask_pair box = {.spacing_mm = {m->spacing_mm[0], m->spacing_mm[1], m->spacing_mm[2]}};
+    uint8_t *chosen = memory_allocate(most + 1, 1, "the lesions", error);
+    ts_status status = TS_MEMORY;
     if (!chosen)
         return TS_MEMORY;
     for (size_t i = 0; i < count; i++)
-        chosen[matches[i].component] = true;
-    for (int64_t i = 0; i < voxels_of(m->shape); i++)
-        if (chosen[t->components[i]] || (m->b[i] && t->lesions[i] == lesion)) {
-            const int64_t at[3] = {i % m->shape[0], i / m->shape[0] % m->shape[1],
-                                   i / m->shape[0] / m->shape[1]};
-            for (int k = 0; k < 3; k++) {
-                low[k] = at[k] < low[k] ? at[k] : low[k];
-                high[k] = at[k] > high[k] ? at[k] : high[k];
-            }
+        box_join(&around, &t->predicted.all[matches[i].component].box);
+    if (mask_pair_take(&box, &around, error) != TS_OK)
+        goto end;
+    chosen[number] = 1; /* the truth's voxels of it, without the dilation */
+    box_cut_numbers(t->dilated.numbers, m->shape, &around, chosen, box.b);
+    for (int64_t z = 0, at = 0; z < box.shape[2]; z++)
+        for (int64_t y = 0; y < box.shape[1]; y++) {
+            const uint8_t *truth = m->b + box_row(&around, m->shape, y, z);
+            for (int64_t x = 0; x < box.shape[0]; x++)
+                box.b[at++] &= truth[x];
         }
-    mask_pair box = {.spacing_mm = {m->spacing_mm[0], m->spacing_mm[1], m->spacing_mm[2]}};
-    for (int k = 0; k < 3; k++)
-        box.shape[k] = high[k] - low[k] + 1;
-    box.a = memory_allocate((size_t)voxels_of(box.shape), 1, "a lesion", error);
-    box.b = memory_allocate((size_t)voxels_of(box.shape), 1, "a lesion", error);
-    ts_status status = box.a && box.b ? TS_OK : TS_MEMORY;
-    for (int64_t z = 0, at = 0; status == TS_OK && z < box.shape[2]; z++)
-        for (int64_t y = 0; y < box.shape[1]; y++)
-            for (int64_t x = 0; x < box.shape[0]; x++, at++) {
-                const int64_t i =
-                    low[0] + x + m->shape[0] * (low[1] + y + m->shape[1] * (low[2] + z));
-                box.a[at] = chosen[t->components[i]];
-                box.b[at] = m->b[i] && t->lesions[i] == lesion;
-            }
-    if (status == TS_OK)
-        status = hd95_surfels(&box, hd95, error);
+    chosen[number] = 0;
+    for (size_t i = 0; i < count; i++)
+        chosen[matches[i].component] = 1;
+    box_cut_numbers(t->predicted.numbers, m->shape, &around, chosen, box.a);
+    status = hd95_surfels(&box, hd95, error);
+end:
     free(box.a);
     free(box.b);
     free(chosen);
@@ -155,12 +150,12 @@ static ts_status lesion_hd95(const lesion_table *t, int32_t lesion, const match 
 }
 
 /* Adds one lesion to the sums; those of at most 50 mm^3 count nowhere. */
-static ts_status add_lesion(const lesion_table *t, int32_t lesion, const match *matches,
+static ts_status add_lesion(const lesion_table *t, int32_t number, const match *matches,
                             size_t count, double whole_hd95, region_scores *s, double sums[2],
                             ts_error *error)
 {
     const double *spacing = t->m->spacing_mm;
-    const int64_t voxels = t->lesion_voxels[lesion];
+    const int64_t voxels = t->lesions[number].voxels;
     if ((double)voxels * spacing[0] * spacing[1] * spacing[2] <= SMALL_MM3)
         return TS_OK;
     if (count == 0) {
@@ -170,13 +165,13 @@ static ts_status add_lesion(const lesion_table *t, int32_t lesion, const match *
     }
     int64_t predicted = 0;
     for (size_t i = 0; i < count; i++)
-        predicted += t->component_voxels[matches[i].component];
+        predicted += t->predicted.all[matches[i].component].voxels;
     double hd95 = whole_hd95;
     ts_status status = TS_OK;
-    if (t->lesion_count > 1 || count < (size_t)t->component_count)
-        status = lesion_hd95(t, lesion, matches, count, &hd95, error);
+    if (t->dilated.count > 1 || count < (size_t)t->predicted.count)
+        status = lesion_hd95(t, number, matches, count, &hd95, error);
     s->tp++;
-    sums[0] += 2.0 * (double)t->common_voxels[lesion] / (double)(predicted + voxels);
+    sums[0] += 2.0 * (double)t->lesions[number].common / (double)(predicted + voxels);
     sums[1] += hd95;
     return status;
 }
@@ -186,7 +181,7 @@ static int64_t count_unmatched(const lesion_table *t, bool *met)
     int64_t unmatched = 0;
     for (size_t i = 0; i < t->match_count; i++)
         met[t->matches[i].component] = true;
-    for (int32_t c = 1; c <= t->component_count; c++)
+    for (int32_t c = 1; c <= t->predicted.count; c++)
         unmatched += !met[c];
     return unmatched;
 }
@@ -197,16 +192,16 @@ static ts_status add_lesions(const lesion_table *t, double whole_hd95, region_sc
     double sums[2] = {0, 0};
     size_t at = 0;
     ts_status status = TS_OK;
-    bool *met = memory_allocate((size_t)t->component_count + 1, 1, "the lesions", error);
+    bool *met = memory_allocate((size_t)t->predicted.count + 1, 1, "the lesions", error);
     if (!met)
         return TS_MEMORY;
     s->fp = count_unmatched(t, met);
     free(met);
-    for (int32_t lesion = 1; status == TS_OK && lesion <= t->lesion_count; lesion++) {
+    for (int32_t number = 1; status == TS_OK && number <= t->dilated.count; number++) {
         const size_t first = at;
-        while (at < t->match_count && t->matches[at].lesion == lesion)
+        while (at < t->match_count && t->matches[at].lesion == number)
             at++;
-        status = add_lesion(t, lesion, t->matches + first, at - first, whole_hd95, s, sums, error);
+        status = add_lesion(t, number, t->matches + first, at - first, whole_hd95, s, sums, error);
     }
     const double all = (double)(s->tp + s->fn + s->fp);
     s->lesion_dice = all > 0 ? sums[0] / all : 1;
@@ -218,9 +213,9 @@ ts_status score_lesions(const mask_pair *m, double whole_hd95, region_scores *sc
                         ts_error *error)
 {
     lesion_table t = {.m = m};
-    ts_status status = label_both(&t, error);
+    ts_status status = find_both(&t, error);
     if (status == TS_OK)
-        status = count_voxels(&t, error);
+        status = measure_lesions(&t, error);
     if (status == TS_OK)
         status = find_matches(&t, error);
     if (status == TS_OK)

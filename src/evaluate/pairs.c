@@ -222,19 +222,8 @@ static void read_task(void *context, int64_t i, int thread)
         return;
     r->status[i] = volume_read_labels(r->paths[i], h, &r->labels[i], &r->error[i]);
     if (r->status[i] == TS_OK)
-        r->status[i] = labels_map(r->labels[i], (size_t)voxels_of(h->shape), r->maps[i], false,
+        r->status[i] = labels_map(r->labels[i], (size_t)voxel_count(h->shape), r->maps[i], false,
                                   r->paths[i], &r->error[i]);
-}
-
-static ts_status check_zooms(const evaluate_pair *pair, const double zooms[3], ts_error *error)
-{
-    for (int k = 0; k < 3; k++)
-        if (!(zooms[k] > 0 && zooms[k] < 1e6))
-            return error_set(error, TS_BAD_INPUT,
-                             "'%s' says that its voxels measure %g mm along axis %d: distances "
-                             "cannot be told, mend its header",
-                             pair->prediction ? pair->prediction : pair->truth, zooms[k], k + 1);
-    return TS_OK;
 }
 
 /* What the case's name tells of label values that no setting speaks of. A prediction is taken to hold
@@ -264,7 +253,7 @@ static ts_status read_pair(const evaluate_pair *pair, pair_reading *r, pool *p, 
         }
     if (!pair->prediction) {
         r->headers[0] = r->headers[1];
-        r->labels[0] = memory_allocate((size_t)voxels_of(r->headers[0].shape), 1,
+        r->labels[0] = memory_allocate((size_t)voxel_count(r->headers[0].shape), 1,
                                        "an empty prediction", error);
         if (!r->labels[0])
             return TS_MEMORY;
@@ -284,7 +273,8 @@ static ts_status read_pair(const evaluate_pair *pair, pair_reading *r, pool *p, 
                          "they must be on one grid",
                          pair->prediction, (long long)a[0], (long long)a[1], (long long)a[2],
                          pair->truth, (long long)b[0], (long long)b[1], (long long)b[2]);
-    return check_zooms(pair, r->headers[0].zooms, error);
+    return voxel_sizes_check(r->headers[0].zooms, pair->prediction ? pair->prediction : pair->truth,
+                             error);
 }
 
 ts_status evaluate_pair_score(const evaluate_pair *pair, convention c, label_map prediction_labels,
@@ -303,7 +293,7 @@ ts_status evaluate_pair_score(const evaluate_pair *pair, convention c, label_map
 
 static ts_status score_panoptic(const evaluate_pair *pair, label_map prediction_labels,
                                 label_map truth_labels, pool *p,
-                                panoptic_scores scores[PANOPTIC_REGIONS], ts_error *error)
+                                panoptic_scores scores[REGIONS_ALL], ts_error *error)
 {
     pair_reading r = {.maps = {prediction_labels, truth_labels}};
     for (int i = 0; i < 2; i++)
@@ -324,7 +314,7 @@ ts_status evaluate_pair_figures(const evaluate_pair *pair, convention c,
     const bool cavity = prediction_labels == LABELS_BRATS2024 || truth_labels == LABELS_BRATS2024;
     const evaluate_columns columns = evaluate_columns_of(c, cavity);
     region_scores scores[REGIONS];
-    panoptic_scores panoptic[PANOPTIC_REGIONS];
+    panoptic_scores panoptic[REGIONS_ALL];
     const ts_status status =
         c == CONVENTION_PANOPTIC
             ? score_panoptic(pair, prediction_labels, truth_labels, p, panoptic, error)

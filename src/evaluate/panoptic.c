@@ -6,73 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const panoptic_region_names[PANOPTIC_REGIONS] = {"WT", "TC", "ET", "NCR", "ED", "RC"};
-
-/* Labels of a region, bit by bit: 1 NCR, 2 ED, 3 ET, 4 RC. */
-static const unsigned region_labels[PANOPTIC_REGIONS] = {
-    1u << 1 | 1u << 2 | 1u << 3, 1u << 1 | 1u << 3, 1u << 3, 1u << 1, 1u << 2, 1u << 4};
-
 static const double whole_tolerance = 0.5; /* in voxels: a surface voxel must be met exactly */
 static const double least_dice = 1e-6;     /* of a match */
-
-/* ---- instances ------------------------------------------------------------------------------ */
-
-/* A connected component of a mask: its size, and the box around it. */
-typedef struct {
-    int64_t voxels, low[3], high[3];
-} instance;
-
-/* The components of one mask; their numbers begin at 1. */
-typedef struct {
-    int32_t *labels, count;
-    instance *all; /* by number */
-} instances;
-
-static void instances_free(instances *s)
-{
-    free(s->labels);
-    free(s->all);
-}
-
-static ts_status find_instances(const uint8_t *mask, const int64_t shape[3], instances *s,
-                                ts_error *error)
-{
-    s->labels = memory_take((size_t)voxels_of(shape), sizeof(int32_t), "the instances", error);
-    if (!s->labels || components_label(mask, shape, s->labels, &s->count, error) != TS_OK)
-        return TS_MEMORY;
-    s->all = memory_allocate((size_t)s->count + 1, sizeof(instance), "the instances", error);
-    if (!s->all)
-        return TS_MEMORY;
-    for (int32_t k = 1; k <= s->count; k++)
-        s->all[k] = (instance){0, {INT64_MAX, INT64_MAX, INT64_MAX}, {-1, -1, -1}};
-    for (int64_t row = 0; row < shape[1] * shape[2]; row++) {
-        const uint8_t *m = mask + row * shape[0];
-        int64_t x = bytes_next_set(m, 0, shape[0]);
-        for (; x < shape[0]; x = bytes_next_set(m, x + 1, shape[0])) {
-            const int64_t at[3] = {x, row % shape[1], row / shape[1]};
-            instance *one = &s->all[s->labels[row * shape[0] + x]];
-            one->voxels++;
-            for (int k = 0; k < 3; k++) {
-                one->low[k] = at[k] < one->low[k] ? at[k] : one->low[k];
-                one->high[k] = at[k] > one->high[k] ? at[k] : one->high[k];
-            }
-        }
-    }
-    return TS_OK;
-}
 
 /* ---- matching ------------------------------------------------------------------------------- */
 
 /* Cost of a pair: 1 - Dice, and a little over 1 where they do not overlap (enough). rows: the side
  * with fewer instances, for assign_rows; of equal ones the truth, as scipy's transposition leaves
  * it. */
-static void fill_costs(const instances *rows, const instances *columns, int64_t voxels,
+static void fill_costs(const components *rows, const components *columns, int64_t voxels,
                        double *cost)
 {
     const int64_t width = columns->count;
     for (int64_t i = 0; i < voxels; i++)
-        if (rows->labels[i] && columns->labels[i])
-            cost[(rows->labels[i] - 1) * width + columns->labels[i] - 1]++;
+        if (rows->numbers[i] && columns->numbers[i])
+            cost[(rows->numbers[i] - 1) * width + columns->numbers[i] - 1]++;
     for (int64_t r = 0; r < rows->count; r++)
         for (int64_t c = 0; c < width; c++) {
             const int64_t sum = rows->all[r + 1].voxels + columns->all[c + 1].voxels;
@@ -83,12 +31,12 @@ static void fill_costs(const instances *rows, const instances *columns, int64_t 
 
 /* truth_of[p]: the truth's instance that prediction's instance p is matched to, or 0; one to one,
  * with the greatest sum of Dice. */
-static ts_status match_instances(const instances *predicted, const instances *truth, int64_t voxels,
-                                 int32_t *truth_of, ts_error *error)
+static ts_status match_instances(const components *predicted, const components *truth,
+                                 int64_t voxels, int32_t *truth_of, ts_error *error)
 {
     const bool truth_first = truth->count <= predicted->count;
-    const instances *rows = truth_first ? truth : predicted;
-    const instances *columns = truth_first ? predicted : truth;
+    const components *rows = truth_first ? truth : predicted;
+    const components *columns = truth_first ? predicted : truth;
     size_t pairs;
     if (!size_multiply((size_t)rows->count, (size_t)columns->count, &pairs))
         return error_set(error, TS_MEMORY, "too many instances to match");
@@ -124,41 +72,43 @@ static void mean_and_deviation(const double *values, size_t count, double *mean,
 
 /* Dice, NSD and HD95 of a matched pair, in mm. The package hands its arrays over as z, y, x and
  * their spacing as x, y, z, so that x and z change places where they differ; so here. */
-static ts_status score_match(const mask_pair *m, const instances *predicted, const instances *truth,
-                             int32_t p, int32_t t, double scores[3], ts_error *error)
+static ts_status score_match(const mask_pair *m, const components *predicted,
+                             const components *truth, int32_t p, int32_t t, double scores[3],
+                             ts_error *error)
 {
-    const instance *a = &predicted->all[p], *b = &truth->all[t];
+    const voxel_component *a = &predicted->all[p], *b = &truth->all[t];
     mask_pair box = {.spacing_mm = {m->spacing_mm[2], m->spacing_mm[1], m->spacing_mm[0]}};
-    int64_t low[3], both = 0;
+    voxel_box around = a->box;
+    int64_t both = 0;
     double tolerance_mm = HUGE_VAL;
-    for (int k = 0; k < 3; k++) {
-        low[k] = a->low[k] < b->low[k] ? a->low[k] : b->low[k];
-        box.shape[k] = (a->high[k] > b->high[k] ? a->high[k] : b->high[k]) - low[k] + 1;
+    box_join(&around, &b->box);
+    for (int k = 0; k < 3; k++)
         tolerance_mm = fmin(tolerance_mm, box.spacing_mm[k]);
-    }
-    box.a = memory_take((size_t)voxels_of(box.shape), 1, "an instance", error);
-    box.b = memory_take((size_t)voxels_of(box.shape), 1, "an instance", error);
-    ts_status status = box.a && box.b ? TS_OK : TS_MEMORY;
-    for (int64_t z = 0, at = 0; status == TS_OK && z < box.shape[2]; z++)
-        for (int64_t y = 0; y < box.shape[1]; y++)
-            for (int64_t x = 0; x < box.shape[0]; x++, at++) {
-                const int64_t i =
-                    low[0] + x + m->shape[0] * (low[1] + y + m->shape[1] * (low[2] + z));
-                box.a[at] = predicted->labels[i] == p;
-                box.b[at] = truth->labels[i] == t;
-                both += box.a[at] & box.b[at];
-            }
+    uint8_t *chosen = memory_allocate(
+        (size_t)(predicted->count > truth->count ? predicted->count : truth->count) + 1, 1,
+        "the instances", error);
+    ts_status status = chosen ? mask_pair_take(&box, &around, error) : TS_MEMORY;
+    if (status != TS_OK)
+        goto end;
+    chosen[p] = 1;
+    box_cut_numbers(predicted->numbers, m->shape, &around, chosen, box.a);
+    chosen[p] = 0;
+    chosen[t] = 1;
+    box_cut_numbers(truth->numbers, m->shape, &around, chosen, box.b);
+    for (int64_t i = 0; i < voxel_count(box.shape); i++)
+        both += box.a[i] & box.b[i];
     scores[0] = 2 * (double)both / (double)(a->voxels + b->voxels);
-    if (status == TS_OK)
-        status = surface_scores(&box, tolerance_mm, &scores[2], &scores[1], error);
+    status = surface_scores(&box, tolerance_mm, &scores[2], &scores[1], error);
+end:
+    free(chosen);
     free(box.a);
     free(box.b);
     return status;
 }
 
 /* The figures of all matches; s->tp of them, at least one. */
-static ts_status score_matches(const mask_pair *m, const instances *predicted,
-                               const instances *truth, const int32_t *truth_of, panoptic_scores *s,
+static ts_status score_matches(const mask_pair *m, const components *predicted,
+                               const components *truth, const int32_t *truth_of, panoptic_scores *s,
                                ts_error *error)
 {
     const size_t tp = (size_t)s->tp;
@@ -220,18 +170,18 @@ static ts_status score_whole(const mask_pair *m, const region_extent *e, panopti
 
 static ts_status score_instances(const mask_pair *m, panoptic_scores *s, ts_error *error)
 {
-    instances predicted = {0}, truth = {0};
+    components predicted = {0}, truth = {0};
     int32_t *truth_of = NULL;
-    ts_status status = find_instances(m->a, m->shape, &predicted, error);
+    ts_status status = components_find(m->a, m->shape, &predicted, error);
     if (status == TS_OK)
-        status = find_instances(m->b, m->shape, &truth, error);
+        status = components_find(m->b, m->shape, &truth, error);
     if (status == TS_OK) {
         truth_of =
             memory_allocate((size_t)predicted.count + 1, sizeof *truth_of, "a matching", error);
         status = truth_of ? TS_OK : TS_MEMORY;
     }
     if (status == TS_OK && predicted.count && truth.count)
-        status = match_instances(&predicted, &truth, voxels_of(m->shape), truth_of, error);
+        status = match_instances(&predicted, &truth, voxel_count(m->shape), truth_of, error);
     for (int32_t p = 1; status == TS_OK && p <= predicted.count; p++)
         s->tp += truth_of[p] > 0;
     s->fp = predicted.count - s->tp;
@@ -244,8 +194,8 @@ static ts_status score_instances(const mask_pair *m, panoptic_scores *s, ts_erro
         s->pq = s->instance_dice * s->rq;
     }
     free(truth_of);
-    instances_free(&predicted);
-    instances_free(&truth);
+    components_free(&predicted);
+    components_free(&truth);
     return status;
 }
 
@@ -254,8 +204,8 @@ static ts_status score_instances(const mask_pair *m, panoptic_scores *s, ts_erro
 typedef struct {
     label_pair labels; /* the box around everything that is labelled: nothing beyond it matters */
     panoptic_scores *scores;
-    ts_status status[PANOPTIC_REGIONS];
-    ts_error error[PANOPTIC_REGIONS];
+    ts_status status[REGIONS_ALL];
+    ts_error error[REGIONS_ALL];
 } case_job;
 
 static ts_status score_region(const case_job *j, int64_t r, ts_error *error)
@@ -283,38 +233,35 @@ static void score_task(void *context, int64_t r, int thread)
     j->status[r] = score_region(j, r, &j->error[r]);
 }
 
-/* The labels themselves, not a region's mask, within the box of an extent. */
-static ts_status copy_box(const uint8_t *labels, const int64_t shape[3], const region_extent *e,
-                          const int64_t box[3], uint8_t **out, ts_error *error)
+/* The labels themselves, not a region's mask, within a box. */
+static ts_status copy_box(const uint8_t *labels, const int64_t shape[3], const voxel_box *b,
+                          const int64_t extents[3], uint8_t **out, ts_error *error)
 {
-    *out = memory_take((size_t)voxels_of(box), 1, "a case's labels", error);
-    for (int64_t row = 0; *out && row < box[1] * box[2]; row++) {
-        const int64_t y = e->low[1] + row % box[1], z = e->low[2] + row / box[1];
-        memcpy(*out + row * box[0], labels + e->low[0] + shape[0] * (y + shape[1] * z),
-               (size_t)box[0]);
-    }
+    *out = memory_take((size_t)voxel_count(extents), 1, "a case's labels", error);
+    if (*out)
+        box_cut(labels, shape, b, NULL, *out);
     return *out ? TS_OK : TS_MEMORY;
 }
 
 ts_status evaluate_case_panoptic(const uint8_t *prediction, const uint8_t *truth,
                                  const int64_t shape[3], const double spacing_mm[3], pool *p,
-                                 panoptic_scores scores[PANOPTIC_REGIONS], ts_error *error)
+                                 panoptic_scores scores[REGIONS_ALL], ts_error *error)
 {
     const label_pair whole = {prediction, truth, shape, spacing_mm};
-    const region_extent e = region_find(&whole, 1u << 1 | 1u << 2 | 1u << 3 | 1u << 4);
-    int64_t box[3] = {0};
+    const region_extent e =
+        region_find(&whole, region_labels[REGION_WT] | region_labels[REGION_RC]);
+    int64_t box[3];
     uint8_t *labels[2] = {NULL, NULL};
     case_job j = {.scores = scores};
-    for (int k = 0; k < 3; k++)
-        box[k] = e.high[k] < 0 ? 0 : e.high[k] - e.low[k] + 1;
-    ts_status status = copy_box(prediction, shape, &e, box, &labels[0], error);
+    box_shape(&e.box, box);
+    ts_status status = copy_box(prediction, shape, &e.box, box, &labels[0], error);
     if (status == TS_OK)
-        status = copy_box(truth, shape, &e, box, &labels[1], error);
+        status = copy_box(truth, shape, &e.box, box, &labels[1], error);
     if (status == TS_OK) {
         j.labels = (label_pair){labels[0], labels[1], box, spacing_mm};
-        pool_run(p, score_task, &j, PANOPTIC_REGIONS);
+        pool_run(p, score_task, &j, REGIONS_ALL);
     }
-    for (int r = 0; status == TS_OK && r < PANOPTIC_REGIONS; r++)
+    for (int r = 0; status == TS_OK && r < REGIONS_ALL; r++)
         if (j.status[r] != TS_OK) {
             if (error)
                 *error = j.error[r];

@@ -3,6 +3,7 @@
 #define TWINSEG_EVALUATE_SCORING_H
 
 #include "evaluate/evaluate.h"
+#include "voxels/voxels.h"
 
 /* Two masks on one box of voxels, x fastest. Each byte is 0 or 1. */
 typedef struct {
@@ -21,20 +22,14 @@ typedef struct {
 /* What one look at all voxels of a region gives: counts, and the box around both masks. */
 typedef struct {
     int64_t both, predicted, truth;
-    int64_t low[3], high[3];
+    voxel_box box;
 } region_extent;
 
-/* A region is a set of labels: bit v of `labels` says that label v belongs to it. */
-region_extent region_find(const label_pair *l, unsigned labels);
+region_extent region_find(const label_pair *l, label_set labels);
 /* The region's box with room for the dilation, as far as the volume goes: a the prediction, b the
  * truth, to be freed also after an error. */
-ts_status region_cut(const label_pair *l, unsigned labels, const region_extent *e, mask_pair *m,
+ts_status region_cut(const label_pair *l, label_set labels, const region_extent *e, mask_pair *m,
                      ts_error *error);
-
-static inline int64_t voxels_of(const int64_t shape[3])
-{
-    return shape[0] * shape[1] * shape[2];
-}
 
 /* Distances to a set of voxels. */
 typedef struct {
@@ -53,10 +48,6 @@ void distance_close(distance_map *map);
 /* Squared distance in mm^2 of a voxel, given by its index, to the nearest one of the set. */
 ts_status distance_squared(distance_map *map, int64_t voxel, double *square, ts_error *error);
 
-/* Labels the 26-connected components of a mask 1..*count, in the order of their first voxels. */
-ts_status components_label(const uint8_t *mask, const int64_t shape[3], int32_t *labels,
-                           int32_t *count, ts_error *error);
-
 /* Sets every voxel within three steps of the 18-neighbourhood of a set one (SPEC 3.1). */
 ts_status mask_dilate(uint8_t *mask, const int64_t shape[3], ts_error *error);
 
@@ -68,6 +59,9 @@ ts_status hd95_surfels(const mask_pair *m, double *hd95, ts_error *error);
  * both surfaces of their share within the tolerance of the other one. */
 ts_status surface_scores(const mask_pair *m, double tolerance_mm, double *hd95, double *nsd,
                          ts_error *error);
+
+/* Room for two masks on a box: m->shape, m->a and m->b; to be freed also after an error. */
+ts_status mask_pair_take(mask_pair *m, const voxel_box *b, ts_error *error);
 
 /* The assignment of least cost: a column of its own to every row of cost[rows][columns], rows <=
  * columns. Among equal ones that of scipy's linear_sum_assignment. */

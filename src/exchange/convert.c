@@ -2,6 +2,7 @@
  * byte; others are written anew, as int16 where every voxel is such a number, else as float32. A
  * truth is written anew on its images' grid, with the values of the new layout. */
 #include "exchange/layouts.h"
+#include "voxels/voxels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -17,16 +18,11 @@ static bool all_int16(const float *data, size_t count)
     return true;
 }
 
-static size_t voxels_of(const volume_header *h)
-{
-    return (size_t)(h->shape[0] * h->shape[1] * h->shape[2]);
-}
-
 /* data: [channels][nz][ny][nx]. */
 static ts_status write_image(const char *path, const volume_header *h, int channels,
                              const float *data, ts_error *error)
 {
-    const size_t count = (size_t)channels * voxels_of(h);
+    const size_t count = (size_t)channels * (size_t)voxel_count(h->shape);
     if (!all_int16(data, count))
         return volume_write_float(path, h, channels, data, error);
     int16_t *whole = memory_allocate(count, sizeof *whole, path, error);
@@ -50,7 +46,7 @@ static ts_status copy_file(const char *from, const char *to, ts_error *error)
     return status;
 }
 
-/* The volume of modality m appended at `out` (voxels_of(grid) floats). */
+/* The volume of modality m appended at `out` (as many floats as grid has voxels). */
 static ts_status read_channel(const dataset_case *c, modality m, const volume_header *grid,
                               float *out, ts_error *error)
 {
@@ -61,8 +57,8 @@ static ts_status read_channel(const dataset_case *c, modality m, const volume_he
     if (c->channel[m] >= v.channels || !volume_same_grid(grid, &v.header))
         status = error_set(error, TS_BAD_INPUT, "'%s' is not what its header said", c->image[m]);
     else
-        memcpy(out, v.data + (size_t)c->channel[m] * voxels_of(grid),
-               voxels_of(grid) * sizeof *out);
+        memcpy(out, v.data + (size_t)c->channel[m] * (size_t)voxel_count(grid->shape),
+               (size_t)voxel_count(grid->shape) * sizeof *out);
     volume_free(&v);
     return status;
 }
@@ -94,7 +90,7 @@ static ts_status write_one(const conversion *at, modality m, const char *path, t
 {
     if (at->single[m] && string_ends_nocase(at->c->image[m], ".nii.gz"))
         return copy_file(at->c->image[m], path, error);
-    float *data = memory_allocate(voxels_of(&at->grid), sizeof *data, path, error);
+    float *data = memory_allocate((size_t)voxel_count(at->grid.shape), sizeof *data, path, error);
     ts_status status = data ? read_channel(at->c, m, &at->grid, data, error) : TS_MEMORY;
     if (status == TS_OK)
         status = write_image(path, &at->grid, 1, data, error);
@@ -104,7 +100,7 @@ static ts_status write_one(const conversion *at, modality m, const char *path, t
 
 static ts_status write_all(const conversion *at, const char *path, ts_error *error)
 {
-    const size_t voxels = voxels_of(&at->grid);
+    const size_t voxels = (size_t)voxel_count(at->grid.shape);
     float *data =
         memory_allocate((size_t)modality_count(at->use) * voxels, sizeof *data, path, error);
     ts_status status = data ? TS_OK : TS_MEMORY;
@@ -135,7 +131,7 @@ static ts_status write_truth(conversion *at, const char *path, ts_error *error)
     if (status != TS_OK)
         return status;
     status = volume_turn_labels(&header, &labels, &at->grid, NULL, error);
-    const size_t voxels = voxels_of(&header);
+    const size_t voxels = (size_t)voxel_count(header.shape);
     for (int i = 0; status == TS_OK && i < 3; i++)
         if (header.shape[i] != at->grid.shape[i])
             status = error_set(error, TS_BAD_INPUT, "'%s' does not have the shape of its images",

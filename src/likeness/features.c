@@ -5,6 +5,7 @@
  * correlation, and the mean of each where the other is brightest or darkest (fluid is bright in T2
  * where it is dark in the other three). */
 #include "likeness/likeness.h"
+#include "voxels/voxels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -212,7 +213,7 @@ ts_status likeness_measure(const preprocessed *c, double spacing_mm, likeness_fe
                            ts_error *error)
 {
     const int64_t *n = c->geometry.shape;
-    space s = {.n = {n[0], n[1], n[2]}, .voxels = n[0] * n[1] * n[2]};
+    space s = {.n = {n[0], n[1], n[2]}, .voxels = voxel_count(n)};
     *out = (likeness_features){.present = c->present};
     s.samples = memory_allocate((size_t)s.voxels, sizeof *s.samples, "the look of an image", error);
     s.depth = memory_allocate((size_t)s.voxels, sizeof *s.depth, "the look of an image", error);

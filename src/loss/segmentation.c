@@ -4,6 +4,7 @@
  * Two passes over memory: the first turns logits into probabilities in place and sums what the loss
  * needs, the second turns probabilities into gradients. Sums are double, over a fixed number of
  * parts that are added in order, so that threads change no bit. */
+#include "labels/labels.h"
 #include "loss/loss.h"
 
 #include <math.h>
@@ -49,12 +50,6 @@ void loss_halve_labels(const uint8_t *labels, int64_t n, const int64_t shape[3],
             }
 }
 
-/* Is a voxel of this label in region WT (0), TC (1), ET (2)? */
-static bool in_region(int label, int region)
-{
-    return region == 0 ? label > 0 : region == 1 ? label == 1 || label == 3 : label == 3;
-}
-
 /* Calls `body` for every stretch of one sample that the part covers. */
 static void over_part(job *j, int64_t part,
                       void (*body)(job *, int64_t part, int64_t sample, int64_t begin, int64_t end))
@@ -95,7 +90,7 @@ static void sigmoid_forward(job *j, int64_t part, int64_t sample, int64_t begin,
     for (int r = 0; r < SOFTMAX_SCORED; r++) {
         float *z = j->logits + (sample * SOFTMAX_SCORED + r) * j->voxels;
         for (int64_t v = begin; v < end; v++) {
-            const bool inside = in_region(labels[v], r);
+            const bool inside = region_holds(r, labels[v]);
             /* log sigmoid(x) = min(x, 0) - log(1 + exp(-|x|)), of the side that is true */
             const float x = inside ? z[v] : -z[v], small = expf(-fabsf(z[v]));
             s->log_likelihood += fminf(x, 0) - log1pf(small);
@@ -116,7 +111,7 @@ static void sigmoid_backward(job *j, int64_t part, int64_t sample, int64_t begin
     for (int r = 0; r < SOFTMAX_SCORED; r++) {
         float *z = j->logits + (sample * SOFTMAX_SCORED + r) * j->voxels;
         for (int64_t v = begin; v < end; v++) {
-            const float p = z[v], inside = in_region(labels[v], r) ? 1 : 0;
+            const float p = z[v], inside = region_holds(r, labels[v]) ? 1 : 0;
             z[v] = cross * (p - inside) +
                    p * (1 - p) * (j->factors.dice_predicted[r] + inside * j->factors.dice_both[r]);
         }

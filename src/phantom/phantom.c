@@ -3,6 +3,7 @@
 #include "phantom/phantom.h"
 
 #include "volume/volume.h"
+#include "voxels/voxels.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -120,7 +121,7 @@ static ts_status write_msd(const char *out, const char *name, case_writer *w, po
                            ts_error *error)
 {
     const int64_t *shape = w->made->shape;
-    const size_t voxels = (size_t)(shape[0] * shape[1] * shape[2]);
+    const size_t voxels = (size_t)voxel_count(shape);
     int16_t *channels = memory_allocate(voxels, MODALITIES * sizeof(int16_t),
                                         "the four channels of a phantom", error);
     if (!channels)
@@ -145,7 +146,7 @@ static ts_status write_case(const char *out, int64_t index, const naming *n, pha
                             pool *p, ts_error *error)
 {
     const double h = made->spacing_mm, spacing[3] = {h, h, h};
-    const size_t voxels = (size_t)(made->shape[0] * made->shape[1] * made->shape[2]);
+    const size_t voxels = (size_t)voxel_count(made->shape);
     case_writer w = {
         .made = made,
         .header = volume_header_make(made->shape, spacing, (const double(*)[4])made->affine)};

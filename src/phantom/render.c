@@ -3,6 +3,7 @@
 #include "phantom/anatomy.h"
 #include "phantom/phantom.h"
 #include "phantom/tumour.h"
+#include "voxels/voxels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -177,7 +178,7 @@ ts_status phantom_make(uint64_t seed, int64_t index, const int64_t shape[3], poo
     if (status != TS_OK)
         return status;
     set_geometry(out, shape);
-    const size_t voxels = (size_t)(shape[0] * shape[1] * shape[2]);
+    const size_t voxels = (size_t)voxel_count(shape);
     rendering *c = memory_allocate(1, sizeof *c, "a phantom's parameters", error);
     if (!c)
         return TS_MEMORY;

@@ -166,11 +166,11 @@ static void core_mixture(const tumour *t, const float p[3], float core, float sa
     mixture[TISSUE_SOLID] = 1 - mixture[TISSUE_NECROSIS] - mixture[TISSUE_ENHANCING];
 }
 
-tumour_label tumour_apply(const tumour *t, const float p[3], float h, anatomy_point *place)
+int tumour_apply(const tumour *t, const float p[3], float h, anatomy_point *place)
 {
     const float bound = 2.2f * t->radius_mm + 1.6f * t->edema_mm + 12;
     if (distance_between(p, t->centre) > bound)
-        return LABEL_NONE;
+        return LABEL_BACKGROUND;
     const float falx = place->midline * (t->centre[0] > 0 ? 1 : -1); /* positive on its side */
     const float satellite = satellite_depth(t, p);
     const float core = fmaxf(core_depth(t, p), satellite);
@@ -186,7 +186,7 @@ tumour_label tumour_apply(const tumour *t, const float p[3], float h, anatomy_po
         const float reached = share[i] * reach[i], moved = reached * clamped(water, 0, 1);
         share[i] -= moved;
         share[TISSUE_EDEMA] += moved;
-        parts[LABEL_EDEMA] += reached;
+        parts[LABEL_ED] += reached;
     }
     const float held = fminf(fminf(place->cerebrum - 1, falx - 1), -place->ventricle);
     const float taken = inside_share(fminf(core, held), h);
@@ -195,13 +195,13 @@ tumour_label tumour_apply(const tumour *t, const float p[3], float h, anatomy_po
         core_mixture(t, p, core, satellite, h, mixture);
         for (int i = 0; i < TISSUES; i++)
             share[i] = share[i] * (1 - taken) + mixture[i] * taken;
-        parts[LABEL_EDEMA] *= 1 - taken;
-        parts[LABEL_ENHANCING] = taken * mixture[TISSUE_ENHANCING];
-        parts[LABEL_NECROSIS] = taken - parts[LABEL_ENHANCING];
+        parts[LABEL_ED] *= 1 - taken;
+        parts[LABEL_ET] = taken * mixture[TISSUE_ENHANCING];
+        parts[LABEL_NCR] = taken - parts[LABEL_ET];
     }
-    if (parts[LABEL_EDEMA] + parts[LABEL_ENHANCING] + parts[LABEL_NECROSIS] < 0.5f)
-        return LABEL_NONE;
-    if (parts[LABEL_EDEMA] >= parts[LABEL_ENHANCING] + parts[LABEL_NECROSIS])
-        return LABEL_EDEMA;
-    return parts[LABEL_ENHANCING] > parts[LABEL_NECROSIS] ? LABEL_ENHANCING : LABEL_NECROSIS;
+    if (parts[LABEL_ED] + parts[LABEL_ET] + parts[LABEL_NCR] < 0.5f)
+        return LABEL_BACKGROUND;
+    if (parts[LABEL_ED] >= parts[LABEL_ET] + parts[LABEL_NCR])
+        return LABEL_ED;
+    return parts[LABEL_ET] > parts[LABEL_NCR] ? LABEL_ET : LABEL_NCR;
 }

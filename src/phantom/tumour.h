@@ -3,6 +3,7 @@
 #ifndef TWINSEG_PHANTOM_TUMOUR_H
 #define TWINSEG_PHANTOM_TUMOUR_H
 
+#include "labels/labels.h"
 #include "phantom/anatomy.h"
 
 typedef enum {
@@ -34,14 +35,12 @@ typedef struct {
     field surface, rim, patches, front, texture;
 } tumour;
 
-typedef enum { LABEL_NONE, LABEL_NECROSIS, LABEL_EDEMA, LABEL_ENHANCING, LABELS } tumour_label;
-
 tumour tumour_draw(random_stream *r, const anatomy *a);
 
 /* Where the tissue that now lies at `template` lay before the tumour grew. */
 void tumour_source(const tumour *t, const float template[3], float source[3]);
 
-/* Replaces shares of place->share by the tumour's and returns the voxel's label. */
-tumour_label tumour_apply(const tumour *t, const float template[3], float h, anatomy_point *place);
+/* Replaces shares of place->share by the tumour's and returns the label of the voxel. */
+int tumour_apply(const tumour *t, const float template[3], float h, anatomy_point *place);
 
 #endif

@@ -3,6 +3,7 @@
 #include "picture/canvas.h"
 #include "picture/contour.h"
 #include "picture/picture.h"
+#include "voxels/voxels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -175,7 +176,7 @@ static int compare_floats(const void *a, const void *b)
 static ts_status grey_window(const scene *s, const float *image, float *black, float *white,
                              ts_error *error)
 {
-    const size_t voxels = (size_t)(s->shape[0] * s->shape[1] * s->shape[2]), most = 1 << 20;
+    const size_t voxels = (size_t)voxel_count(s->shape), most = 1 << 20;
     float *values = memory_allocate(most, sizeof *values, "a sample of intensities", error);
     size_t count = 0;
     if (!values)

@@ -4,6 +4,7 @@
  * both appear by rename, the probabilities first: a label file that is there is the end of a
  * case. */
 #include "predict/predictor.h"
+#include "voxels/voxels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -79,7 +80,7 @@ static ts_status restore(const predictor *p, const preprocessed_geometry *g,
     if (status == TS_OK)
         status = predict_postprocess(labels, n, et, component, error);
     if (status == TS_OK)
-        labels_unmap(labels, (size_t)(n[0] * n[1] * n[2]), (label_map)s->labels);
+        labels_unmap(labels, (size_t)voxel_count(n), (label_map)s->labels);
     return status;
 }
 
@@ -87,7 +88,7 @@ static ts_status restore_and_write(const predictor *p, const preprocessed_geomet
                                    const predict_outputs *out, ts_error *error)
 {
     const int64_t *n = g->header.shape;
-    const size_t voxels = (size_t)(n[0] * n[1] * n[2]);
+    const size_t voxels = (size_t)voxel_count(n);
     const bool maps = out->probabilities || out->uncertainty;
     r->labels = memory_allocate(voxels, 1, "the labels", error);
     if (!r->labels)
@@ -141,7 +142,7 @@ static ts_status predict_preprocessed(predictor *p, preprocessed *ready, float *
 {
     const int64_t *n = ready->geometry.shape;
     const int64_t shape[3] = {n[0], n[1], n[2]};
-    const size_t voxels = (size_t)(n[0] * n[1] * n[2]);
+    const size_t voxels = (size_t)voxel_count(n);
     const double share = p->settings.component_confidence > 0 ? p->settings.component_confidence
                                                               : p->rules.component_confidence;
     ts_status status = check_likeness(p, ready, &outcome->warnings, error);

@@ -4,8 +4,6 @@
 
 #include <math.h>
 
-enum { SCORED = 3 }; /* WT, TC, ET */
-
 double predict_entropy(const float *probabilities, size_t stride)
 {
     double sum = 0;
@@ -19,7 +17,7 @@ double predict_entropy(const float *probabilities, size_t stride)
 void predict_measure_confidence(const float *probabilities, size_t voxels, predict_confidence *out)
 {
     double entropy = 0, tumour = 0;
-    double predicted[SCORED] = {0}, within[SCORED] = {0}, all[SCORED] = {0}, top[SCORED] = {0};
+    double predicted[REGIONS] = {0}, within[REGIONS] = {0}, all[REGIONS] = {0}, top[REGIONS] = {0};
     for (size_t i = 0; i < voxels; i++) {
         double p[LABELS];
         int label = 0;
@@ -31,17 +29,19 @@ void predict_measure_confidence(const float *probabilities, size_t voxels, predi
             entropy += predict_entropy(probabilities + i, voxels);
             tumour++;
         }
-        const double q[SCORED] = {p[1] + p[2] + p[3], p[1] + p[3], p[3]};
-        const bool inside[SCORED] = {label > 0, label == 1 || label == 3, label == 3};
-        for (int r = 0; r < SCORED; r++) {
-            all[r] += q[r];
-            predicted[r] += inside[r];
-            within[r] += inside[r] ? q[r] : 0;
-            top[r] = fmax(top[r], q[r]);
+        for (int r = 0; r < REGIONS; r++) {
+            double q = 0;
+            for (int k = 0; k < LABELS; k++)
+                q += region_holds(r, k) ? p[k] : 0;
+            const bool inside = region_holds(r, label);
+            all[r] += q;
+            predicted[r] += inside;
+            within[r] += inside ? q : 0;
+            top[r] = fmax(top[r], q);
         }
     }
     out->entropy = tumour > 0 ? entropy / tumour : 0;
-    for (int r = 0; r < SCORED; r++)
+    for (int r = 0; r < REGIONS; r++)
         out->dice[r] =
             predicted[r] > 0 ? 2 * within[r] / (predicted[r] + all[r]) : fmax(0, 1 - top[r]);
 }

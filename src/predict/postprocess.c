@@ -3,168 +3,138 @@
  * and an enhancing tumour too small to be one becomes necrosis (BraTS 2020's winners: below 200
  * voxels, because a false ET where the truth has none costs the whole score of that region). Before
  * them, on the network's grid, components that it is much less sure of than of the surest go. */
+#include "labels/labels.h"
 #include "predict/predict.h"
+#include "voxels/voxels.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-enum { SEEN = 0x80, NCR = 1, ET = 3, LABEL_COUNT = 4 };
 
 int64_t predict_threshold_voxels(double rule_mm3, double voxel_mm3)
 {
     return voxel_mm3 > 0 ? (int64_t)ceil(rule_mm3 / voxel_mm3) : 0;
 }
 
-/* Puts the unseen tumour voxels around `at` into the queue. */
-static int64_t reach(uint8_t *labels, const int64_t n[3], int64_t at, int32_t *queue, int64_t end)
-{
-    const int64_t x = at % n[0], y = at / n[0] % n[1], z = at / (n[0] * n[1]);
-    for (int64_t k = z > 0 ? z - 1 : 0; k <= z + 1 && k < n[2]; k++)
-        for (int64_t j = y > 0 ? y - 1 : 0; j <= y + 1 && j < n[1]; j++)
-            for (int64_t i = x > 0 ? x - 1 : 0; i <= x + 1 && i < n[0]; i++) {
-                const int64_t place = (k * n[1] + j) * n[0] + i;
-                if (!labels[place] || labels[place] & SEEN)
-                    continue;
-                labels[place] |= SEEN;
-                queue[end++] = (int32_t)place;
-            }
-    return end;
-}
-
-/* The tumour's places, component behind component; the first of each as ~place. */
+/* The components of a tumour, within the box that it lies in: far less memory than a volume's. */
 typedef struct {
-    int32_t *places;
-    int64_t count;
-} components;
+    voxel_box box;
+    int64_t shape[3]; /* of the box */
+    components c;
+} tumour;
 
-/* Floods each component through a queue that holds just its voxels in the end. c->places:
- * free(). */
-static ts_status find_components(uint8_t *labels, const int64_t n[3], components *c,
-                                 ts_error *error)
+/* tumour: not 0. To be freed (components_free) also after an error. */
+static ts_status find_tumour(const uint8_t *labels, const int64_t shape[3], tumour *t,
+                             ts_error *error)
 {
-    const int64_t voxels = n[0] * n[1] * n[2];
-    *c = (components){0};
-    if (voxels > INT32_MAX)
-        return error_set(error, TS_BAD_INPUT, "a volume of %lld voxels is too large",
-                         (long long)voxels);
-    for (int64_t i = 0; i < voxels; i++)
-        c->count += labels[i] != 0;
-    c->places = memory_allocate((size_t)c->count, sizeof *c->places, "components", error);
-    if (!c->places)
+    *t = (tumour){.box = box_of_set(labels, shape)};
+    box_shape(&t->box, t->shape);
+    uint8_t *mask = memory_take((size_t)voxel_count(t->shape), 1, "the tumour", error);
+    if (!mask)
         return TS_MEMORY;
-    int64_t begin = 0, end;
-    for (int64_t seed = 0; seed < voxels; seed++, begin = end) {
-        end = begin;
-        if (!labels[seed] || labels[seed] & SEEN)
-            continue;
-        labels[seed] |= SEEN;
-        c->places[end++] = (int32_t)seed;
-        for (int64_t at = begin; at < end; at++)
-            end = reach(labels, n, c->places[at], c->places, end);
-        c->places[begin] = ~c->places[begin];
-    }
-    for (int64_t i = 0; i < voxels; i++)
-        labels[i] &= (uint8_t)~SEEN;
-    return TS_OK;
+    box_cut(labels, shape, &t->box, NULL, mask);
+    const ts_status status = components_find(mask, t->shape, &t->c, error);
+    free(mask);
+    return status;
 }
 
-static int64_t component_end(const components *c, int64_t begin)
+/* The number of the largest component (of equals the first), 0 where there is none. */
+static int32_t largest_component(const components *c)
 {
-    int64_t end = begin + 1;
-    while (end < c->count && c->places[end] >= 0)
-        end++;
-    return end;
-}
-
-static int64_t place_of(const components *c, int64_t i)
-{
-    return c->places[i] < 0 ? ~c->places[i] : c->places[i];
-}
-
-/* Where the largest begins (of equals the first); *voxels: its size. */
-static int64_t largest_component(const components *c, int64_t *voxels)
-{
-    int64_t largest = 0;
-    *voxels = 0;
-    for (int64_t begin = 0, end; begin < c->count; begin = end) {
-        end = component_end(c, begin);
-        if (end - begin > *voxels) {
-            *voxels = end - begin;
-            largest = begin;
-        }
-    }
+    int32_t largest = 0;
+    for (int32_t k = 1; k <= c->count; k++)
+        if (c->all[k].voxels > c->all[largest].voxels)
+            largest = k;
     return largest;
 }
 
-static ts_status remove_small(uint8_t *labels, const int64_t n[3], int64_t least, ts_error *error)
+static ts_status remove_small(uint8_t *labels, const int64_t shape[3], int64_t least,
+                              ts_error *error)
 {
-    components c;
-    int64_t voxels;
-    const ts_status status = find_components(labels, n, &c, error);
-    if (status != TS_OK)
-        return status;
-    const int64_t largest = largest_component(&c, &voxels);
-    for (int64_t begin = 0, end; begin < c.count; begin = end) {
-        end = component_end(&c, begin);
-        for (int64_t i = begin; end - begin < least && begin != largest && i < end; i++)
-            labels[place_of(&c, i)] = 0;
+    tumour t;
+    const ts_status status = find_tumour(labels, shape, &t, error);
+    if (status == TS_OK) {
+        const int32_t largest = largest_component(&t.c), *number = t.c.numbers;
+        for (int64_t z = 0; z < t.shape[2]; z++)
+            for (int64_t y = 0; y < t.shape[1]; y++) {
+                uint8_t *row = labels + box_row(&t.box, shape, y, z);
+                for (int64_t x = 0; x < t.shape[0]; x++, number++)
+                    if (*number && *number != largest && t.c.all[*number].voxels < least)
+                        row[x] = 0;
+            }
     }
-    free(c.places);
-    return TS_OK;
+    components_free(&t.c);
+    return status;
 }
 
-/* Mean probability of tumour over a component. */
-static double sureness(const components *c, int64_t begin, int64_t end, const float *background)
+/* sure[component]: its mean probability of tumour. */
+static void measure_sureness(const tumour *t, const float *background, const int64_t shape[3],
+                             double *sure)
 {
-    double sum = 0;
-    for (int64_t i = begin; i < end; i++)
-        sum += 1 - (double)background[place_of(c, i)];
-    return sum / (double)(end - begin);
+    const int32_t *number = t->c.numbers;
+    for (int64_t z = 0; z < t->shape[2]; z++)
+        for (int64_t y = 0; y < t->shape[1]; y++) {
+            const float *row = background + box_row(&t->box, shape, y, z);
+            for (int64_t x = 0; x < t->shape[0]; x++, number++)
+                if (*number)
+                    sure[*number] += 1 - (double)row[x];
+        }
+    for (int32_t k = 1; k <= t->c.count; k++)
+        sure[k] /= (double)t->c.all[k].voxels;
 }
 
-static void drop_unsure(const components *c, float *probabilities, size_t voxels, double share)
+static void drop_unsure(const tumour *t, float *probabilities, const int64_t shape[3],
+                        const double *sure, double share)
 {
-    int64_t largest;
+    const size_t voxels = (size_t)voxel_count(shape);
+    const int64_t largest = t->c.all[largest_component(&t->c)].voxels;
+    const int32_t *number = t->c.numbers;
     double surest = 0;
-    largest_component(c, &largest);
-    for (int64_t begin = 0, end; begin < c->count; begin = end) {
-        end = component_end(c, begin);
-        if ((end - begin) * 10 >= largest)
-            surest = fmax(surest, sureness(c, begin, end, probabilities));
-    }
-    for (int64_t begin = 0, end; begin < c->count; begin = end) {
-        end = component_end(c, begin);
-        if (sureness(c, begin, end, probabilities) >= share * surest)
-            continue;
-        for (int64_t i = begin; i < end; i++)
-            for (size_t k = 0; k < LABEL_COUNT; k++)
-                probabilities[k * voxels + (size_t)place_of(c, i)] = k == 0;
-    }
+    for (int32_t k = 1; k <= t->c.count; k++)
+        if (t->c.all[k].voxels * 10 >= largest)
+            surest = fmax(surest, sure[k]);
+    for (int64_t z = 0; z < t->shape[2]; z++)
+        for (int64_t y = 0; y < t->shape[1]; y++) {
+            float *row = probabilities + box_row(&t->box, shape, y, z);
+            for (int64_t x = 0; x < t->shape[0]; x++, number++)
+                for (size_t k = 0; *number && sure[*number] < share * surest && k < LABELS; k++)
+                    row[k * voxels + (size_t)x] = k == LABEL_BACKGROUND;
+        }
 }
 
 ts_status predict_drop_unsure(float *probabilities, const int64_t shape[3], double share,
                               ts_error *error)
 {
-    const size_t voxels = (size_t)(shape[0] * shape[1] * shape[2]);
-    components c;
-    uint8_t *tumour = memory_allocate(voxels, 1, "the tumour", error);
-    if (!tumour)
+    const size_t voxels = (size_t)voxel_count(shape);
+    tumour t = {0};
+    double *sure = NULL;
+    uint8_t *labelled = memory_allocate(voxels, 1, "the tumour", error);
+    ts_status status = TS_MEMORY;
+    if (!labelled)
         return TS_MEMORY;
     for (size_t i = 0; i < voxels; i++)
-        for (size_t k = 1; k < LABEL_COUNT; k++)
-            tumour[i] |= probabilities[k * voxels + i] > probabilities[i];
-    const ts_status status = find_components(tumour, shape, &c, error);
-    if (status == TS_OK)
-        drop_unsure(&c, probabilities, voxels, share);
-    free(c.places);
-    free(tumour);
+        for (size_t k = 1; k < LABELS; k++)
+            labelled[i] |= probabilities[k * voxels + i] > probabilities[i];
+    status = find_tumour(labelled, shape, &t, error);
+    if (status != TS_OK)
+        goto end;
+    sure = memory_allocate((size_t)t.c.count + 1, sizeof *sure, "the components", error);
+    if (!sure) {
+        status = TS_MEMORY;
+        goto end;
+    }
+    measure_sureness(&t, probabilities, shape, sure);
+    drop_unsure(&t, probabilities, shape, sure, share);
+end:
+    free(sure);
+    components_free(&t.c);
+    free(labelled);
     return status;
 }
 
 ts_status predict_postprocess(uint8_t *labels, const int64_t shape[3], int64_t et_threshold_voxels,
                               int64_t component_voxels, ts_error *error)
 {
-    const int64_t voxels = shape[0] * shape[1] * shape[2];
+    const int64_t voxels = voxel_count(shape);
     int64_t enhancing = 0;
     if (component_voxels > 0) {
         const ts_status status = remove_small(labels, shape, component_voxels, error);
@@ -172,8 +142,8 @@ ts_status predict_postprocess(uint8_t *labels, const int64_t shape[3], int64_t e
             return status;
     }
     for (int64_t i = 0; i < voxels; i++)
-        enhancing += labels[i] == ET;
+        enhancing += labels[i] == LABEL_ET;
     for (int64_t i = 0; enhancing < et_threshold_voxels && i < voxels; i++)
-        labels[i] = labels[i] == ET ? NCR : labels[i];
+        labels[i] = labels[i] == LABEL_ET ? LABEL_NCR : labels[i];
     return TS_OK;
 }

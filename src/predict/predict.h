@@ -71,7 +71,7 @@ int64_t predict_threshold_voxels(double rule_mm3, double voxel_mm3);
 /* How sure the probabilities are, after mirroring and averaging. */
 typedef struct {
     double entropy; /* mean over the predicted tumour, of at most 1 (all labels equally likely) */
-    double dice[3]; /* expected of WT, TC, ET, were the probabilities true */
+    double dice[REGIONS]; /* expected, were the probabilities true */
 } predict_confidence;
 
 /* probabilities [4][voxels] as above. Of a region with p the probabilities of its voxels the
@@ -126,13 +126,11 @@ ts_status predict_recorded_confidence(const char *folder, double *out, ts_error 
 
 /* ---- choosing the rules ---------------------------------------------------------------------- */
 
-enum { TUNED_REGIONS = 3 }; /* WT, TC, ET */
-
 /* Mean Dice (both empty: 1) over the cases, of predictions as they are, under the rules chosen, and
  * with every case under the rules that the others alone would have chosen: what to expect. */
 typedef struct {
     model_rules rules;
-    double before[TUNED_REGIONS], after[TUNED_REGIONS], held_out[TUNED_REGIONS];
+    double before[REGIONS], after[REGIONS], held_out[REGIONS];
 } predict_tuning;
 
 /* Chooses the rules by the mean Dice of the three regions over out-of-fold predictions that were

@@ -7,6 +7,7 @@
  * result has the same bits with any number of threads. */
 #include "predict/predictor.h"
 #include "predict/windows.h"
+#include "voxels/voxels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +53,7 @@ static void patch_of_case(const predictor *p, const int64_t size[3], int64_t pat
 
 static size_t window_floats(const predictor *p, const int64_t patch[3])
 {
-    return (size_t)(patch[0] * patch[1] * patch[2]) * (size_t)(1 + p->channel_count + p->classes);
+    return (size_t)voxel_count(patch) * (size_t)(1 + p->channel_count + p->classes);
 }
 
 static size_t workspace_for(const predictor *p, const int64_t patch[3])
@@ -77,7 +78,7 @@ static void release_memory(predictor *p)
 /* One window's memory and the nets' workspace, for windows of that size. */
 static ts_status take_memory(predictor *p, const int64_t patch[3], ts_error *error)
 {
-    const size_t voxels = (size_t)(patch[0] * patch[1] * patch[2]);
+    const size_t voxels = (size_t)voxel_count(patch);
     if (!memcmp(patch, p->patch, sizeof p->patch))
         return TS_OK;
     release_memory(p);
@@ -255,9 +256,9 @@ enum { program_bytes = 12 << 20 };
  * back to the file's grid and written: the most of the three. */
 static size_t case_bytes(const predictor *p, const preprocessed_geometry *g)
 {
-    const size_t voxels = (size_t)(g->shape[0] * g->shape[1] * g->shape[2]);
+    const size_t voxels = (size_t)voxel_count(g->shape);
     const int64_t *n = g->header.shape;
-    const size_t file = (size_t)(n[0] * n[1] * n[2]), larger = file > voxels ? file : voxels;
+    const size_t file = (size_t)voxel_count(n), larger = file > voxels ? file : voxels;
     const bool resampled = memcmp(g->shape, g->crop_shape, sizeof g->shape) != 0;
     const size_t preprocessed_case = voxels * MODALITIES * sizeof(float);
     /* the files as they unpack; the crop with its mask and two steps of the spline; the union's

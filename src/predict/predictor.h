@@ -4,8 +4,6 @@
 
 #include "predict/predict.h"
 
-enum { LABELS = 4 }; /* background, NCR, ED, ET */
-
 struct predictor {
     plan settings;
     modality_set channels;

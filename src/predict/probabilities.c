@@ -8,6 +8,7 @@
  * gives. */
 #include "predict/predictor.h"
 #include "predict/windows.h"
+#include "voxels/voxels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -25,11 +26,6 @@ typedef struct {
                              hold weighted sums */
     float *weights;       /* [d][h][w]: sums of importance */
 } walk;
-
-static size_t voxels_of(const int64_t shape[3])
-{
-    return (size_t)(shape[0] * shape[1] * shape[2]);
-}
 
 /* Place i of an axis of the window after flipping. */
 static int64_t flipped(const walk *w, int axis, int64_t i)
@@ -52,7 +48,7 @@ static const float *channel_of(const walk *w, int channel)
     for (int seen = -1; m < MODALITIES; m++)
         if (w->predictor->channels >> m & 1 && ++seen == channel)
             break;
-    return w->source->images + (size_t)m * voxels_of(w->size);
+    return w->source->images + (size_t)m * (size_t)voxel_count(w->size);
 }
 
 static bool window_is_empty(const walk *w)
@@ -129,7 +125,7 @@ static void add_plane(void *context, int64_t z, int thread)
     for (int64_t y = 0; y < patch[1]; y++) {
         const int64_t from = (flipped(w, 0, z) * patch[1] + flipped(w, 1, y)) * patch[2];
         (p->regions ? add_sigmoid : add_softmax)(
-            w->logits + from + flipped(w, 2, 0), voxels_of(patch), p->classes,
+            w->logits + from + flipped(w, 2, 0), (size_t)voxel_count(patch), p->classes,
             p->mean + (z * patch[1] + y) * patch[2], patch[2], w->flip >> 2 & 1 ? -1 : 1);
     }
 }
@@ -154,8 +150,8 @@ static void merge_plane(void *context, int64_t z, int thread)
         for (int64_t x = lo[2]; x < hi[2]; x++)
             w->weights[to + x] += importance[x];
         for (int k = 0; k < p->classes; k++) {
-            const float *mean = p->mean + (size_t)k * voxels_of(patch) + from;
-            float *sum = w->probabilities + (size_t)k * voxels_of(size) + to;
+            const float *mean = p->mean + (size_t)k * (size_t)voxel_count(patch) + from;
+            float *sum = w->probabilities + (size_t)k * (size_t)voxel_count(size) + to;
             for (int64_t x = lo[2]; x < hi[2]; x++)
                 sum[x] += importance[x] * share * mean[x];
         }
@@ -166,7 +162,7 @@ static ts_status predict_window(walk *w, ts_error *error)
 {
     predictor *p = w->predictor;
     pool *threads = engine_pool(p->engine);
-    memset(p->mean, 0, voxels_of(p->patch) * (size_t)p->classes * sizeof(float));
+    memset(p->mean, 0, (size_t)voxel_count(p->patch) * (size_t)p->classes * sizeof(float));
     for (w->flip = 0; w->flip < (p->settings.mirror ? 8u : 1u); w->flip++) {
         pool_run(threads, gather_plane, w, p->channel_count * p->patch[0]);
         for (size_t i = 0; i < p->count; i++) {
@@ -188,7 +184,7 @@ static void finish_plane(void *context, int64_t z, int thread)
 {
     (void)thread;
     const walk *w = context;
-    const size_t voxels = voxels_of(w->size), plane = (size_t)(w->size[1] * w->size[2]);
+    const size_t voxels = (size_t)voxel_count(w->size), plane = (size_t)(w->size[1] * w->size[2]);
     for (size_t i = (size_t)z * plane; i < ((size_t)z + 1) * plane; i++) {
         float *at = w->probabilities + i;
         const float weight = w->weights[i];
@@ -258,11 +254,11 @@ ts_status predict_probabilities(predictor *p, const preprocessed *c, float *prob
         return status;
     if (p->verbose)
         say_size(p, c);
-    w.weights =
-        memory_allocate(voxels_of(w.size), sizeof *w.weights, "the windows' weights", error);
+    w.weights = memory_allocate((size_t)voxel_count(w.size), sizeof *w.weights,
+                                "the windows' weights", error);
     if (!w.weights)
         return TS_MEMORY;
-    memset(probabilities, 0, voxels_of(w.size) * LABELS * sizeof *probabilities);
+    memset(probabilities, 0, (size_t)voxel_count(w.size) * LABELS * sizeof *probabilities);
     status = walk_windows(&w, error);
     if (status == TS_OK)
         pool_run(engine_pool(p->engine), finish_plane, &w, w.size[0]);

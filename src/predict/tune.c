@@ -4,6 +4,7 @@
  * regions (ET to NCR, which stays in TC and WT), so that of it only the Dice of ET changes, to 0
  * or 1. */
 #include "predict/predict.h"
+#include "voxels/voxels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -15,30 +16,23 @@ enum { COMPONENTS = COUNT_OF(component_mm3), ETS = COUNT_OF(et_mm3), CHOICES = C
 
 /* Dice of one case under every choice. */
 typedef struct {
-    double dice[CHOICES][TUNED_REGIONS];
+    double dice[CHOICES][REGIONS];
 } tried;
 
 typedef struct {
-    int64_t both[TUNED_REGIONS], predicted[TUNED_REGIONS], truth[TUNED_REGIONS];
+    int64_t both[REGIONS], predicted[REGIONS], truth[REGIONS];
 } overlap;
-
-static unsigned regions_of(int label)
-{
-    static const unsigned sets[4] = {0, 3, 1, 7}; /* bits WT, TC, ET of background, NCR, ED, ET */
-    return sets[label];
-}
 
 static overlap count_overlap(const uint8_t *prediction, const uint8_t *truth, int64_t voxels)
 {
     overlap o = {0};
-    for (int64_t i = 0; i < voxels; i++) {
-        const unsigned p = regions_of(prediction[i]), t = regions_of(truth[i]);
-        for (int r = 0; r < TUNED_REGIONS; r++) {
-            o.predicted[r] += p >> r & 1;
-            o.truth[r] += t >> r & 1;
-            o.both[r] += (p & t) >> r & 1;
+    for (int64_t i = 0; i < voxels; i++)
+        for (int r = 0; r < REGIONS && prediction[i] | truth[i]; r++) {
+            const bool p = region_holds(r, prediction[i]), t = region_holds(r, truth[i]);
+            o.predicted[r] += p;
+            o.truth[r] += t;
+            o.both[r] += p & t;
         }
-    }
     return o;
 }
 
@@ -51,7 +45,7 @@ static double dice_of(const overlap *o, int r)
 static ts_status try_choices(const uint8_t *prediction, const uint8_t *truth,
                              const volume_header *h, uint8_t *scratch, tried *out, ts_error *error)
 {
-    const int64_t voxels = h->shape[0] * h->shape[1] * h->shape[2];
+    const int64_t voxels = voxel_count(h->shape);
     const double voxel_mm3 = h->zooms[0] * h->zooms[1] * h->zooms[2];
     for (int c = 0; c < COMPONENTS; c++) {
         memcpy(scratch, prediction, (size_t)voxels);
@@ -62,10 +56,10 @@ static ts_status try_choices(const uint8_t *prediction, const uint8_t *truth,
         const overlap o = count_overlap(scratch, truth, voxels);
         for (int e = 0; e < ETS; e++) {
             double *dice = out->dice[c * ETS + e];
-            for (int r = 0; r < TUNED_REGIONS; r++)
+            for (int r = 0; r < REGIONS; r++)
                 dice[r] = dice_of(&o, r);
-            if (o.predicted[2] < predict_threshold_voxels(et_mm3[e], voxel_mm3))
-                dice[2] = o.truth[2] == 0;
+            if (o.predicted[REGION_ET] < predict_threshold_voxels(et_mm3[e], voxel_mm3))
+                dice[REGION_ET] = o.truth[REGION_ET] == 0;
         }
     }
     return TS_OK;
@@ -77,8 +71,7 @@ static ts_status read_labels(const char *path, label_map map, volume_header *h, 
     const ts_status status = volume_read_labels(path, h, labels, error);
     if (status != TS_OK)
         return status;
-    return labels_map(*labels, (size_t)(h->shape[0] * h->shape[1] * h->shape[2]), map, false, path,
-                      error);
+    return labels_map(*labels, (size_t)voxel_count(h->shape), map, false, path, error);
 }
 
 static ts_status try_pair(const evaluate_pair *pair, tried *out, ts_error *error)
@@ -95,8 +88,7 @@ static ts_status try_pair(const evaluate_pair *pair, tried *out, ts_error *error
         status = error_set(error, TS_BAD_INPUT, "'%s' and '%s' are not on one grid",
                            pair->prediction, pair->truth);
     if (status == TS_OK) {
-        scratch =
-            memory_allocate((size_t)(h.shape[0] * h.shape[1] * h.shape[2]), 1, "labels", error);
+        scratch = memory_allocate((size_t)(voxel_count(h.shape)), 1, "labels", error);
         status = scratch ? try_choices(prediction, truth, &h, scratch, out, error) : TS_MEMORY;
     }
     free(prediction);
@@ -116,7 +108,7 @@ static int best_choice(const tried *cases, size_t count, size_t left)
     for (int choice = 0; choice < CHOICES; choice++) {
         double sum = 0;
         for (size_t i = 0; i < count; i++)
-            for (int r = 0; r < TUNED_REGIONS && i != left; r++)
+            for (int r = 0; r < REGIONS && i != left; r++)
                 sum += cases[i].dice[choice][r];
         if (sum > most + 1e-9) {
             most = sum;
@@ -134,7 +126,7 @@ static void choose(const tried *cases, size_t count, predict_tuning *out)
                                       .component_mm3 = component_mm3[all / ETS]}};
     for (size_t i = 0; i < count; i++) {
         const int others = best_choice(cases, count, i);
-        for (int r = 0; r < TUNED_REGIONS; r++) {
+        for (int r = 0; r < REGIONS; r++) {
             out->before[r] += cases[i].dice[0][r] / (double)count;
             out->after[r] += cases[i].dice[all][r] / (double)count;
             out->held_out[r] += cases[i].dice[others][r] / (double)count;

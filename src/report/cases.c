@@ -3,6 +3,7 @@
  * that predict recorded. */
 #include "report/parts.h"
 #include "volume/volume.h"
+#include "voxels/voxels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -238,7 +239,7 @@ static ts_status read_labels(const char *path, label_map map, volume_header *gri
         *out = NULL;
         return TS_OK;
     }
-    const size_t voxels = (size_t)(header.shape[0] * header.shape[1] * header.shape[2]);
+    const size_t voxels = (size_t)voxel_count(header.shape);
     return labels_map(*out, voxels, map, false, path, error);
 }
 

@@ -2,6 +2,7 @@
  * neighbours, deflated, in base64. Two modalities at 2 mm take about 0.3 MB of text a case. */
 #include "report/parts.h"
 #include "volume/volume.h"
+#include "voxels/voxels.h"
 
 #include <libdeflate.h>
 #include <math.h>
@@ -17,11 +18,6 @@ typedef struct {
     float *images[MODALITIES];
     uint8_t *labels[2]; /* prediction, truth */
 } head;
-
-static size_t voxels_in(const int64_t shape[3])
-{
-    return (size_t)(shape[0] * shape[1] * shape[2]);
-}
 
 static void head_free(head *h)
 {
@@ -40,7 +36,7 @@ static ts_status turn(const void *in, const volume_header *header, size_t bytes,
     const volume_orientation o = volume_orientation_lps(header->affine);
     if (!in)
         return TS_OK;
-    *out = memory_allocate(voxels_in(header->shape), bytes, "a case's slices", error);
+    *out = memory_allocate((size_t)voxel_count(header->shape), bytes, "a case's slices", error);
     if (!*out)
         return TS_MEMORY;
     volume_reorient(in, header->shape, o, bytes, *out);
@@ -204,7 +200,7 @@ static ts_status add_text(json_t *out, const char *key, uint8_t *bytes, size_t c
 static ts_status add_images(const head *h, const int64_t shape[3], json_t *out, size_t *characters,
                             pool *p, ts_error *error)
 {
-    const size_t count = voxels_in(shape);
+    const size_t count = (size_t)voxel_count(shape);
     float *coarse = memory_allocate(count, sizeof *coarse, "an image's slices", error);
     uint8_t *shades = memory_allocate(count, 1, "an image's slices", error);
     ts_status status = coarse && shades ? TS_OK : TS_MEMORY;
@@ -228,7 +224,7 @@ static ts_status add_images(const head *h, const int64_t shape[3], json_t *out, 
 static ts_status add_labels(const head *h, const int64_t shape[3], json_t *out, size_t *characters,
                             pool *p, ts_error *error)
 {
-    const size_t count = voxels_in(shape);
+    const size_t count = (size_t)voxel_count(shape);
     uint8_t *coarse = memory_allocate(count, 1, "the labels' slices", error);
     uint8_t *both = memory_allocate(count, 1, "the labels' slices", error);
     ts_status status = coarse && both ? TS_OK : TS_MEMORY;

@@ -23,35 +23,31 @@ static void reverse_blocks(void *x, int64_t n, size_t bytes)
         exchange(first, last, bytes);
 }
 
-static void mirror_outer(void *x, const int64_t shape[3], const bool mirror[3], size_t element)
+/* One row of n elements; those of images are 4 bytes long, those of labels 1. */
+static void reverse_row(void *row, int64_t n, size_t element)
 {
+    float *image = row;
+    uint8_t *labels = row;
+    for (int64_t i = 0, j = n - 1; i < j; i++, j--)
+        if (element == sizeof *image) {
+            const float kept = image[i];
+            image[i] = image[j];
+            image[j] = kept;
+        } else {
+            const uint8_t kept = labels[i];
+            labels[i] = labels[j];
+            labels[j] = kept;
+        }
+}
+
+void mirror_patch(void *x, const int64_t shape[3], const bool mirror[3], size_t element)
+{
+    uint8_t *bytes = x;
     const size_t row = (size_t)shape[2] * element, plane = (size_t)shape[1] * row;
     if (mirror[0])
         reverse_blocks(x, shape[0], plane);
     for (int64_t z = 0; mirror[1] && z < shape[0]; z++)
-        reverse_blocks((uint8_t *)x + (size_t)z * plane, shape[1], row);
-}
-
-void mirror_floats(float *x, const int64_t shape[3], const bool mirror[3])
-{
-    mirror_outer(x, shape, mirror, sizeof *x);
-    const int64_t rows = shape[0] * shape[1], n = shape[2];
-    for (int64_t row = 0; mirror[2] && row < rows; row++, x += n)
-        for (int64_t i = 0; i < n / 2; i++) {
-            const float kept = x[i];
-            x[i] = x[n - 1 - i];
-            x[n - 1 - i] = kept;
-        }
-}
-
-void mirror_labels(uint8_t *x, const int64_t shape[3], const bool mirror[3])
-{
-    mirror_outer(x, shape, mirror, sizeof *x);
-    const int64_t rows = shape[0] * shape[1], n = shape[2];
-    for (int64_t row = 0; mirror[2] && row < rows; row++, x += n)
-        for (int64_t i = 0; i < n / 2; i++) {
-            const uint8_t kept = x[i];
-            x[i] = x[n - 1 - i];
-            x[n - 1 - i] = kept;
-        }
+        reverse_blocks(bytes + (size_t)z * plane, shape[1], row);
+    for (int64_t i = 0; mirror[2] && i < shape[0] * shape[1]; i++)
+        reverse_row(bytes + (size_t)i * row, shape[2], element);
 }

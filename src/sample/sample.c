@@ -7,6 +7,7 @@
  * normalised within the brain, and prediction sees exact zeros there too. A modality that a case
  * lacks stays all 0. */
 #include "sample/transform.h"
+#include "voxels/voxels.h"
 
 #include <stdlib.h>
 
@@ -19,7 +20,7 @@ typedef struct {
 static void augment_channel(float *x, int m, const int64_t shape[3], const patch_draw *d,
                             random_stream *noise, float *scratch)
 {
-    const size_t count = (size_t)(shape[0] * shape[1] * shape[2]);
+    const size_t count = (size_t)voxel_count(shape);
     if (d->noise_deviation > 0)
         augment_noise(x, count, d->noise_deviation, noise);
     if (d->blur_sigma[m][0] > 0)
@@ -39,7 +40,7 @@ static void augment_channel(float *x, int m, const int64_t shape[3], const patch
 static void make_patch(const plan *p, const preprocessed *cases, size_t count, int64_t step,
                        int64_t index, const workspace *w, float *images, uint8_t *labels)
 {
-    const size_t voxels = (size_t)(p->patch[0] * p->patch[1] * p->patch[2]);
+    const size_t voxels = (size_t)voxel_count(p->patch);
     patch_draw d;
     draw_patch(p, cases, count, step, index, &d);
     const preprocessed *source = &cases[d.source];
@@ -57,15 +58,15 @@ static void make_patch(const plan *p, const preprocessed *cases, size_t count, i
             continue;
         augment_channel(x, m, p->patch, &d, &noise, w->scratch);
         augment_mask(x, voxels, w->brain, 1u << m);
-        mirror_floats(x, p->patch, d.mirror);
+        mirror_patch(x, p->patch, d.mirror, sizeof *x);
     }
-    mirror_labels(labels, p->patch, d.mirror);
+    mirror_patch(labels, p->patch, d.mirror, 1);
 }
 
 ts_status sample_batch(const plan *p, const preprocessed *cases, size_t count, int64_t step,
                        batch *out, ts_error *error)
 {
-    const size_t voxels = (size_t)(p->patch[0] * p->patch[1] * p->patch[2]);
+    const size_t voxels = (size_t)voxel_count(p->patch);
     for (size_t i = 0; i < count; i++)
         if (!cases[i].labels)
             return error_set(error, TS_BAD_INPUT,

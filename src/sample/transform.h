@@ -48,8 +48,7 @@ void augment_gamma(float *x, size_t count, double gamma, bool inverted);
 /* 0 where the brain's set lacks the modality. */
 void augment_mask(float *x, size_t count, const uint8_t *brain, modality_set bit);
 
-/* In place. */
-void mirror_floats(float *x, const int64_t shape[3], const bool mirror[3]);
-void mirror_labels(uint8_t *x, const int64_t shape[3], const bool mirror[3]);
+/* In place; element: 4 bytes (an image) or 1 (labels). */
+void mirror_patch(void *x, const int64_t shape[3], const bool mirror[3], size_t element);
 
 #endif

@@ -1,47 +1,41 @@
 /* Pseudo-Dice over fixed patches. */
+#include "labels/labels.h"
 #include "train/validate.h"
+#include "voxels/voxels.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-enum { BATCHES = 8, REGION_COUNT = 3 }; /* 16 patches at batch 2 */
+enum { BATCHES = 8 }; /* 16 patches at batch 2 */
 
 typedef struct {
-    int64_t both[REGION_COUNT], predicted[REGION_COUNT], truth[REGION_COUNT];
+    int64_t both[REGIONS], predicted[REGIONS], truth[REGIONS];
 } region_counts;
-
-/* Which of WT, TC, ET a label belongs to, as bits: ED (2) is WT alone, NCR (1) also TC, ET (3)
- * all. */
-static unsigned regions_of(int label)
-{
-    static const unsigned sets[4] = {0, 3, 1, 7};
-    return sets[label];
-}
 
 /* The prediction of one voxel: the class of the greatest logit, or every region above 0. */
 static unsigned predicted_regions(const float *logits, int64_t voxels, int classes)
 {
-    if (classes == REGION_COUNT)
+    if (classes == REGIONS)
         return (logits[0] > 0) | (unsigned)(logits[voxels] > 0) << 1 |
                (unsigned)(logits[2 * voxels] > 0) << 2;
     int best = 0;
     for (int c = 1; c < classes; c++)
         if (logits[c * voxels] > logits[best * voxels])
             best = c;
-    return regions_of(best);
+    return regions_with(best);
 }
 
 static void count_regions(const float *logits, const uint8_t *labels, const plan *p,
                           region_counts *counts)
 {
-    const int64_t voxels = p->patch[0] * p->patch[1] * p->patch[2];
-    const int classes = p->loss == LOSS_REGIONS ? REGION_COUNT : 4;
+    const int64_t voxels = voxel_count(p->patch);
+    const int classes = p->loss == LOSS_REGIONS ? REGIONS : LABELS;
     for (int64_t n = 0; n < p->batch; n++)
         for (int64_t v = 0; v < voxels; v++) {
             const unsigned predicted =
                 predicted_regions(logits + n * classes * voxels + v, voxels, classes);
-            const unsigned truth = regions_of(labels[n * voxels + v]);
-            for (int r = 0; r < REGION_COUNT; r++) {
+            const unsigned truth = regions_with(labels[n * voxels + v]);
+            for (int r = 0; r < REGIONS; r++) {
                 counts->predicted[r] += predicted >> r & 1;
                 counts->truth[r] += truth >> r & 1;
                 counts->both[r] += (predicted & truth) >> r & 1;
@@ -67,7 +61,7 @@ static ts_status validate_batch(trainer *t, const plan *p, int64_t step, const b
 ts_status validate(trainer *t, const plan *p, int64_t step, const preprocessed *cases, size_t count,
                    double dice[ROLES][3], ts_error *error)
 {
-    const size_t voxels = (size_t)(p->batch * p->patch[0] * p->patch[1] * p->patch[2]);
+    const size_t voxels = (size_t)(p->batch * voxel_count(p->patch));
     region_counts counts[ROLES] = {0};
     batch b = {.images = memory_allocate(voxels, MODALITIES * sizeof(float), "a batch", error),
                .labels = memory_allocate(voxels, 1, "a batch", error)};
@@ -80,7 +74,7 @@ ts_status validate(trainer *t, const plan *p, int64_t step, const preprocessed *
             status = validate_batch(t, p, step, &b, counts, error);
     }
     for (int role = 0; role < ROLES; role++)
-        for (int r = 0; r < REGION_COUNT; r++) {
+        for (int r = 0; r < REGIONS; r++) {
             const int64_t sum = counts[role].predicted[r] + counts[role].truth[r];
             dice[role][r] = !method_learns(p, role, step) ? NAN
                             : sum ? 2.0 * (double)counts[role].both[r] / (double)sum

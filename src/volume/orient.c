@@ -1,5 +1,6 @@
 /* Orientation by flips and permutations alone: exact, and undone on writing. */
 #include "volume/volume.h"
+#include "voxels/voxels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -103,7 +104,7 @@ bool volume_same_space(const volume_header *a, const volume_header *b)
 ts_status volume_turn(const volume_header *from, const void *voxels, size_t element_bytes,
                       const volume_header *to, void **out, ts_error *error)
 {
-    const size_t count = (size_t)(from->shape[0] * from->shape[1] * from->shape[2]);
+    const size_t count = (size_t)voxel_count(from->shape);
     void *oriented = memory_take(count, element_bytes, "an image to turn", error);
     *out = oriented ? memory_take(count, element_bytes, "an image to turn", error) : NULL;
     if (*out) {

@@ -1,10 +1,8 @@
-/* Connected components, and dilation. */
-#include "evaluate/scoring.h"
+/* Connected components by runs of rows that are joined (union-find). */
+#include "voxels/voxels.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- components ----------------------------------------------------------------------------- */
 
 static int32_t find_root(int32_t *parents, int32_t i)
 {
@@ -59,7 +57,7 @@ static int32_t scan(const uint8_t *mask, const int64_t shape[3], int32_t *labels
 {
     const int64_t nx = shape[0];
     int32_t given = 0;
-    memset(labels, 0, (size_t)voxels_of(shape) * sizeof *labels);
+    memset(labels, 0, (size_t)voxel_count(shape) * sizeof *labels);
     for (int64_t z = 0; z < shape[2]; z++)
         for (int64_t y = 0; y < shape[1]; y++) {
             const int64_t row = nx * (y + shape[1] * z);
@@ -80,10 +78,11 @@ static int32_t scan(const uint8_t *mask, const int64_t shape[3], int32_t *labels
     return given;
 }
 
-ts_status components_label(const uint8_t *mask, const int64_t shape[3], int32_t *labels,
-                           int32_t *count, ts_error *error)
+/* Numbers the components in the order of their first voxels. */
+static ts_status number_components(const uint8_t *mask, const int64_t shape[3], components *c,
+                                   ts_error *error)
 {
-    const int64_t voxels = voxels_of(shape);
+    const int64_t voxels = voxel_count(shape);
     /* No more first labels than there are voxels apart from each other: every other one per
      * axis. */
     size_t most = 2;
@@ -92,61 +91,53 @@ ts_status components_label(const uint8_t *mask, const int64_t shape[3], int32_t 
     int32_t *parents = memory_take(most + 1, sizeof *parents, "the components", error);
     if (!parents)
         return TS_MEMORY;
-    const int32_t given = scan(mask, shape, labels, parents);
-    *count = 0;
+    const int32_t given = scan(mask, shape, c->numbers, parents);
     for (int32_t i = 1; i <= given; i++)
         parents[i] = find_root(parents, i);
     int32_t *numbers = memory_allocate((size_t)given + 1, sizeof *numbers, "the components", error);
     if (numbers) {
         for (int32_t i = 1; i <= given; i++)
-            numbers[i] = parents[i] == i ? ++*count : numbers[parents[i]];
-        for (int64_t i = 0; *count < given && i < voxels; i++)
-            labels[i] = numbers[labels[i]];
+            numbers[i] = parents[i] == i ? ++c->count : numbers[parents[i]];
+        for (int64_t i = 0; c->count < given && i < voxels; i++)
+            c->numbers[i] = numbers[c->numbers[i]];
     }
     free(numbers);
     free(parents);
     return numbers ? TS_OK : TS_MEMORY;
 }
 
-/* ---- dilation ------------------------------------------------------------------------------- */
-
-/* One more step: the 18 neighbours of every voxel listed become set; those that were not are the
- * new list. */
-static size_t grow_once(uint8_t *mask, const int64_t shape[3], const int64_t *list, size_t count,
-                        int64_t *next)
+static void measure_components(const uint8_t *mask, const int64_t shape[3], components *c)
 {
-    size_t found = 0;
-    for (size_t i = 0; i < count; i++) {
-        const int64_t x = list[i] % shape[0], y = list[i] / shape[0] % shape[1];
-        const int64_t z = list[i] / shape[0] / shape[1];
-        for (int k = 0; k < 27; k++) {
-            const int64_t sx = k % 3 - 1, sy = k / 3 % 3 - 1, sz = k / 9 - 1;
-            if ((sx && sy && sz) || !inside(shape, x + sx, y + sy, z + sz))
-                continue;
-            const int64_t to = list[i] + sx + shape[0] * (sy + shape[1] * sz);
-            if (!mask[to]) {
-                mask[to] = 1;
-                next[found++] = to;
-            }
+    for (int32_t k = 1; k <= c->count; k++)
+        c->all[k].box = box_empty();
+    for (int64_t row = 0; row < shape[1] * shape[2]; row++) {
+        const uint8_t *m = mask + row * shape[0];
+        int64_t x = bytes_next_set(m, 0, shape[0]);
+        for (; x < shape[0]; x = bytes_next_set(m, x + 1, shape[0])) {
+            voxel_component *one = &c->all[c->numbers[row * shape[0] + x]];
+            one->voxels++;
+            box_add(&one->box, x, row % shape[1], row / shape[1]);
         }
     }
-    return found;
 }
 
-ts_status mask_dilate(uint8_t *mask, const int64_t shape[3], ts_error *error)
+ts_status components_find(const uint8_t *mask, const int64_t shape[3], components *out,
+                          ts_error *error)
 {
-    const int64_t voxels = voxels_of(shape);
-    size_t count = 0;
-    int64_t *lists[2];
-    for (int i = 0; i < 2; i++)
-        lists[i] = memory_allocate((size_t)voxels, sizeof(int64_t), "a dilation", error);
-    const bool room = lists[0] && lists[1];
-    for (int64_t i = 0; room && i < voxels; i++)
-        if (mask[i])
-            lists[0][count++] = i;
-    for (int step = 0; room && step < 3; step++)
-        count = grow_once(mask, shape, lists[step % 2], count, lists[(step + 1) % 2]);
-    free(lists[0]);
-    free(lists[1]);
-    return room ? TS_OK : TS_MEMORY;
+    *out = (components){.numbers = memory_take((size_t)voxel_count(shape), sizeof *out->numbers,
+                                               "the components", error)};
+    if (!out->numbers || number_components(mask, shape, out, error) != TS_OK)
+        return TS_MEMORY;
+    out->all = memory_allocate((size_t)out->count + 1, sizeof *out->all, "the components", error);
+    if (!out->all)
+        return TS_MEMORY;
+    measure_components(mask, shape, out);
+    return TS_OK;
+}
+
+void components_free(components *c)
+{
+    free(c->numbers);
+    free(c->all);
+    *c = (components){0};
 }
