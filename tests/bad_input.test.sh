@@ -84,6 +84,22 @@ check "not skull-stripped: check warns" 0 "^warning: case $id: .*does not look s
 check "not skull-stripped: predict warns" 0 "warning: .*skull/$id/${id}_flair.nii' does not look skull-stripped" \
     "$twinseg" predict fresh --data skull -o skull.out
 
+# ---- two data sets in one folder ----
+cp -r good two && "$twinseg" convert good --to nnunet -o nnu >/dev/null 2>&1 && mv nnu two/nnunet
+for command in "check two" "screen two" "plan two" "predict fresh --data two -o two.out" \
+    "train two $small --out two.run" "convert two --to msd -o two.msd"; do
+    check "two data sets in one folder: ${command%% *}" 1 \
+        "'two' holds several data sets: BraTS-like images .*, nnU-Net raw .*/two/nnunet'.: give one" \
+        "$twinseg" $command
+done
+expect "and nothing was written" test ! -e two.out -a ! -e two.run -a ! -e two.msd
+for out in good/out good/a/../out ./good/out/ "$PWD/good/out"; do
+    check "convert into its own data: $out" 1 "lies within the data set '.*/good', which would" \
+        "$twinseg" convert good --to nnunet -o "$out"
+done
+(cd good && check "convert into its own data, from within" 1 "lies within" "$twinseg" convert . --to msd -o out)
+expect "the data is as it was" "$twinseg" check good
+
 # ---- names ----
 cp -r good misnamed && mv "misnamed/$id/${id}_flair.nii.gz" "misnamed/$id/${id}_fliar.nii.gz"
 check "a misnamed modality: check says which file and which case" 0 "lacks flair" "$twinseg" check misnamed

@@ -269,8 +269,14 @@ static void test_refusals(void **state)
     ts_error e;
     const volume_header h = grid_of(0);
     uint8_t labels[VOXELS] = {0, 3, 4};
+    assert_int_equal(symlink("source", below("link")), 0);
+    assert_int_equal(directory_create(below("other"), &e), TS_OK);
     assert_int_equal(dataset_open(below("source"), LABELS_AUTO, &d, &e), TS_OK);
     refuse(&d, LAYOUT_MSD, "source", "not empty");
+    refuse(&d, LAYOUT_MSD, "source/out", "lies within the data set");
+    refuse(&d, LAYOUT_MSD, "source/new/../out", "lies within the data set");
+    refuse(&d, LAYOUT_MSD, "link/deep/out/", "lies within the data set");
+    refuse(&d, LAYOUT_MSD, "other/../source/a/b", "lies within the data set");
     char *t2 = d.cases[1].image[T2];
     d.cases[1].image[T2] = NULL;
     refuse(&d, LAYOUT_NNUNET, "refused", "BraTS2021_00002 lacks t2");

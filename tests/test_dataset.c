@@ -1,65 +1,7 @@
 /* dataset: every layout and quirk recognised, from folders made here; the folds. */
-#include "dataset/dataset.h"
+#include "made_folders.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-static char root[] = "/tmp/twinseg-dataset-XXXXXX";
-
-static int make_root(void **state)
-{
-    (void)state;
-    return mkdtemp(root) ? 0 : -1;
-}
-
-static void run(const char *format, ...) PRINTF_LIKE(1, 2);
-static void run(const char *format, ...)
-{
-    char command[4096];
-    va_list list;
-    va_start(list, format);
-    vsnprintf(command, sizeof command, format, list);
-    va_end(list);
-    assert_int_equal(system(command), 0);
-}
-
-static int remove_root(void **state)
-{
-    (void)state;
-    run("chmod -R u+w %s; rm -rf %s", root, root);
-    return 0;
-}
-
-/* Makes empty files below root/name: what dataset_open tells, it tells by names. */
-static const char *touch(const char *name, const char *const *files, size_t count)
-{
-    static char path[512];
-    snprintf(path, sizeof path, "%s/%s", root, name);
-    run("rm -rf %s && mkdir -p %s", path, path);
-    for (size_t i = 0; i < count; i++)
-        run("mkdir -p \"$(dirname '%s/%s')\" && echo x > '%s/%s'", path, files[i], path, files[i]);
-    return path;
-}
-
-static void open_ok(const char *path, dataset *d)
-{
-    ts_error e = {0};
-    if (dataset_open(path, LABELS_AUTO, d, &e) != TS_OK)
-        fail_msg("%s", e.text);
-}
-
-static bool noted(const dataset *d, const char *word)
-{
-    for (size_t i = 0; i < d->notes.count; i++)
-        if (strstr(d->notes.items[i], word))
-            return true;
-    return false;
-}
 
 static void assert_complete(const dataset *d, size_t i)
 {
@@ -152,50 +94,6 @@ static void test_post_treatment(void **state)
     assert_int_equal(d.cases[0].labels, LABELS_BRATS2024);
     assert_int_equal(dataset_case_modalities(&d.cases[0]), 1u << T1CE);
     assert_null(d.cases[0].truth);
-    dataset_close(&d);
-}
-
-/* Every challenge since 2023 is known by its cases' names. */
-static void test_challenges(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *file, *layout;
-        label_map labels;
-    } cases[] = {
-        {"BraTS-GLI-00005-000-t1c.nii.gz", "BraTS 2023", LABELS_AUTO},
-        {"BraTS-GLI-00005-101-t1c.nii.gz", "BraTS 2024 post-treatment", LABELS_BRATS2024},
-        {"BraTS-MET-00001-000-t1c.nii.gz", "BraTS-MET", LABELS_BRATS2024},
-        {"BraTS-MEN-00004-000-t1c.nii.gz", "BraTS-MEN", LABELS_AUTO},
-        {"BraTS-MEN-RT-0001-1_t1c.nii.gz", "BraTS-MEN-RT", LABELS_GTV},
-        {"BraTS-PED-00002-000-t1c.nii.gz", "BraTS-PED", LABELS_PED_AUTO},
-        {"BraTS-SSA-00002-000-t1c.nii.gz", "BraTS-SSA", LABELS_AUTO},
-        {"BraTS-GoAT-00000-t1c.nii.gz", "BraTS-GoAT", LABELS_AUTO},
-    };
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        dataset d;
-        ts_error e;
-        const char *path = touch("challenge", &cases[i].file, 1);
-        open_ok(path, &d);
-        assert_string_equal(d.layout, cases[i].layout);
-        assert_int_equal(d.cases[0].labels, cases[i].labels);
-        assert_int_equal(dataset_labels_by_name(d.cases[0].image[T1CE]), cases[i].labels);
-        assert_int_equal(dataset_labels_by_name(d.cases[0].id), cases[i].labels);
-        dataset_close(&d);
-        assert_int_equal(dataset_open(path, LABELS_BRATS2023, &d, &e), TS_OK);
-        assert_int_equal(d.cases[0].labels, LABELS_BRATS2023); /* what is set holds */
-        dataset_close(&d);
-    }
-    /* a target of radiotherapy is a truth, which no reading fits */
-    static const char *const files[] = {"BraTS-MEN-RT-0001-1/BraTS-MEN-RT-0001-1_t1c.nii.gz",
-                                        "BraTS-MEN-RT-0001-1/BraTS-MEN-RT-0001-1_gtv.nii.gz",
-                                        "A/A_t1c.nii.gz", "A/A_gtv.nii.gz"};
-    dataset d;
-    open_ok(touch("target", files, COUNT_OF(files)), &d);
-    assert_int_equal(d.count, 2);
-    assert_null(d.cases[0].truth);
-    assert_non_null(d.cases[1].truth);
-    assert_string_equal(d.cases[1].id, "BraTS-MEN-RT-0001-1");
     dataset_close(&d);
 }
 
@@ -409,6 +307,8 @@ static void test_dataset_json(void **state)
         {"{\"modality\": [\"T1\"], \"labels\": {\"whole_tumor\": [1, 2, 3, 4], "
          "\"tumor_core\": [1, 2, 3], \"enhancing_tumor\": 1}}",
          NULL, LABELS_PED},
+        {"\xef\xbb\xbf{\"modality\": [\"T1\"], \"labels\": {\"NCR\": 1, \"ED\": 2, \"ET\": 4}}",
+         NULL, LABELS_BRATS2021}, /* behind a byte-order mark */
         {"{\"modality\": [\"T1\"], \"labels\": {\"background\": 0, \"GTV\": 1}}", "1 GTV", 0},
     };
     const char *path = touch("json", files, COUNT_OF(files));
@@ -513,12 +413,17 @@ static void test_other_axes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_odd_truths),     cmocka_unit_test(test_years),
-        cmocka_unit_test(test_post_treatment), cmocka_unit_test(test_challenges),
-        cmocka_unit_test(test_quirks),         cmocka_unit_test(test_no_case),
-        cmocka_unit_test(test_split),          cmocka_unit_test(test_msd),
-        cmocka_unit_test(test_nnunet),         cmocka_unit_test(test_dataset_json),
-        cmocka_unit_test(test_union_mask),     cmocka_unit_test(test_other_axes),
+        cmocka_unit_test(test_odd_truths),
+        cmocka_unit_test(test_years),
+        cmocka_unit_test(test_post_treatment),
+        cmocka_unit_test(test_quirks),
+        cmocka_unit_test(test_no_case),
+        cmocka_unit_test(test_split),
+        cmocka_unit_test(test_msd),
+        cmocka_unit_test(test_nnunet),
+        cmocka_unit_test(test_dataset_json),
+        cmocka_unit_test(test_union_mask),
+        cmocka_unit_test(test_other_axes),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }

@@ -59,24 +59,44 @@ static int compare_cases(const void *a, const void *b)
     return strcmp(((const dataset_case *)a)->id, ((const dataset_case *)b)->id);
 }
 
+static ts_status refuse_file(const char *path, ts_error *error)
+{
+    char *found = survey_dicom(path);
+    const bool dicom = found != NULL;
+    free(found);
+    return error_set(error, TS_BAD_INPUT,
+                     dicom ? "'%s' is a DICOM file: `twinseg prepare` makes a case of a patient's "
+                             "scans first; then give the folder that holds the cases"
+                           : "'%s' is a file: give the folder that holds the cases",
+                     path);
+}
+
+static ts_status open_cases(const char *path, label_map labels, dataset *d, ts_error *error)
+{
+    char *images = NULL;
+    ts_status status = survey_folder(path, &d->root, &images, error);
+    if (status != TS_OK)
+        return status;
+    if (images)
+        status = raw_open(d->root, images, labels, d, error);
+    else if ((d->root = realpath(path, NULL)))
+        status = folder_open(path, labels, d, error);
+    else
+        status = error_set(error, TS_MEMORY, "out of memory");
+    free(images);
+    return status;
+}
+
 ts_status dataset_open(const char *path, label_map labels, dataset *out, ts_error *error)
 {
     *out = (dataset){0};
+    if (!file_exists(path))
+        return error_set(error, TS_IO, "the folder '%s' does not exist", path);
     if (!directory_exists(path))
-        return error_set(error, file_exists(path) ? TS_BAD_INPUT : TS_IO,
-                         file_exists(path) ? "'%s' is a file: give the folder that holds the cases"
-                                           : "the folder '%s' does not exist",
-                         path);
+        return refuse_file(path, error);
     out->path = strdup(path);
-    char *root = NULL, *images = NULL;
-    ts_status status = out->path ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
-    if (status == TS_OK)
-        status = raw_find(path, &root, &images, error);
-    if (status == TS_OK)
-        status = root ? raw_open(root, images, labels, out, error)
-                      : folder_open(path, labels, out, error);
-    free(root);
-    free(images);
+    const ts_status status = out->path ? open_cases(path, labels, out, error)
+                                       : error_set(error, TS_MEMORY, "out of memory");
     if (status != TS_OK) {
         dataset_close(out);
         return status;
@@ -95,6 +115,7 @@ void dataset_close(dataset *d)
     }
     free(d->cases);
     free(d->path);
+    free(d->root);
     string_list_free(&d->notes);
     *d = (dataset){0};
 }

@@ -17,15 +17,17 @@ typedef struct {
 } dataset_case;
 
 typedef struct {
-    char *path;
+    char *path; /* as it was given */
+    char *root; /* the whole of it: its real path, of MSD and nnU-Net that of dataset.json */
     const char *layout;  /* for messages: "BraTS 2021", "MSD Task01", ... */
     dataset_case *cases; /* sorted by id */
     size_t count;
     string_list notes; /* repaired quirks, ignored strays, one sentence each */
 } dataset;
 
-/* Recognises the layout by itself. A folder with no case is an error that says what was looked
- * for and what was found. */
+/* Recognises the layout by itself. A folder with no case is an error that says what was looked for
+ * and what was found; so is one with several data sets of different layouts, or several of MSD or
+ * nnU-Net, at any depth. BraTS-like trees of several years are one data set. */
 ts_status dataset_open(const char *path, label_map labels, dataset *out, ts_error *error);
 void dataset_close(dataset *d);
 modality_set dataset_case_modalities(const dataset_case *c);

@@ -197,7 +197,8 @@ ts_status dataset_describe(const char *json, size_t count, const char *file,
 {
     json_error_t cause;
     *out = (dataset_description){.labels = LABELS_AUTO};
-    json_t *root = json_loadb(json, count, 0, &cause);
+    const size_t mark = text_mark(json, count);
+    json_t *root = json_loadb(json + mark, count - mark, 0, &cause);
     if (!root)
         return error_set(error, TS_BAD_INPUT, "'%s' line %d is not JSON: %s", file, cause.line,
                          cause.text);

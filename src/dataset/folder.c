@@ -9,8 +9,6 @@
 #include <string.h>
 #include <strings.h>
 
-enum { DEPTH_LIMIT = 8 }; /* BraTS needs 3; the limit ends loops of links */
-
 typedef struct {
     char *path, *id;
     const char *folder; /* within walk.folders */
@@ -147,7 +145,7 @@ static ts_status walk_folder(walk *w, const char *path, int depth, ts_error *err
     }
     if (status == TS_OK)
         status = adopt_truth(w, first, error);
-    for (size_t i = 0; status == TS_OK && depth < DEPTH_LIMIT && i < names.count; i++) {
+    for (size_t i = 0; status == TS_OK && depth < FOLDER_DEPTH && i < names.count; i++) {
         if (name_is_stray(names.items[i]))
             continue;
         char *full = path_join(path, names.items[i], NULL);
@@ -260,17 +258,31 @@ static const char *layout_name(const dataset *d)
     return layout ? layout : "BraTS-like folders";
 }
 
+/* No image by its name: what is there instead? */
+static ts_status refuse_empty(const walk *w, const char *path, ts_error *error)
+{
+    char *dicom = survey_dicom(path);
+    if (dicom) {
+        error_set(error, TS_BAD_INPUT,
+                  "'%s' holds DICOM files, such as '%s': `twinseg prepare` makes a case of each "
+                  "patient's scans first",
+                  path, dicom);
+        free(dicom);
+        return TS_BAD_INPUT;
+    }
+    return error_set(
+        error, TS_BAD_INPUT,
+        "'%s' holds no case: looked for images named by their modality, such as X_flair.nii.gz, "
+        "X_t1ce.nii.gz or X-t1c.nii.gz, and for imagesTr with dataset.json; found %zu folders and "
+        "%zu images of other names%s%s%s",
+        path, w->folders.count, w->unknown.count, w->unknown.count ? ", such as '" : "",
+        w->unknown.count ? string_file_name(w->unknown.items[0]) : "", w->unknown.count ? "'" : "");
+}
+
 static ts_status sum_up(walk *w, const char *path, ts_error *error)
 {
     if (w->out->count == 0)
-        return error_set(error, TS_BAD_INPUT,
-                         "'%s' holds no case: looked for images named by their modality, such as "
-                         "X_flair.nii.gz, X_t1ce.nii.gz or X-t1c.nii.gz, and for imagesTr with "
-                         "dataset.json; found %zu folders and %zu images of other names%s%s%s",
-                         path, w->folders.count, w->unknown.count,
-                         w->unknown.count ? ", such as '" : "",
-                         w->unknown.count ? string_file_name(w->unknown.items[0]) : "",
-                         w->unknown.count ? "'" : "");
+        return refuse_empty(w, path, error);
     w->out->layout = layout_name(w->out);
     ts_status status = TS_OK;
     if (w->strays)

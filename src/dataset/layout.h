@@ -1,7 +1,7 @@
 /* layout (private to dataset/): how the files of a folder become cases.
  *
- * names.c reads file names, folder.c walks BraTS-like trees, description.c reads dataset.json,
- * raw.c turns imagesTr/labelsTr (MSD, nnU-Net) into cases. */
+ * names.c reads file names, survey.c finds the data set below a folder, folder.c turns BraTS-like
+ * trees into cases, raw.c imagesTr/labelsTr (MSD, nnU-Net), description.c reads dataset.json. */
 #ifndef TWINSEG_DATASET_LAYOUT_H
 #define TWINSEG_DATASET_LAYOUT_H
 
@@ -55,11 +55,22 @@ ts_status folder_open(const char *path, label_map labels, dataset *d, ts_error *
 
 /* ---- MSD and nnU-Net -------------------------------------------------------------------- */
 
-/* Does a folder follow MSD's or nnU-Net's layout (imagesTr or imagesTs within, or one of these
- * itself, or one such folder below)? *root, *images: the folder that dataset.json belongs to and
- * the folder of images, in memory of their own; both NULL where it does not. */
-ts_status raw_find(const char *path, char **root, char **images, ts_error *error);
+/* imagesTr, imagesTs, imagesVal. */
+bool name_is_image_folder(const char *name);
+/* "nnU-Net raw" or "MSD Task01", by the names in a folder of images. */
+const char *raw_layout(const char *images);
 ts_status raw_open(const char *root, const char *images, label_map labels, dataset *d,
                    ts_error *error);
+
+/* ---- what lies below a folder ------------------------------------------------------------- */
+
+enum { FOLDER_DEPTH = 8 }; /* folders below the one given; BraTS needs 3; ends loops of links */
+
+/* The one data set at or below `path`. *root, *images: where it is MSD's or nnU-Net's, the folder
+ * that dataset.json belongs to and the folder of images, in memory of their own; both NULL where it
+ * is a BraTS-like tree, or nothing. Several data sets are an error that says what was found where. */
+ts_status survey_folder(const char *path, char **root, char **images, ts_error *error);
+/* A DICOM file at or below path, in memory of its own, for messages; NULL where there is none. */
+char *survey_dicom(const char *path);
 
 #endif

@@ -8,84 +8,12 @@
 #include <string.h>
 #include <strings.h>
 
-static const char *const image_folders[] = {"imagesTr", "imagesTs", "imagesVal"};
-
 /* Bytes of a dataset.json: MSD's lists every file, 60 kB; nnU-Net's largest are some MB. */
 enum { JSON_LIMIT = 64 << 20 };
 
 static ts_status out_of_memory(const char *path, ts_error *error)
 {
     return error_set(error, TS_MEMORY, "out of memory while listing '%s'", path);
-}
-
-static char *parent_of(const char *path)
-{
-    const char *name = string_file_name(path);
-    return strndup(path, name > path + 1 ? (size_t)(name - path - 1) : 1);
-}
-
-/* The first folder of images within `root`, in memory of its own; NULL where there is none. */
-static char *images_within(const char *root)
-{
-    for (size_t i = 0; i < COUNT_OF(image_folders); i++) {
-        char *images = path_join(root, image_folders[i], NULL);
-        if (images && directory_exists(images))
-            return images;
-        free(images);
-    }
-    return NULL;
-}
-
-/* One folder below `path` that has imagesTr (a Task01_BrainTumour that was unpacked into its own
- * folder); several are an error. */
-static ts_status find_below(const char *path, char **root, char **images, ts_error *error)
-{
-    string_list names;
-    ts_status status = directory_list(path, &names, error);
-    for (size_t i = 0; status == TS_OK && i < names.count; i++) {
-        char *below = name_is_stray(names.items[i]) ? NULL : path_join(path, names.items[i], NULL);
-        char *found = below && directory_exists(below) ? images_within(below) : NULL;
-        if (found && *images) {
-            status = error_set(error, TS_BAD_INPUT,
-                               "'%s' holds several data sets, '%s' and '%s' among them: give one",
-                               path, string_file_name(*root), names.items[i]);
-        } else if (found) {
-            *root = below;
-            *images = found;
-            continue;
-        }
-        free(found);
-        free(below);
-    }
-    string_list_free(&names);
-    return status;
-}
-
-ts_status raw_find(const char *path, char **root, char **images, ts_error *error)
-{
-    *root = *images = NULL;
-    char *real = realpath(path, NULL);
-    if (!real)
-        return out_of_memory(path, error);
-    ts_status status = TS_OK;
-    for (size_t i = 0; i < COUNT_OF(image_folders) && !*root; i++)
-        if (!strcmp(string_file_name(real), image_folders[i])) {
-            *root = parent_of(real);
-            *images = strdup(real);
-        }
-    if (!*root && (*images = images_within(real)))
-        *root = strdup(real);
-    if (!*images)
-        status = find_below(real, root, images, error);
-    free(real);
-    if (status == TS_OK && !*root != !*images)
-        status = out_of_memory(path, error);
-    if (status != TS_OK || !*root) {
-        free(*root);
-        free(*images);
-        *root = *images = NULL;
-    }
-    return status;
 }
 
 /* "X_0002": channel 2; -1 for another name. */
@@ -287,6 +215,32 @@ static ts_status check_description(const char *root, const dataset_description *
     return status;
 }
 
+const char *raw_layout(const char *images)
+{
+    string_list names;
+    bool numbered = true;
+    if (directory_list(images, &names, NULL) == TS_OK)
+        first_image(&names, &numbered);
+    string_list_free(&names);
+    return numbered ? "nnU-Net raw" : "MSD Task01";
+}
+
+/* Folders of images beside the one that is read. */
+static ts_status note_others(const char *root, const char *images, dataset *d, ts_error *error)
+{
+    string_list names;
+    ts_status status = directory_list(root, &names, error);
+    for (size_t i = 0; status == TS_OK && i < names.count; i++)
+        if (name_is_image_folder(names.items[i]) &&
+            strcmp(names.items[i], string_file_name(images)) != 0)
+            status = dataset_note(d, error,
+                                  "the images in '%s/%s' are not read: give that folder to predict "
+                                  "them",
+                                  root, names.items[i]);
+    string_list_free(&names);
+    return status;
+}
+
 ts_status raw_open(const char *root, const char *images, label_map labels, dataset *d,
                    ts_error *error)
 {
@@ -309,16 +263,11 @@ ts_status raw_open(const char *root, const char *images, label_map labels, datas
         status = check_description(root, &about, labels, d, error);
     for (size_t i = 0; status == TS_OK && i < d->count; i++)
         d->cases[i].labels = labels == LABELS_AUTO ? about.labels : labels;
-    d->layout = numbered ? "nnU-Net raw" : "MSD Task01";
+    d->layout = raw_layout(images);
     if (status == TS_OK && strcmp(string_file_name(images), "imagesTr"))
         status = dataset_note(d, error, "the cases are those of '%s'", images);
-    char *test = path_join(root, "imagesTs", NULL);
-    if (status == TS_OK && test && strcmp(test, images) && directory_exists(test))
-        status = dataset_note(d, error,
-                              "the test images in '%s' are not read: give that folder to "
-                              "predict them",
-                              test);
-    free(test);
+    if (status == TS_OK)
+        status = note_others(root, images, d, error);
     string_list_free(&names);
     return status;
 }
