@@ -104,8 +104,9 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@echo "  CC   $<"
 	@$(CC) $(BASE_FLAGS) $(CFLAGS) $(FLAGS_$*) -MMD -MP -c -o $@ $<
 
-# The report's page stands in the program as it stands in the source tree.
+# What is embedded as it is in the source tree: the report's page, the letters of pictures.
 $(BUILD)/src/report/report.o: $(addprefix src/report/page.,html css js)
+$(BUILD)/src/picture/font.o: $(wildcard src/picture/*.pgm)
 
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libtwinseg.a
 	@mkdir -p $(@D)
@@ -139,7 +140,7 @@ test-slurm: all
 test-emulated: $(BUILD)/tests/test_engine
 	@BUILD=$(BUILD) tools/run_tests.sh tests/emulated.sh
 
-# The whole job on made brains; DEMO is made anew. Both times are printed: all that came before (with
+# The whole workflow on phantoms; DEMO is deleted first. Both times are printed: all that came before (with
 # the download of packages, where any was missing), and the demo itself.
 DEMO ?= $(BUILD)/demo
 demo:
@@ -197,6 +198,7 @@ install: all library
 	for model in $(wildcard models/*.safetensors); do \
 	    install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/twinseg/models $$model; done
 	install -D -m 644 docs/models.md $(DESTDIR)$(PREFIX)/share/twinseg/models/README.md
+	install -D -m 644 src/picture/font-licence.txt $(DESTDIR)$(PREFIX)/share/twinseg/font-licence.txt
 
 include tools/lint.mk tools/fuzz.mk tools/package.mk
 

@@ -74,21 +74,102 @@ static void test_png_keeps_pixels(void **state)
     canvas_free(&back);
 }
 
-static void test_text(void **state)
+/* Columns and rows that have ink: x0, y0, x1, y1, each inclusive. */
+static void find_ink(const canvas *c, int box[4])
 {
-    (void)state;
+    box[0] = c->width, box[1] = c->height, box[2] = box[3] = -1;
+    for (int y = 0; y < c->height; y++)
+        for (int x = 0; x < c->width; x++)
+            if (!alike(pixel(c, x, y), colour_white)) {
+                box[0] = x < box[0] ? x : box[0];
+                box[1] = y < box[1] ? y : box[1];
+                box[2] = x > box[2] ? x : box[2];
+                box[3] = y > box[3] ? y : box[3];
+            }
+}
+
+static canvas written(const char *s, text_size size, int box[4])
+{
     canvas c;
     ts_error e;
-    assert_int_equal(canvas_create(40, 20, &c, &e), TS_OK);
-    canvas_text(&c, 0, 0, 1, colour_black, "L\xC3\xA9L"); /* L, e acute, L */
-    assert_int_equal(canvas_text_width("L\xC3\xA9L", 1), 3 * FONT_WIDTH);
-    for (int y = 0; y < 7; y++) {
-        assert_true(alike(pixel(&c, 0, y), colour_black));
-        assert_true(alike(pixel(&c, 2 * FONT_WIDTH, y), colour_black));
+    assert_int_equal(canvas_create(60, 60, &c, &e), TS_OK);
+    canvas_text(&c, 20, 20, size, colour_black, s);
+    find_ink(&c, box);
+    return c;
+}
+
+/* Capitals begin at y and are as tall as said; accents rise above, descenders go below. */
+static void test_letters_are_whole(void **state)
+{
+    static const struct {
+        const char *s;
+        int top, bottom; /* of plain text, against y */
+    } cases[] = {{"H", 0, 11}, {"x", 3, 11}, {"p", 3, 15}, {"\xC3\x89", -3, 11}, {"'", 0, 3}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        int box[4];
+        canvas c = written(cases[i].s, TEXT_PLAIN, box);
+        assert_int_equal(box[1], 20 + cases[i].top);
+        assert_in_range(box[3], 20 + cases[i].bottom - 1, 20 + cases[i].bottom);
+        assert_in_range(box[0], 19, 22);
+        assert_true(box[2] <= 20 + canvas_text_width(cases[i].s, TEXT_PLAIN));
+        canvas_free(&c);
     }
-    assert_true(alike(pixel(&c, 4, 6), colour_black));
-    assert_true(alike(pixel(&c, 4, 5), colour_white));
-    canvas_free(&c);
+    int small[4], large[4];
+    canvas a = written("E", TEXT_PLAIN, small), b = written("E", TEXT_TITLE, large);
+    assert_int_equal(small[3] - small[1] + 1, 12);
+    assert_int_equal(large[3] - large[1] + 1, 16);
+    canvas_free(&a);
+    canvas_free(&b);
+}
+
+static bool same_text(const char *s, const char *t)
+{
+    int box[4];
+    canvas a = written(s, TEXT_PLAIN, box), b = written(t, TEXT_PLAIN, box);
+    const bool same = !memcmp(a.rgb, b.rgb, 60 * 60 * 3);
+    canvas_free(&a);
+    canvas_free(&b);
+    return same;
+}
+
+static void test_text_is_utf8(void **state)
+{
+    (void)state;
+    const char *const unknown = "\xEF\xBF\xBD"; /* U+FFFD */
+    assert_false(same_text("\xC3\xBC", "u"));   /* u umlaut */
+    assert_true(same_text("u\xCC\x88", "u"));   /* its accent by itself */
+    assert_true(same_text("\xE8\x84\xB3", unknown));
+    assert_true(same_text("\xF0\x9F\xA7\xA0", unknown));
+    assert_true(same_text("\xFF", unknown)); /* not UTF-8 */
+    assert_true(same_text("\xC3", unknown)); /* cut short */
+    assert_false(same_text("?", unknown));
+    for (int i = 0; i < FONT_LETTERS; i++)
+        assert_true(i == 0 || font_codes[i] > font_codes[i - 1]);
+    assert_int_equal(canvas_text_width("", TEXT_PLAIN), 0);
+    assert_int_equal(canvas_text_width("AB", TEXT_TITLE),
+                     canvas_text_width("A", TEXT_TITLE) + canvas_text_width("B", TEXT_TITLE));
+}
+
+/* A title stays within the page, whatever its length. */
+static void test_title_fits(void **state)
+{
+    static const char *const titles[] = {"W", "A title of middle length", "\xC3\x84\xC3\x84",
+                                         "A title that is far longer than the page is wide",
+                                         "\033[31m and \xFF"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(titles); i++) {
+        canvas c;
+        ts_error e;
+        int box[4];
+        assert_int_equal(canvas_create(200, 40, &c, &e), TS_OK);
+        canvas_title(&c, 8, 8, titles[i]);
+        find_ink(&c, box);
+        assert_in_range(box[0], 7, 12);
+        assert_in_range(box[2], box[0], 192);
+        assert_true(strlen(titles[i]) < 30 || box[2] > 170);
+        canvas_free(&c);
+    }
 }
 
 static void test_dashes(void **state)
@@ -410,7 +491,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_png_keeps_pixels),
-        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_letters_are_whole),
+        cmocka_unit_test(test_text_is_utf8),
+        cmocka_unit_test(test_title_fits),
         cmocka_unit_test(test_dashes),
         cmocka_unit_test(test_contours),
         cmocka_unit_test(test_right_is_left),

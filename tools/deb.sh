@@ -10,7 +10,7 @@ deb=$folder/twinseg_${version}_$arch.deb
 
 strip --strip-unneeded "$root"/usr/bin/twinseg "$root"/usr/lib/*/libtwinseg.so.*.*
 mkdir -p "$root/usr/share/doc/twinseg" "$root/DEBIAN" "$folder/debian"
-cp LICENSE "$root/usr/share/doc/twinseg/copyright"
+cat LICENSE <(echo) src/picture/font-licence.txt >"$root/usr/share/doc/twinseg/copyright"
 gzip -9nc CHANGELOG.md >"$root/usr/share/doc/twinseg/changelog.gz"
 
 # The libraries that it needs, in the versions that dpkg knows of.

@@ -1,9 +1,9 @@
 #!/bin/bash
-# The whole job on made brains: a phantom cohort, teacher and student (FLAIR + T1CE) trained in one
-# stage, held-out cases segmented and scored, and pictures. `make demo` builds what it needs first.
-# Where real cases are at hand, in ../shared/brats or in $TWINSEG_SHARED/brats, they are segmented with the
-# model that comes with the program.
-#   demo.sh FOLDER      the folder is made anew; 20 cases to train on, 4 held out, 2 mm voxels
+# The whole workflow on phantoms: makes a cohort, trains teacher and student (FLAIR + T1CE) in one stage,
+# segments and scores held-out cases, and draws pictures. `make demo` builds the program first.
+# Real cases in ../shared/brats or $TWINSEG_SHARED/brats, if there are any, are segmented with the included
+# model.
+#   demo.sh FOLDER      FOLDER is deleted first; 20 cases to train on, 4 held out, 2 mm voxels
 set -eu
 export LC_ALL=C
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -19,11 +19,11 @@ title() {
 rm -rf "$folder"
 mkdir -p "$folder"
 
-title "20 made brains to train on, 4 others to be scored"
+title "Making 20 phantoms to train on and 4 to test on"
 "$twinseg" phantom "$folder/train" --cases 20 --seed 1 --size 120,120,78
 "$twinseg" phantom "$folder/held-out" --cases 4 --seed 2 --size 120,120,78
 
-title "a student (FLAIR, T1CE) beside a teacher (all four), in one stage"
+title "Training a student (FLAIR, T1CE) and a teacher (all four modalities) in one stage"
 "$twinseg" train "$folder/train" --student flair,t1ce --preset demo --out "$folder/run"
 
 # predict WHO MODEL: segments the held-out cases and scores them by region.
@@ -33,28 +33,28 @@ predict() {
         -o "$folder/scores-$1.csv" >"$folder/scores-$1.txt"
 }
 
-title "the held-out cases, segmented and scored"
+title "Segmenting and scoring the held-out cases"
 predict student model.safetensors
 predict teacher teacher.safetensors
 
-title "pictures"
+title "Drawing pictures"
 for id in $(cd "$folder/held-out" && ls); do
     case=$folder/held-out/$id/$id
     "$twinseg" picture "$folder/$id.png" --t1 "${case}_t1.nii.gz" --t1ce "${case}_t1ce.nii.gz" \
         --t2 "${case}_t2.nii.gz" --flair "${case}_flair.nii.gz" --truth "${case}_seg.nii.gz" \
-        --prediction "$folder/student/$id.nii.gz" --title "phantom ${id#BraTS2021_}: the student's outlines"
+        --prediction "$folder/student/$id.nii.gz" --title "Phantom ${id#BraTS2021_}: the student's outlines"
 done
 "$twinseg" picture "$folder/curves.png" --run "$folder/run"
 
-# Real patients, with the model in models/; those it was trained on are named in docs/models.md, "The patients".
+# Real patients, with the included model; docs/models.md, "The patients", names those it was trained on.
 real=${TWINSEG_SHARED:-$here/../shared}/brats
 if [ -d "$real" ]; then
-    title "real cases of $real, segmented with --model flair-t1ce"
+    title "Segmenting the real cases of $real with --model flair-t1ce"
     "$twinseg" predict --model flair-t1ce --data "$real" -o "$folder/real"
     "$twinseg" evaluate "$folder/real" "$real" --convention legacy -o "$folder/scores-real.csv" >/dev/null
 fi
 
-# Means over the cases; columns are found by name.
+# mean WHO REGION: of the Dice over the cases.
 mean() {
     awk -F, -v region="$2" 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
         $at["region"] == region { sum += $at["dice"]; n++ }
@@ -80,5 +80,5 @@ if [ -d "$real" ]; then
     done
 fi
 printf '\nslices  %s/*.png\ncurves  %s\n' "$folder" "$folder/curves.png"
-printf 'time    %d s%s\n' $(($(date +%s) - started)) "${DEMO_BEFORE:+, after $DEMO_BEFORE s of packages and building}"
-echo "Made brains, research use: not a medical device."
+printf 'time    %d s%s\n' $(($(date +%s) - started)) "${DEMO_BEFORE:+, after $DEMO_BEFORE s of installing and building}"
+echo "Phantoms, for research only: not a medical device."

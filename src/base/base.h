@@ -15,6 +15,13 @@
 #define PRINTF_LIKE(place, first) __attribute__((format(printf, place, first)))
 #define COUNT_OF(array)           (sizeof(array) / sizeof((array)[0]))
 
+/* The bytes of a file under src/ from `skip` on, and a NUL, as `const char name[]` in the program. The
+ * assembler looks for the file in the include path, as the compiler for a header. */
+#define EMBED(name, file, skip)                                                                    \
+    __asm__(".section .rodata\n.global " #name "\n" #name ":\n.incbin \"" file "\", " #skip        \
+            "\n.byte 0\n.previous\n");                                                             \
+    extern const char name[]
+
 /* ---- errors ---------------------------------------------------------------------------- */
 
 /* Fills *error (may be NULL) and returns status, so that a caller writes
@@ -333,6 +340,8 @@ void text_append_escaped(text *t, const char *s);
 void print_escaped(FILE *stream, const char *s);
 /* printf, escaped as a whole, and a newline. */
 void print_line(FILE *stream, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Bytes of the UTF-8 character at s; 0, and *code untouched, where it is not one. */
+int utf8_decode(const char *s, uint32_t *code);
 
 /* ---- what people see ------------------------------------------------------------------- */
 

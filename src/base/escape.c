@@ -4,23 +4,24 @@
 
 #include <string.h>
 
-/* Bytes of the UTF-8 character at s, 0 where it is not one: a stray or missing continuation byte, a
- * longer form than needed, a surrogate, beyond U+10FFFF. */
-static int character_bytes(const unsigned char *s)
+/* Not one: a stray or missing continuation byte, a longer form than needed, a surrogate, beyond
+ * U+10FFFF. */
+int utf8_decode(const char *character, uint32_t *code)
 {
-    if (s[0] < 0x80)
-        return 1;
-    const int bytes = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
-    uint32_t code = s[0] & (0xFFu >> (bytes + 1));
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char *s = (const unsigned char *)character;
+    const int bytes = s[0] < 0x80 ? 1 : s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
+    uint32_t c = bytes == 1 ? s[0] : s[0] & (0xFFu >> (bytes + 1));
     for (int i = 1; i < bytes; i++) {
         if ((s[i] & 0xC0) != 0x80)
             return 0;
-        code = code << 6 | (s[i] & 0x3F);
+        c = c << 6 | (s[i] & 0x3F);
     }
-    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    const bool good = s[0] >= 0xC2 && s[0] <= 0xF4 && code >= least[bytes] && code <= 0x10FFFF &&
-                      (code < 0xD800 || code > 0xDFFF);
-    return good ? bytes : 0;
+    if (bytes > 1 && (s[0] < 0xC2 || s[0] > 0xF4 || c < least[bytes] || c > 0x10FFFF ||
+                      (c >= 0xD800 && c <= 0xDFFF)))
+        return 0;
+    *code = c;
+    return bytes;
 }
 
 static bool is_control(const unsigned char *s)
@@ -32,7 +33,8 @@ static bool is_control(const unsigned char *s)
 static size_t next_shown(const char **s, char shown[9])
 {
     const unsigned char *at = (const unsigned char *)*s;
-    const int bytes = character_bytes(at);
+    uint32_t ignored;
+    const int bytes = utf8_decode(*s, &ignored);
     if (bytes && !is_control(at)) {
         memcpy(shown, *s, (size_t)bytes);
         *s += bytes;

@@ -86,35 +86,6 @@ void canvas_disc(canvas *c, point centre, float radius, colour ink)
     canvas_line(c, centre, centre, 2 * radius, ink, 0, NULL);
 }
 
-/* The second and later bytes of a letter in UTF-8. */
-static bool is_continuation(unsigned char byte)
-{
-    return (byte & 0xC0) == 0x80;
-}
-
-void canvas_text(canvas *c, int x, int y, int scale, colour ink, const char *s)
-{
-    for (; *s; s++) {
-        const unsigned char letter = (unsigned char)*s;
-        if (is_continuation(letter))
-            continue;
-        const uint8_t *rows = font_rows[(letter >= 32 && letter <= 126 ? letter : '?') - 32];
-        for (int row = 0; row < 7; row++)
-            for (int column = 0; column < 5; column++)
-                if (rows[row] >> (4 - column) & 1)
-                    canvas_rectangle(c, x + column * scale, y + row * scale, scale, scale, ink);
-        x += FONT_WIDTH * scale;
-    }
-}
-
-int canvas_text_width(const char *s, int scale)
-{
-    int letters = 0;
-    for (; *s; s++)
-        letters += !is_continuation((unsigned char)*s);
-    return letters * FONT_WIDTH * scale;
-}
-
 /* What the callbacks of libpng share with the writer. */
 typedef struct {
     file_writer file;

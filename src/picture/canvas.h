@@ -38,12 +38,34 @@ typedef struct {
 void canvas_line(canvas *c, point a, point b, float width, colour ink, float dash, float *along);
 void canvas_disc(canvas *c, point centre, float radius, colour ink);
 
-/* Letters of 5 x 7 dots in cells of 6 x 8, each dot scale x scale pixels. (x, y) is the upper left
- * corner. Letters beyond ASCII show as '?'. */
-void canvas_text(canvas *c, int x, int y, int scale, colour ink, const char *s);
-int canvas_text_width(const char *s, int scale);
-enum { FONT_WIDTH = 6, FONT_HEIGHT = 8 };
-extern const uint8_t font_rows[95][7]; /* ' ' to '~'; bit 4 is the leftmost dot */
+/* ---- text: DejaVu Sans, drawn beforehand (tools/font.py) ------------------------------------ */
+
+typedef enum { TEXT_PLAIN, TEXT_TITLE, FONT_SIZES } text_size; /* capitals of 12 and 16 pixels */
+
+/* s is UTF-8: of the Latin letters, digits and marks of European languages each has its shape; any
+ * other shows as a question mark on a diamond, an accent that stands by itself (U+0300 to U+036F)
+ * not at all. (x, y) is the upper left corner of a capital letter. */
+void canvas_text(canvas *c, int x, int y, text_size size, colour ink, const char *s);
+int canvas_text_width(const char *s, text_size size);
+
+/* The page's title at (x, y): as large as fits into the page, else cut, with an ellipsis. Control
+ * characters are shown as \x1b and the like. */
+void canvas_title(canvas *c, int x, int y, const char *s);
+
+/* All letters beside each other: [height][width] of coverage, 0 to 255; letter i in the columns
+ * starts[i] to starts[i + 1] - 1, of which the first and the last are beyond its own width. */
+typedef struct {
+    const char *pixels;
+    const uint16_t *starts;
+    int width, height;
+    int above; /* rows above a capital letter */
+} font_strip;
+
+enum { FONT_LETTERS = 328 };
+extern const uint32_t font_codes[FONT_LETTERS]; /* ascending; the last stands for all others */
+extern const font_strip font_strips[FONT_SIZES];
+
+/* ---- the file ------------------------------------------------------------------------------- */
 
 ts_status canvas_write_png(const canvas *c, const char *path, ts_error *error);
 

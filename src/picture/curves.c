@@ -3,6 +3,7 @@
 #include "picture/canvas.h"
 #include "picture/picture.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,27 +142,28 @@ static point place(const panel *p, double x, double y)
 static void draw_axes(const panel *p, const char *title, const char *x_title)
 {
     char label[32];
-    canvas_text(p->page, LEFT, p->top - 22, 2, colour_black, title);
+    canvas_text(p->page, LEFT, p->top - 22, TEXT_PLAIN, colour_black, title);
     for (int i = 0; p->y.low + i * p->y.tick <= p->y.high + 1e-9 * p->y.tick; i++) {
         const double y = p->y.low + i * p->y.tick;
         const point a = place(p, p->x.low, y), b = place(p, p->x.high, y);
         canvas_line(p->page, a, b, 1, colour_light_grey, 0, NULL);
         snprintf(label, sizeof label, "%.6g", fabs(y) < 1e-9 * p->y.tick ? 0 : y);
-        canvas_text(p->page, LEFT - 8 - canvas_text_width(label, 2), (int)a.y - 7, 2, colour_grey,
-                    label);
+        canvas_text(p->page, LEFT - 8 - canvas_text_width(label, TEXT_PLAIN), (int)a.y - 7,
+                    TEXT_PLAIN, colour_grey, label);
     }
     for (int i = 0; p->x.low + i * p->x.tick <= p->x.high + 1e-9 * p->x.tick; i++) {
         const double x = p->x.low + i * p->x.tick;
         const point a = place(p, x, p->y.low);
         canvas_line(p->page, a, (point){a.x, a.y + 6}, 1, colour_grey, 0, NULL);
         snprintf(label, sizeof label, "%.9g", x);
-        canvas_text(p->page, (int)a.x - canvas_text_width(label, 2) / 2, (int)a.y + 10, 2,
-                    colour_grey, label);
+        canvas_text(p->page, (int)a.x - canvas_text_width(label, TEXT_PLAIN) / 2, (int)a.y + 10,
+                    TEXT_PLAIN, colour_grey, label);
     }
     const point corner = place(p, p->x.low, p->y.low);
     canvas_line(p->page, corner, place(p, p->x.high, p->y.low), 1, colour_grey, 0, NULL);
     canvas_line(p->page, corner, place(p, p->x.low, p->y.high), 1, colour_grey, 0, NULL);
-    canvas_text(p->page, PAGE_WIDTH - RIGHT + 44, (int)corner.y + 10, 2, colour_grey, x_title);
+    canvas_text(p->page, PAGE_WIDTH - RIGHT + 44, (int)corner.y + 10, TEXT_PLAIN, colour_grey,
+                x_title);
 }
 
 /* Rows are averaged over about two pixels of width, so that long runs stay readable; a curve of
@@ -216,18 +218,21 @@ static bool range_of(const metrics *m, const char *prefix, double *low, double *
     return any;
 }
 
-/* "loss_student" reads "student", "dice_teacher_wt" reads "teacher wt". */
+/* "loss_student" reads "Student", "dice_teacher_wt" reads "Teacher WT". */
 static void legend_name(const char *column, char name[NAME_MAX_BYTES])
 {
-    snprintf(name, NAME_MAX_BYTES, "%s", column[4] == '_' && column[5] ? column + 5 : column);
+    char *region = strrchr(strcpy(name, column[4] == '_' && column[5] ? column + 5 : column), '_');
+    for (char *c = region; c && *c && !strncmp(column, "dice", 4); c++)
+        *c = (char)toupper((unsigned char)*c);
     for (char *c = name; *c; c++)
         *c = *c == '_' ? ' ' : *c;
+    name[0] = (char)toupper((unsigned char)name[0]);
 }
 
 static void draw_panel(panel *p, const metrics *m, const char *prefix, const char *title)
 {
     int row = 0;
-    draw_axes(p, title, "step");
+    draw_axes(p, title, "Step");
     for (size_t c = 0; c < m->columns; c++) {
         double low, high;
         char name[NAME_MAX_BYTES];
@@ -239,7 +244,7 @@ static void draw_panel(panel *p, const metrics *m, const char *prefix, const cha
         draw_series(p, m, c, ink);
         canvas_rectangle(p->page, x, y + 5, 24, 4, ink);
         legend_name(m->names[c], name);
-        canvas_text(p->page, x + 32, y, 2, colour_black, name);
+        canvas_text(p->page, x + 32, y, TEXT_PLAIN, colour_black, name);
     }
 }
 
@@ -257,8 +262,7 @@ static ts_status draw_curves(const metrics *m, const char *title, const char *so
         canvas_create(PAGE_WIDTH, TOP + panels * (PLOT_HEIGHT + BETWEEN), page, error);
     if (status != TS_OK)
         return status;
-    canvas_text(page, 12, 10, canvas_text_width(title, 3) + 24 <= PAGE_WIDTH ? 3 : 2, colour_black,
-                title);
+    canvas_title(page, 12, 12, title);
     double low = m->steps[0], high = low;
     for (size_t i = 0; i < m->rows; i++) {
         low = fmin(low, m->steps[i]);
@@ -267,7 +271,7 @@ static ts_status draw_curves(const metrics *m, const char *title, const char *so
     panel p = {.page = page, .top = TOP, .x = axis_fit(low, high, 6)};
     if (loss) {
         p.y = axis_fit(fmin(loss_low, 0), loss_high, 6);
-        draw_panel(&p, m, "loss", "loss");
+        draw_panel(&p, m, "loss", "Loss");
         p.top += PLOT_HEIGHT + BETWEEN;
     }
     if (dice) {

@@ -39,10 +39,10 @@ static void draw_axis(canvas *page, double span, int bottom, const char *axis)
         canvas_line(page, (point){x, TOP - 10}, (point){x, (float)bottom}, i ? 1 : 2,
                     i ? colour_light_grey : colour_grey, 0, NULL);
         snprintf(label, sizeof label, "%+.3g", value);
-        canvas_text(page, (int)x - canvas_text_width(label, 2) / 2, bottom + 8, 2, colour_grey,
-                    i ? label : "0");
+        canvas_text(page, (int)x - canvas_text_width(label, TEXT_PLAIN) / 2, bottom + 8, TEXT_PLAIN,
+                    colour_grey, i ? label : "0");
     }
-    canvas_text(page, 12, bottom + 36, 2, colour_grey, axis);
+    canvas_text(page, 12, bottom + 36, TEXT_PLAIN, colour_grey, axis);
 }
 
 static void draw_group(canvas *page, const picture_group *g, double span, int y)
@@ -50,7 +50,7 @@ static void draw_group(canvas *page, const picture_group *g, double span, int y)
     const float middle = (float)y + ROW / 2.0f;
     const bool beyond = g->low > 0 || g->high < 0; /* the interval leaves zero out */
     const colour ink = beyond ? colour_vermilion : colour_black;
-    canvas_text(page, 12, y + ROW / 2 - 7, 2, colour_black, g->label);
+    canvas_text(page, 12, y + ROW / 2 - 7, TEXT_PLAIN, colour_black, g->label);
     for (size_t k = 0; k < g->count; k++) /* spread over five heights, so that equal ones show */
         canvas_disc(page, (point){place(g->values[k], span), middle - 8 + 4 * (float)(k % 5)}, 3.5f,
                     colour_sky_blue);
@@ -72,8 +72,7 @@ ts_status picture_differences(const char *path, const char *title, const char *a
     ts_status status = canvas_create(PAGE, bottom + BOTTOM, &page, error);
     if (status != TS_OK)
         return status;
-    canvas_text(&page, 12, 10, canvas_text_width(title, 3) + 24 <= PAGE ? 3 : 2, colour_black,
-                title);
+    canvas_title(&page, 12, 12, title);
     draw_axis(&page, span, bottom, axis);
     for (size_t i = 0; i < count; i++)
         draw_group(&page, &groups[i], span, TOP + ROW * (int)i);

@@ -32,9 +32,9 @@ typedef struct {
 /* Radiologists look from the feet: the patient's right is on the picture's left, so x of LPS runs
  * to the right as it is. */
 static const view views[3] = {
-    {"axial", 2, 0, 1, false, "R", "L"},
-    {"coronal", 1, 0, 2, true, "R", "L"},
-    {"sagittal", 0, 1, 2, true, "A", "P"},
+    {"Axial", 2, 0, 1, false, "R", "L"},
+    {"Coronal", 1, 0, 2, true, "R", "L"},
+    {"Sagittal", 0, 1, 2, true, "A", "P"},
 };
 
 /* Regions of BraTS by label: WT is all of 1, 2, 3; TC is 1 and 3; ET is 3. */
@@ -43,12 +43,12 @@ static const struct {
     bool holds[4];
     const colour *ink;
 } regions[3] = {
-    {"WT whole tumour", {0, 1, 1, 1}, &colour_sky_blue},
-    {"TC tumour core", {0, 1, 0, 1}, &colour_yellow},
-    {"ET enhancing", {0, 0, 0, 1}, &colour_vermilion},
+    {"Whole tumour (WT)", {0, 1, 1, 1}, &colour_sky_blue},
+    {"Tumour core (TC)", {0, 1, 0, 1}, &colour_yellow},
+    {"Enhancing tumour (ET)", {0, 0, 0, 1}, &colour_vermilion},
 };
 
-enum { PANEL = 300, GAP = 8, NAMES = 76, HEAD = 60, FOOT = 40 }; /* pixels */
+enum { PANEL = 300, GAP = 8, NAMES = 76, HEAD = 60, FOOT = 44 }; /* pixels */
 
 static const double margin_mm = 8;
 
@@ -300,27 +300,43 @@ static ts_status draw_row(canvas *page, const scene *s, int m, int top, ts_error
     float black, white;
     int left = NAMES;
     ts_status status = grey_window(s, s->images[m], &black, &white, error);
-    canvas_text(page, GAP, top + GAP, 2, colour_black, modality_titles[m]);
-    for (int i = 0; i < 3 && status == TS_OK; i++) {
+    if (status != TS_OK)
+        return status;
+    canvas_text(page, GAP, top + GAP, TEXT_PLAIN, colour_black, modality_titles[m]);
+    for (int i = 0; i < 3; i++) {
         const view *v = &views[i];
-        const int width = panel_pixels(s, v->right), mark = FONT_WIDTH * 2;
+        const int width = panel_pixels(s, v->right);
+        const int mark = canvas_text_width(v->right_mark, TEXT_PLAIN);
         draw_image(page, s, v, s->images[m], black, white, left, top);
-        for (int k = LABELINGS - 1; k >= 0 && status == TS_OK; k--)
-            if (s->labels[k])
-                status = draw_outlines(page, s, v, k, left, top, error);
-        canvas_text(page, left + 4, top + 4, 2, colour_white, v->left_mark);
-        canvas_text(page, left + width - 2 - mark, top + 4, 2, colour_white, v->right_mark);
+        for (int k = LABELINGS - 1; k >= 0; k--) {
+            status = s->labels[k] ? draw_outlines(page, s, v, k, left, top, error) : TS_OK;
+            if (status != TS_OK)
+                return status;
+        }
+        canvas_text(page, left + 4, top + 4, TEXT_PLAIN, colour_white, v->left_mark);
+        canvas_text(page, left + width - 4 - mark, top + 4, TEXT_PLAIN, colour_white,
+                    v->right_mark);
         left += width + GAP;
     }
-    return status;
+    return TS_OK;
 }
 
-/* Each region's colour on black, as it stands in the panels; then what dashes mean. */
+enum { SAMPLE = 44 }; /* pixels of a line in the legend */
+
+static int legend_width(void)
+{
+    int width = NAMES;
+    for (size_t r = 0; r < COUNT_OF(regions); r++)
+        width += SAMPLE + canvas_text_width(regions[r].name, TEXT_PLAIN) + 3 * GAP;
+    return width;
+}
+
+/* Each region's colour on black, as it is in the panels; then what dashes mean. */
 static void draw_legend(canvas *page, const scene *s, int top)
 {
     int x = NAMES;
     for (size_t r = 0; r < COUNT_OF(regions); r++) {
-        canvas_rectangle(page, x, top, 44, 18, colour_black);
+        canvas_rectangle(page, x, top, SAMPLE, 18, colour_black);
         for (int k = 0; k < LABELINGS; k++) {
             pen p = {.ink = *regions[r].ink};
             set_stroke(&p, k);
@@ -330,14 +346,13 @@ static void draw_legend(canvas *page, const scene *s, int top)
                 canvas_line(page, (point){(float)x + 4, y}, (point){(float)x + 40, y}, p.width,
                             p.ink, p.dash, NULL);
         }
-        canvas_text(page, x + 50, top + 2, 2, colour_black, regions[r].name);
-        x += 50 + canvas_text_width(regions[r].name, 2) + 16;
+        canvas_text(page, x + SAMPLE + GAP, top + 3, TEXT_PLAIN, colour_black, regions[r].name);
+        x += SAMPLE + canvas_text_width(regions[r].name, TEXT_PLAIN) + 3 * GAP;
     }
-    char meaning[64];
-    snprintf(meaning, sizeof meaning, "%s%s%s", s->labels[PREDICTION] ? "solid: prediction" : "",
-             s->labels[PREDICTION] && s->labels[TRUTH] ? ", " : "",
-             s->labels[TRUTH] ? "dashed: truth" : "");
-    canvas_text(page, NAMES, top + 22, 2, colour_black, meaning);
+    const char *meaning = !s->labels[TRUTH]        ? "Lines: prediction"
+                          : !s->labels[PREDICTION] ? "Dashed: truth"
+                                                   : "Solid: prediction, dashed: truth";
+    canvas_text(page, NAMES, top + 26, TEXT_PLAIN, colour_black, meaning);
 }
 
 static ts_status draw_page(const scene *s, const char *title, canvas *page, ts_error *error)
@@ -350,30 +365,29 @@ static ts_status draw_page(const scene *s, const char *title, canvas *page, ts_e
     if (panel_pixels(s, 1) > across)
         across = panel_pixels(s, 1);
     const bool outlines = s->labels[PREDICTION] || s->labels[TRUTH];
-    const int legend =
-        NAMES + 3 * 66 + canvas_text_width("WT whole tumourTC tumour coreET enhancing", 2);
-    if (outlines && width < legend)
-        width = legend;
+    if (outlines && width < legend_width())
+        width = legend_width();
     const int height = HEAD + rows * (across + GAP) + (outlines ? FOOT + GAP : 0);
     ts_status status = canvas_create(width, height, page, error);
     if (status != TS_OK)
         return status;
-    const int scale = canvas_text_width(title, 3) + 2 * GAP <= width ? 3 : 2;
-    canvas_text(page, GAP, GAP, scale, colour_black, title);
+    canvas_title(page, GAP, GAP + 2, title);
     for (int i = 0, left = NAMES; i < 3; i++) {
-        canvas_text(page, left, HEAD - 20, 2, colour_grey, views[i].name);
+        canvas_text(page, left, HEAD - 20, TEXT_PLAIN, colour_grey, views[i].name);
         left += panel_pixels(s, views[i].right) + GAP;
     }
     int top = HEAD;
-    for (int m = 0; m < MODALITIES && status == TS_OK; m++) {
+    for (int m = 0; m < MODALITIES; m++) {
         if (!s->images[m])
             continue;
         status = draw_row(page, s, m, top, error);
+        if (status != TS_OK)
+            return status;
         top += across + GAP;
     }
     if (outlines)
         draw_legend(page, s, top);
-    return status;
+    return TS_OK;
 }
 
 ts_status picture_slices(const char *path, const char *title, const volume_header *header,
@@ -388,10 +402,12 @@ ts_status picture_slices(const char *path, const char *title, const volume_heade
         goto done;
     scene_crop(&s);
     status = scene_place_slices(&s, error);
-    if (status == TS_OK)
-        status = draw_page(&s, title, &page, error);
-    if (status == TS_OK)
-        status = canvas_write_png(&page, path, error);
+    if (status != TS_OK)
+        goto done;
+    status = draw_page(&s, title, &page, error);
+    if (status != TS_OK)
+        goto done;
+    status = canvas_write_png(&page, path, error);
 done:
     canvas_free(&page);
     scene_free(&s);

@@ -6,14 +6,9 @@
 #include <string.h>
 #include <time.h>
 
-/* The three files of the page; the assembler looks for them in the include path, as for a header. */
-#define EMBED(name, file)                                                                          \
-    __asm__(".section .rodata\n.global " #name "\n" #name ":\n.incbin \"report/" file              \
-            "\"\n.byte 0\n.previous\n");                                                           \
-    extern const char name[]
-EMBED(report_page_html, "page.html");
-EMBED(report_page_css, "page.css");
-EMBED(report_page_js, "page.js");
+EMBED(report_page_html, "report/page.html", 0);
+EMBED(report_page_css, "report/page.css", 0);
+EMBED(report_page_js, "report/page.js", 0);
 
 static const size_t slices_limit =
     9000000; /* characters, of all cases: the file stays below 10 MB */
