@@ -73,18 +73,18 @@ static void test_bad_files(void **state)
         {"methods = singlestage\nsubsets = t1\nseeds = 1\nfolds = 2\n", "line 1: method is one of"},
         {"methods = teacher\nsubsets = t1+t1\nseeds = 1\nfolds = 2\n", "line 2: 't1+t1'"},
         {"methods = teacher\nsubsets = t1, t1\nseeds = 1\nfolds = 2\n", "line 2: the subset 't1'"},
-        {"methods = teacher\nsubsets = t1\nseeds = 1, x\nfolds = 2\n", "line 3: 'x' is no seed"},
+        {"methods = teacher\nsubsets = t1\nseeds = 1, x\nfolds = 2\n", "line 3: 'x' is not a seed"},
         {"methods = teacher\nsubsets = t1\nseeds = 1, 1\nfolds = 2\n", "line 3: seed 1"},
         {"methods = teacher, teacher\nsubsets = t1\nseeds = 1\nfolds = 2\n", "two arms 'teacher'"},
         {"method = teacher\n", "line 1: 'method' is unknown"},
-        {"folds = 2\nfolds = 2\n", "line 2: folds stands twice"},
+        {"folds = 2\nfolds = 2\n", "line 2: folds is given twice"},
         {"reference = none\nmethods = teacher\nsubsets = t1\nseeds = 1\nfolds = 2\n", "line 1"},
-        {"[settings]\nseed = 1\n", "line 2: seed is said by 'seeds'"},
-        {"[settings]\nmethod = teacher\n", "line 2: method is said by 'methods'"},
+        {"[settings]\nseed = 1\n", "line 2: seed is set by 'seeds'"},
+        {"[settings]\nmethod = teacher\n", "line 2: method is set by 'methods'"},
         {"[settings]\nlerning_rate = 1\n", "line 2: there is no setting 'lerning_rate'"},
         {"[settings]\npreset = huge\n", "line 2: there is no preset"},
         {"[setting]\nsteps = 1\n", "line 2: [setting] is unknown"},
-        {"[arm a/b]\nsteps = 1\n", "line 2: 'a/b' is no name"},
+        {"[arm a/b]\nsteps = 1\n", "line 2: 'a/b' cannot name an arm"},
         {"[arm a]\npreset = tiny\n", "line 2: preset"},
         {"methods = teacher\nsubsets = t1\nseeds = 1\nfolds = 2\n[arm teacher]\nsteps = 1\n",
          "line 6: there are two arms"},
@@ -397,6 +397,13 @@ static void test_table(void **state)
     table_free(&t);
     assert_int_equal(study_table(&s, scores, &done, &e), TS_OK);
     assert_true(file_exists(path_of("scores/table.md")));
+    snprintf(s.arms[0].name, sizeof s.arms[0].name, "+wide"); /* a formula to a spreadsheet */
+    assert_int_equal(study_table(&s, scores, &done, &e), TS_OK);
+    csv_table csv;
+    assert_int_equal(csv_read(path_of("scores/table.csv"), 1 << 20, false, &csv, &e), TS_OK);
+    assert_string_equal(csv_cell(&csv, 0, csv_column(&csv, "arm")), "'+wide");
+    assert_string_equal(csv_id(&csv, 0, csv_column(&csv, "arm")), "+wide");
+    csv_free(&csv);
     assert_true(file_exists(path_of("scores/differences.png")));
 
     /* Without one cell of the reference its patients drop out of the comparison, but in the seed
@@ -445,6 +452,15 @@ static void test_score_files(void **state)
     assert_int_equal(scores_read(from, &s, &s.cells[0], &found, &scores, &e), TS_BAD_INPUT);
     assert_non_null(strstr(e.text, "barlow_weight = 0.1, the study says 2"));
     s.cells[0].plan.barlow_weight = 0.1;
+    write_rule(&s, from, 1, 0); /* student-only has no Barlow Twins to weight */
+    assert_int_equal(s.cells[1].plan.method, METHOD_STUDENT_ONLY);
+    s.cells[1].plan.barlow_weight = 2;
+    s.cells[1].plan.ema_decay = 0.5;
+    assert_int_equal(scores_read(from, &s, &s.cells[1], &found, &scores, &e), TS_OK);
+    assert_true(found);
+    cell_scores_free(&scores);
+    s.cells[1].plan.base = 4;
+    assert_int_equal(scores_read(from, &s, &s.cells[1], &found, &scores, &e), TS_BAD_INPUT);
     s.folds = 5;
     assert_int_equal(scores_read(from, &s, &s.cells[0], &found, &scores, &e), TS_BAD_INPUT);
     s.folds = 3;

@@ -58,7 +58,9 @@ static ts_status train(work *w, int folds, ts_error *error)
     p.threads = w->options->threads;
     if (run_holds(w, teacher ? "teacher.safetensors" : "model.safetensors"))
         return check_finished(w, &p, folds, error);
-    char *own_cache = path_join(w->options->out, "cache", NULL);
+    char *own_cache = path_join(w->options->out, "cache", error);
+    if (!own_cache)
+        return TS_MEMORY;
     const train_options o = {
         .data = w->options->data,
         .out = w->run,
@@ -67,8 +69,7 @@ static ts_status train(work *w, int folds, ts_error *error)
         .folds = folds,
         .resume = run_holds(w, "config.ini"),
     };
-    const ts_status status =
-        own_cache ? train_run(&p, &o, error) : error_set(error, TS_MEMORY, "out of memory");
+    const ts_status status = train_run(&p, &o, error);
     free(own_cache);
     return status;
 }
@@ -76,27 +77,23 @@ static ts_status train(work *w, int folds, ts_error *error)
 /* How many steps there were, and their seconds, from metrics.csv. */
 static ts_status read_cost(work *w, ts_error *error)
 {
-    uint8_t *bytes;
-    size_t count;
-    char *path = path_join(w->run, "metrics.csv", NULL);
-    ts_status status = path ? file_get(path, (size_t)1 << 32, &bytes, &count, error)
-                            : error_set(error, TS_MEMORY, "out of memory");
+    csv_table t;
+    char *path = path_join(w->run, "metrics.csv", error);
+    if (!path)
+        return TS_MEMORY;
+    const ts_status status = csv_read(path, (size_t)1 << 32, true, &t, error);
     free(path);
     if (status != TS_OK)
         return status;
-    const char *line = (const char *)bytes;
-    size_t column = 0;
-    for (const char *at = strstr(line, "seconds"); at && at > line; at--)
-        column += at[-1] == ',';
-    while ((line = strchr(line, '\n')) && line[1]) {
-        const char *cell = ++line;
-        w->scores.steps = strtoll(cell, NULL, 10);
-        for (size_t i = 0; cell && i < column; i++)
-            cell = (cell = strchr(cell, ',')) ? cell + 1 : NULL;
-        if (cell)
-            w->scores.seconds += strtod(cell, NULL);
+    const int step = csv_column(&t, "step"), seconds = csv_column(&t, "seconds");
+    for (size_t row = 0; row < t.rows; row++) {
+        double value;
+        if (step >= 0 && csv_number(&t, row, step, &value))
+            w->scores.steps = (int64_t)value;
+        if (seconds >= 0 && csv_number(&t, row, seconds, &value))
+            w->scores.seconds += value;
     }
-    free(bytes);
+    csv_free(&t);
     return TS_OK;
 }
 
@@ -161,9 +158,9 @@ static ts_status score_case(const dataset_case *c, const char *folder, pool *thr
                             case_scores *out, ts_error *error)
 {
     const evaluate_pair pair = {c->id, string_format("%s/%s.nii.gz", folder, c->id), c->truth};
-    ts_status status = pair.prediction && (out->id = strdup(c->id))
-                           ? TS_OK
-                           : error_set(error, TS_MEMORY, "out of memory");
+    out->id = strdup(c->id);
+    ts_status status =
+        pair.prediction && out->id ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
     if (status == TS_OK)
         status = evaluate_pair_score(&pair, CONVENTION_LEGACY, LABELS_BRATS2023, c->labels, threads,
                                      out->legacy, error);
@@ -229,8 +226,8 @@ static ts_status score_inputs(work *w, const study *s, const model *m, ts_error 
     return status;
 }
 
-/* The student and, where the run has one, its teacher: with no gradient into it, that is the lone
- * teacher bit for bit, and the upper bound costs no run of its own. */
+/* The student and, where the run has one, its teacher: with no gradient into it, that is the one of
+ * method teacher bit for bit, and the upper bound costs no run of its own. */
 static ts_status score_models(work *w, const study *s, ts_error *error)
 {
     static const char *const names[] = {"model.safetensors", "teacher.safetensors"};
@@ -243,8 +240,8 @@ static ts_status score_models(work *w, const study *s, ts_error *error)
         model m;
         if (!run_holds(w, names[i]))
             continue;
-        char *path = path_join(w->run, names[i], NULL);
-        status = path ? model_read(path, &m, error) : error_set(error, TS_MEMORY, "out of memory");
+        char *path = path_join(w->run, names[i], error);
+        status = path ? model_read(path, &m, error) : TS_MEMORY;
         free(path);
         if (status != TS_OK)
             break;
@@ -254,22 +251,32 @@ static ts_status score_models(work *w, const study *s, ts_error *error)
     return status;
 }
 
+/* Trained, predicted, scored; what is not yet. */
+static ts_status do_work(work *w, const study *s, ts_error *error)
+{
+    ts_status status = train(w, s->folds, error);
+    if (status != TS_OK)
+        return status;
+    status = read_cost(w, error);
+    if (status != TS_OK)
+        return status;
+    status = train_read_held_out(w->run, &w->held_out, error);
+    if (status != TS_OK)
+        return status;
+    status = dataset_open(w->options->data, (label_map)w->cell->plan.labels, &w->data, error);
+    if (status != TS_OK)
+        return status;
+    status = score_models(w, s, error);
+    dataset_close(&w->data);
+    if (status != TS_OK)
+        return status;
+    return scores_write(w->options->scores, s, w->cell, &w->scores, error);
+}
+
 ts_status cell_run(const study *s, const study_cell *c, const study_options *o, ts_error *error)
 {
     work w = {.cell = c, .options = o, .run = cell_path(o->out, "cells", c, "", error)};
-    ts_status status = w.run ? train(&w, s->folds, error) : TS_MEMORY;
-    if (status == TS_OK)
-        status = read_cost(&w, error);
-    if (status == TS_OK)
-        status = train_read_held_out(w.run, &w.held_out, error);
-    if (status == TS_OK)
-        status = dataset_open(o->data, (label_map)c->plan.labels, &w.data, error);
-    if (status == TS_OK) {
-        status = score_models(&w, s, error);
-        dataset_close(&w.data);
-    }
-    if (status == TS_OK)
-        status = scores_write(o->scores, s, c, &w.scores, error);
+    const ts_status status = w.run ? do_work(&w, s, error) : TS_MEMORY;
     cell_scores_free(&w.scores);
     string_list_free(&w.held_out);
     free(w.run);

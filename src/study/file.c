@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A line of the file, kept until all are read: an arm may stand before the settings it is laid
- * over. */
+/* A line of the file, kept until all are read: an arm may come before the settings that it
+ * changes. */
 typedef struct {
     char section[128], key[64], value[256];
     int line;
@@ -82,7 +82,7 @@ static ts_status add_arm(study *s, const content *c, const entry *e, const char 
 {
     if (!good_name(name))
         return bad(c, e, error,
-                   "'%s' is no name for an arm: up to %d letters, digits, '.', '_', '+', '-'", name,
+                   "'%s' cannot name an arm: up to %d letters, digits, '.', '_', '+', '-'", name,
                    STUDY_NAME_MAX - 1);
     if (find_arm(s, name))
         return bad(c, e, error, "there are two arms '%s'", name);
@@ -107,10 +107,10 @@ static ts_status read_subsets(study *s, const content *c, const entry *e, ts_err
         if (strlen(word) >= sizeof subset->name ||
             modality_parse(word, &subset->set, &cause) != TS_OK)
             return bad(c, e, error,
-                       "'%s' is no subset: t1, t1ce, t2, flair, each once, joined by '+'", word);
+                       "'%s' is not a subset: t1, t1ce, t2, flair, each once, joined by '+'", word);
         for (size_t i = 0; i < s->subset_count; i++)
             if (s->subsets[i].set == subset->set)
-                return bad(c, e, error, "the subset '%s' stands twice", word);
+                return bad(c, e, error, "the subset '%s' is given twice", word);
         snprintf(subset->name, sizeof subset->name, "%.*s", (int)sizeof subset->name - 1, word);
         s->subset_count++;
     }
@@ -123,12 +123,12 @@ static ts_status read_seeds(study *s, const content *c, const entry *e, ts_error
     for (char word[64]; next_word(&at, word, sizeof word);) {
         int64_t seed;
         if (!parse_integer(word, &seed) || seed < 0 || seed > 4294967295)
-            return bad(c, e, error, "'%s' is no seed: whole numbers from 0 to 4294967295", word);
+            return bad(c, e, error, "'%s' is not a seed: whole numbers from 0 to 4294967295", word);
         if (s->seed_count == STUDY_SEEDS_MAX)
             return bad(c, e, error, "more than %d seeds", STUDY_SEEDS_MAX);
         for (size_t i = 0; i < s->seed_count; i++)
             if (s->seeds[i] == seed)
-                return bad(c, e, error, "seed %s stands twice", word);
+                return bad(c, e, error, "seed %s is given twice", word);
         s->seeds[s->seed_count++] = seed;
     }
     return TS_OK;
@@ -150,10 +150,10 @@ static ts_status read_head(study *s, const content *c, ts_error *error)
         if (k == COUNT_OF(keys))
             return bad(c, e, error,
                        "'%s' is unknown here: name, methods, subsets, seeds, folds, reference; "
-                       "settings of the runs stand below [settings]",
+                       "settings of the runs belong below [settings]",
                        e->key);
         if (seen[k])
-            return bad(c, e, error, "%s stands twice", e->key);
+            return bad(c, e, error, "%s is given twice", e->key);
         seen[k] = true;
         if (!strcmp(e->key, "subsets"))
             status = read_subsets(s, c, e, error);
@@ -167,7 +167,9 @@ static ts_status read_head(study *s, const content *c, ts_error *error)
             s->folds = (int)folds;
         } else if (!strcmp(e->key, "name")) {
             if (!good_name(e->value))
-                return bad(c, e, error, "'%s' is no name for a study", e->value);
+                return bad(c, e, error,
+                           "'%s' cannot name a study: letters, digits, '.', '_', '+', '-'",
+                           e->value);
             snprintf(s->name, sizeof s->name, "%.*s", STUDY_NAME_MAX - 1, e->value);
         }
     }
@@ -187,7 +189,7 @@ static ts_status set_entry(plan *p, const content *c, const entry *e, ts_error *
     ts_error cause;
     for (size_t i = 0; i < COUNT_OF(elsewhere); i++)
         if (!strcmp(e->key, elsewhere[i].key))
-            return bad(c, e, error, "%s is said %s", e->key, elsewhere[i].place);
+            return bad(c, e, error, "%s is set %s", e->key, elsewhere[i].place);
     snprintf(source, sizeof source, "'%s' line %d", c->path, e->line);
     if (!strcmp(e->key, "preset"))
         return plan_preset(p, e->value, &cause) == TS_OK ? TS_OK
@@ -205,7 +207,7 @@ static ts_status read_settings(plan *base, const content *c, ts_error *error)
             if (strcmp(e->section, "settings") || strcmp(e->key, "preset") == (pass == 0))
                 continue;
             if (!strcmp(e->key, "method"))
-                return bad(c, e, error, "method is said by 'methods' at the head of the file");
+                return bad(c, e, error, "method is set by 'methods' at the head of the file");
             const ts_status status = set_entry(base, c, e, error);
             if (status != TS_OK)
                 return status;
@@ -249,15 +251,15 @@ static ts_status read_arms(study *s, const content *c, const plan *base, ts_erro
             return bad(c, e, error, "[%s] is unknown: [settings] and [arm NAME]", e->section);
         const char *name = e->section + 4 + strspn(e->section + 4, " ");
         study_arm *arm = find_arm(s, name);
-        ts_status status = TS_OK;
+        if (!strcmp(e->key, "preset"))
+            return bad(c, e, error, "preset belongs in [settings]: here it would undo them");
         if (!arm || arm < s->arms + methods) {
-            status = add_arm(s, c, e, name, &start, error);
-            arm = status == TS_OK ? &s->arms[s->arm_count - 1] : NULL;
+            const ts_status added = add_arm(s, c, e, name, &start, error);
+            if (added != TS_OK)
+                return added;
+            arm = &s->arms[s->arm_count - 1];
         }
-        if (status == TS_OK && !strcmp(e->key, "preset"))
-            status = bad(c, e, error, "preset stands in [settings]: it would undo them here");
-        if (status == TS_OK)
-            status = set_entry(&arm->plan, c, e, error);
+        const ts_status status = set_entry(&arm->plan, c, e, error);
         if (status != TS_OK)
             return status;
     }
@@ -328,7 +330,7 @@ static ts_status check_study(const study *s, const char *path, ts_error *error)
                                              : NULL;
     if (missing)
         return error_set(error, TS_BAD_INPUT,
-                         "'%s' says no '%s': a study needs methods (or arms), "
+                         "'%s' has no '%s': a study needs methods (or arms), "
                          "subsets, seeds and folds",
                          path, missing);
     for (size_t i = 0; i < s->arm_count; i++)
@@ -345,30 +347,39 @@ static void default_name(study *s, const char *path)
     snprintf(s->name, sizeof s->name, "%.*s", (int)strcspn(name, "."), name);
 }
 
+static ts_status read_study(study *s, const content *c, ts_error *error)
+{
+    plan base;
+    ts_status status = read_head(s, c, error);
+    if (status != TS_OK)
+        return status;
+    status = read_settings(&base, c, error);
+    if (status != TS_OK)
+        return status;
+    status = read_methods(s, c, &base, error);
+    if (status != TS_OK)
+        return status;
+    status = read_arms(s, c, &base, error);
+    if (status != TS_OK)
+        return status;
+    status = read_reference(s, c, error);
+    if (status != TS_OK)
+        return status;
+    status = check_study(s, c->path, error);
+    return status == TS_OK ? make_cells(s, error) : status;
+}
+
 ts_status study_parse(const char *bytes, size_t count, const char *path, study *out,
                       ts_error *error)
 {
     content c = {.path = path};
-    plan base;
     *out = (study){.path = string_format("%s", path)};
-    ts_status status = out->path ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
+    if (!out->path)
+        return error_set(error, TS_MEMORY, "out of memory");
     default_name(out, path);
+    ts_status status = ini_parse(bytes, count, path, keep_entry, &c, error);
     if (status == TS_OK)
-        status = ini_parse(bytes, count, path, keep_entry, &c, error);
-    if (status == TS_OK)
-        status = read_head(out, &c, error);
-    if (status == TS_OK)
-        status = read_settings(&base, &c, error);
-    if (status == TS_OK)
-        status = read_methods(out, &c, &base, error);
-    if (status == TS_OK)
-        status = read_arms(out, &c, &base, error);
-    if (status == TS_OK)
-        status = read_reference(out, &c, error);
-    if (status == TS_OK)
-        status = check_study(out, path, error);
-    if (status == TS_OK)
-        status = make_cells(out, error);
+        status = read_study(out, &c, error);
     free(c.entries);
     if (status != TS_OK)
         study_close(out);

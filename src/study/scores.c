@@ -96,10 +96,10 @@ ts_status scores_write(const char *folder, const study *s, const study_cell *c,
     }
     text_append(&t, " ]}\n");
     char *path = cell_path(folder, NULL, c, ".json", error);
-    ts_status status = path ? TS_OK : TS_MEMORY;
+    ts_status status = TS_MEMORY;
     if (path && t.failed)
-        status = error_set(error, TS_MEMORY, "out of memory while writing '%s'", path);
-    if (status == TS_OK)
+        error_set(error, TS_MEMORY, "out of memory while writing '%s'", path);
+    else if (path)
         status = file_put(path, t.data, t.length, error);
     free(path);
     text_free(&t);
@@ -121,7 +121,7 @@ static ts_status compare_settings(const json_t *settings, const study_cell *c, c
         plan_value(&defaults, i, usual, sizeof usual);
         plan_value(&c->plan, i, now, sizeof now);
         const char *then = json_string_value(json_object_get(settings, key)) ?: usual;
-        if (!train_setting_is_free(key) && strcmp(then, now))
+        if (train_setting_matters(&c->plan, key) && strcmp(then, now))
             return error_set(
                 error, TS_BAD_INPUT,
                 "'%s' holds the scores of a run with %s = %s, the study says %s: remove "
@@ -196,7 +196,7 @@ static ts_status decode(const json_t *root, const char *path, const study *s, co
     const json_int_t fold = json_integer_value(json_object_get(root, "fold"));
     const json_int_t folds = json_integer_value(json_object_get(root, "folds"));
     if (format != SCORES_FORMAT)
-        return error_set(error, TS_BAD_INPUT, "'%s' is no score file of this version", path);
+        return error_set(error, TS_BAD_INPUT, "'%s' is not a score file of this version", path);
     if (fold != c->fold || folds != s->folds)
         return error_set(
             error, TS_BAD_INPUT,

@@ -84,20 +84,6 @@ double study_wilcoxon(const double *differences, size_t count)
     return p;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Linear between order statistics. */
-static double quantile(const double *sorted, size_t n, double q)
-{
-    const double at = q * (double)(n - 1);
-    const size_t k = (size_t)at;
-    return k + 1 < n ? sorted[k] + (at - (double)k) * (sorted[k + 1] - sorted[k]) : sorted[n - 1];
-}
-
 ts_status study_bootstrap(const double *differences, size_t count, double *low, double *high,
                           ts_error *error)
 {
@@ -111,9 +97,9 @@ ts_status study_bootstrap(const double *differences, size_t count, double *low, 
             means[r] += differences[random_below(&draw, (int64_t)count)] / (double)count;
     }
     if (count) {
-        qsort(means, RESAMPLES, sizeof *means, compare_doubles);
-        *low = quantile(means, RESAMPLES, 0.025);
-        *high = quantile(means, RESAMPLES, 0.975);
+        sort_doubles(means, RESAMPLES);
+        *low = quantile_of_doubles(means, RESAMPLES, 0.025);
+        *high = quantile_of_doubles(means, RESAMPLES, 0.975);
     }
     free(means);
     return TS_OK;

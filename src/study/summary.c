@@ -126,8 +126,11 @@ ts_status table_write_csv(const table *whole, const char *path, ts_error *error)
             for (int m = 0; m < METRICS; m++) {
                 const table_row *row = &whole->rows[i];
                 const figure *f = &row->figures[m][g];
-                text_append(&t, "%s,%s,%s,%s,%zu,%zu", row->subset, row->arm, group_names[g],
-                            metric_names[m], row->runs, row->patients);
+                text_append_id(&t, row->subset);
+                text_append(&t, ",");
+                text_append_id(&t, row->arm); /* may begin with '+' */
+                text_append(&t, ",%s,%s,%zu,%zu", group_names[g], metric_names[m], row->runs,
+                            row->patients);
                 const double own[] = {f->mean, f->mean_low, f->mean_high, f->median};
                 for (size_t k = 0; k < COUNT_OF(own); k++)
                     append_number(&t, own[k]);

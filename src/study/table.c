@@ -132,24 +132,12 @@ static size_t by_patient(const series *s, const series *minus, int metric, int g
 
 /* ---- figures --------------------------------------------------------------------------------- */
 
-static int compare_doubles(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double mean_of(const double *values, size_t n)
 {
     double sum = 0;
     for (size_t i = 0; i < n; i++)
         sum += values[i];
     return n ? sum / (double)n : NAN;
-}
-
-static double median_of(double *values, size_t n)
-{
-    qsort(values, n, sizeof *values, compare_doubles);
-    return n ? (values[(n - 1) / 2] + values[n / 2]) / 2 : NAN;
 }
 
 /* A copy whose items are its own. */
@@ -173,68 +161,97 @@ static ts_status describe(const series *s, double *scratch, table_row *row, ts_e
             row->patients = by_patient(s, NULL, m, g, scratch);
             f->mean = mean_of(scratch, row->patients);
             status = study_bootstrap(scratch, row->patients, &f->mean_low, &f->mean_high, error);
-            f->median = median_of(scratch, row->patients);
+            f->median = median_of_doubles(scratch, row->patients);
         }
     return status;
+}
+
+/* Copies of several series, cut to the cases and seeds that all of them have. Release them with
+ * free_series, also after an error. */
+static ts_status copy_common(const series *const *from, series *copies, size_t count,
+                             ts_error *error)
+{
+    series *all[3];
+    for (size_t k = 0; k < count; k++) {
+        const ts_status status = copy_series(from[k], &copies[k], error);
+        if (status != TS_OK)
+            return status;
+        all[k] = &copies[k];
+    }
+    keep_common(all, count);
+    return TS_OK;
+}
+
+static void free_series(series *s, size_t count)
+{
+    for (size_t k = 0; k < count; k++)
+        free(s[k].items);
+}
+
+/* Differences of both series, already cut to what they share. */
+static ts_status compare_common(const series *a, const series *b, double *scratch, table_row *row,
+                                ts_error *error)
+{
+    row->differences = memory_allocate(a->count, GROUPS * sizeof(double), "differences", error);
+    if (!row->differences)
+        return TS_MEMORY;
+    for (int m = 0; m < METRICS; m++)
+        for (int g = 0; g < GROUPS; g++) {
+            figure *f = &row->figures[m][g];
+            row->pairs = by_patient(a, b, m, g, scratch);
+            f->difference = mean_of(scratch, row->pairs);
+            f->p = row->pairs ? study_wilcoxon(scratch, row->pairs) : NAN;
+            if (m == 0)
+                memcpy(row->differences + (size_t)g * row->pairs, scratch,
+                       row->pairs * sizeof *scratch);
+            const ts_status status = study_bootstrap(scratch, row->pairs, &f->low, &f->high, error);
+            if (status != TS_OK)
+                return status;
+        }
+    return TS_OK;
 }
 
 static ts_status compare(const series *s, const series *reference, double *scratch, table_row *row,
                          ts_error *error)
 {
-    series a = {0}, b = {0};
-    series *const both[] = {&a, &b};
-    ts_status status = copy_series(s, &a, error);
+    series both[2] = {{0}, {0}};
+    ts_status status = copy_common((const series *const[]){s, reference}, both, 2, error);
     if (status == TS_OK)
-        status = copy_series(reference, &b, error);
-    if (status == TS_OK) {
-        keep_common(both, 2);
-        row->differences = memory_allocate(a.count, GROUPS * sizeof(double), "differences", error);
-        status = row->differences ? TS_OK : TS_MEMORY;
-    }
-    for (int m = 0; status == TS_OK && m < METRICS; m++)
-        for (int g = 0; status == TS_OK && g < GROUPS; g++) {
-            figure *f = &row->figures[m][g];
-            row->pairs = by_patient(&a, &b, m, g, scratch);
-            f->difference = mean_of(scratch, row->pairs);
-            f->p = row->pairs ? study_wilcoxon(scratch, row->pairs) : NAN;
-            status = study_bootstrap(scratch, row->pairs, &f->low, &f->high, error);
-            if (m == 0)
-                memcpy(row->differences + (size_t)g * row->pairs, scratch,
-                       row->pairs * sizeof *scratch);
-        }
-    free(a.items);
-    free(b.items);
+        status = compare_common(&both[0], &both[1], scratch, row, error);
+    free_series(both, 2);
     return status;
 }
 
+/* a: the arm, b: the reference, t: the teacher, already cut to what they share. */
+static ts_status share_common(const series *a, const series *b, const series *t, double *scratch,
+                              table_row *row, ts_error *error)
+{
+    for (int m = 0; m < METRICS; m++)
+        for (int g = 0; g < GROUPS; g++) {
+            double low, high;
+            const double gain = mean_of(scratch, by_patient(a, b, m, g, scratch));
+            const size_t patients = by_patient(t, b, m, g, scratch);
+            const double lead = mean_of(scratch, patients);
+            const ts_status status = study_bootstrap(scratch, patients, &low, &high, error);
+            if (status != TS_OK)
+                return status;
+            const bool leads = m % 2 ? high < 0 : low > 0; /* HD95 is better when smaller */
+            row->figures[m][g].share = leads ? gain / lead : NAN;
+        }
+    return TS_OK;
+}
+
 /* How much of the way from the reference to the teacher, over the patients and seeds of all three;
- * said only where the interval of the teacher's lead leaves zero out, for else it is a ratio of
+ * given only where the interval of the teacher's lead excludes zero: else it is a ratio of
  * noise. */
 static ts_status share_lead(const series *s, const series *reference, const series *teacher,
                             double *scratch, table_row *row, ts_error *error)
 {
-    series a = {0}, b = {0}, t = {0};
-    series *const all[] = {&a, &b, &t};
-    ts_status status = copy_series(s, &a, error);
+    series all[3] = {{0}, {0}, {0}};
+    ts_status status = copy_common((const series *const[]){s, reference, teacher}, all, 3, error);
     if (status == TS_OK)
-        status = copy_series(reference, &b, error);
-    if (status == TS_OK)
-        status = copy_series(teacher, &t, error);
-    if (status == TS_OK)
-        keep_common(all, 3);
-    for (int m = 0; status == TS_OK && m < METRICS; m++)
-        for (int g = 0; status == TS_OK && g < GROUPS; g++) {
-            double low, high;
-            const double gain = mean_of(scratch, by_patient(&a, &b, m, g, scratch));
-            const size_t patients = by_patient(&t, &b, m, g, scratch);
-            const double lead = mean_of(scratch, patients);
-            status = study_bootstrap(scratch, patients, &low, &high, error);
-            const bool leads = m % 2 ? high < 0 : low > 0; /* HD95 is better when smaller */
-            row->figures[m][g].share = leads ? gain / lead : NAN;
-        }
-    free(a.items);
-    free(b.items);
-    free(t.items);
+        status = share_common(&all[0], &all[1], &all[2], scratch, row, error);
+    free_series(all, 3);
     return status;
 }
 
@@ -255,17 +272,17 @@ static ts_status collect_subject(const source *from, subject who, const study_su
                    out, error);
 }
 
-/* Whose teacher an arm is measured by: its own, else a lone one, else the first there is. count: of
- * the scores found. */
+/* Whose teacher an arm is measured by: its own, else that of the method teacher, else the first
+ * there is. */
 static ts_status find_teacher(const source *from, size_t arm, const study_subset *subset,
                               subject *teacher, series *out, ts_error *error)
 {
     const study *s = from->study;
     ts_status status = collect_subject(from, (subject){arm, true}, subset, out, error);
     *teacher = (subject){arm, true};
-    for (int lone = 1; lone >= 0; lone--)
+    for (int alone = 1; alone >= 0; alone--)
         for (size_t i = 0; status == TS_OK && !out->count && i < s->arm_count; i++) {
-            if ((s->arms[i].plan.method == METHOD_TEACHER) != lone)
+            if ((s->arms[i].plan.method == METHOD_TEACHER) != alone)
                 continue;
             free(out->items);
             *teacher = (subject){i, true};
@@ -289,33 +306,41 @@ static void name_row(const study *s, subject who, table_row *row)
     snprintf(row->arm, sizeof row->arm, "%s%s", beside ? "teacher of " : "", s->arms[who.arm].name);
 }
 
+static ts_status describe_row(const study *s, subject who, const study_subset *subset,
+                              const series *own, double *scratch, table_row *row, ts_error *error)
+{
+    name_row(s, who, row);
+    row->subset = subset->name;
+    row->is_teacher = who.teacher;
+    row->is_reference = !who.teacher && who.arm == s->reference;
+    row->runs = own->runs;
+    row->runs_planned = planned_runs(s, who.arm, subset);
+    row->seconds = own->runs ? own->seconds / (double)own->runs : NAN;
+    row->steps = own->runs ? own->steps / (double)own->runs : NAN;
+    return describe(own, scratch, row, error);
+}
+
 static ts_status make_row(const source *from, subject who, const study_subset *subset,
                           const series *reference, table_row *row, ts_error *error)
 {
-    const study *s = from->study;
     series own = {0}, teacher = {0};
     subject measure;
+    double *scratch = NULL;
     ts_status status = collect_subject(from, who, subset, &own, error);
-    double *scratch = memory_allocate(own.count, sizeof *scratch, "the scores of an arm", error);
-    if (status == TS_OK && !scratch)
-        status = TS_MEMORY;
-    if (status == TS_OK) {
-        name_row(s, who, row);
-        row->subset = subset->name;
-        row->is_teacher = who.teacher;
-        row->is_reference = !who.teacher && who.arm == s->reference;
-        row->runs = own.runs;
-        row->runs_planned = planned_runs(s, who.arm, subset);
-        row->seconds = own.runs ? own.seconds / (double)own.runs : NAN;
-        row->steps = own.runs ? own.steps / (double)own.runs : NAN;
-        status = describe(&own, scratch, row, error);
-    }
-    if (status == TS_OK && !row->is_reference)
-        status = compare(&own, reference, scratch, row, error);
-    if (status == TS_OK && !row->is_reference && !who.teacher)
-        status = find_teacher(from, who.arm, subset, &measure, &teacher, error);
+    if (status != TS_OK)
+        goto end;
+    scratch = memory_allocate(own.count, sizeof *scratch, "the scores of an arm", error);
+    status =
+        scratch ? describe_row(from->study, who, subset, &own, scratch, row, error) : TS_MEMORY;
+    if (status != TS_OK || row->is_reference)
+        goto end;
+    status = compare(&own, reference, scratch, row, error);
+    if (status != TS_OK || who.teacher)
+        goto end;
+    status = find_teacher(from, who.arm, subset, &measure, &teacher, error);
     if (status == TS_OK && teacher.count)
         status = share_lead(&own, reference, &teacher, scratch, row, error);
+end:
     free(own.items);
     free(teacher.items);
     free(scratch);
@@ -336,36 +361,51 @@ static ts_status make_rows(const source *from, const study_subset *subset, table
         if (s->arms[arm].plan.method != METHOD_TEACHER)
             status = make_row(from, (subject){arm, false}, subset, &reference, &t->rows[t->count++],
                               error);
-    if (status == TS_OK)
-        status = find_teacher(from, s->reference, subset, &best, &teacher, error);
+    if (status != TS_OK)
+        goto end;
+    status = find_teacher(from, s->reference, subset, &best, &teacher, error);
     if (status == TS_OK && teacher.count)
         status = make_row(from, best, subset, &reference, &t->rows[t->count++], error);
+end:
     free(reference.items);
     free(teacher.items);
     return status;
 }
 
+/* The score files that are there. */
+static ts_status read_scores(const study *s, const char *folder, cell_scores *scores, size_t *done,
+                             ts_error *error)
+{
+    *done = 0;
+    for (size_t i = 0; i < s->cell_count; i++) {
+        bool found;
+        const ts_status status = scores_read(folder, s, &s->cells[i], &found, &scores[i], error);
+        if (status != TS_OK)
+            return status;
+        *done += found;
+    }
+    return *done ? TS_OK
+                 : error_set(error, TS_BAD_INPUT, "'%s' holds no score file of this study yet",
+                             folder);
+}
+
 ts_status table_compute(const study *s, const char *scores, table *out, ts_error *error)
 {
     source from = {.study = s};
-    ts_status status = TS_OK;
+    ts_status status = TS_MEMORY;
     *out = (table){.study = s};
     from.scores = memory_allocate(s->cell_count, sizeof *from.scores, "the scores", error);
+    if (!from.scores)
+        return TS_MEMORY;
     out->rows = memory_allocate(s->subset_count, (s->arm_count + 1) * sizeof *out->rows,
                                 "the table", error);
-    if (!from.scores || !out->rows)
-        status = TS_MEMORY;
-    for (size_t i = 0; status == TS_OK && i < s->cell_count; i++) {
-        bool found;
-        status = scores_read(scores, s, &s->cells[i], &found, &from.scores[i], error);
-        out->cells_done += status == TS_OK && found;
-    }
-    if (status == TS_OK && !out->cells_done)
-        status =
-            error_set(error, TS_BAD_INPUT, "'%s' holds no score file of this study yet", scores);
+    if (!out->rows)
+        goto end;
+    status = read_scores(s, scores, from.scores, &out->cells_done, error);
     for (size_t j = 0; status == TS_OK && j < s->subset_count; j++)
         status = make_rows(&from, &s->subsets[j], out, error);
-    for (size_t i = 0; from.scores && i < s->cell_count; i++)
+end:
+    for (size_t i = 0; i < s->cell_count; i++)
         cell_scores_free(&from.scores[i]);
     free(from.scores);
     if (status != TS_OK)
@@ -398,9 +438,8 @@ ts_status study_table(const study *s, const char *scores, size_t *done, ts_error
     if (status != TS_OK)
         return status;
     for (size_t i = 0; status == TS_OK && i < COUNT_OF(files); i++) {
-        char *path = path_join(scores, files[i].name, NULL);
-        status =
-            path ? files[i].write(&t, path, error) : error_set(error, TS_MEMORY, "out of memory");
+        char *path = path_join(scores, files[i].name, error);
+        status = path ? files[i].write(&t, path, error) : TS_MEMORY;
         free(path);
     }
     table_free(&t);

@@ -32,14 +32,13 @@ typedef struct {
     sigset_t mask; /* signals blocked before */
 } grid;
 
-static ts_status preprocess_folders(const study_options *o, ts_error *error)
+static ts_status make_folders(const study_options *o, ts_error *error)
 {
     static const char *const names[] = {"cells", "predictions", "logs", "locks"};
     ts_status status = directory_create(o->scores, error);
     for (size_t i = 0; status == TS_OK && i < COUNT_OF(names); i++) {
-        char *path = path_join(o->out, names[i], NULL);
-        status =
-            path ? directory_create(path, error) : error_set(error, TS_MEMORY, "out of memory");
+        char *path = path_join(o->out, names[i], error);
+        status = path ? directory_create(path, error) : TS_MEMORY;
         free(path);
     }
     return status;
@@ -61,7 +60,7 @@ static void fail_cell(grid *g, const study_cell *c, const char *sentence)
     warn("cell %s: %s", c->name, sentence);
     g->counts->failed++;
     if (path)
-        file_put(path, sentence, strlen(sentence), NULL); /* a full disk has been said already */
+        file_put(path, sentence, strlen(sentence), NULL); /* of a full disk the warning tells */
     free(path);
 }
 
@@ -183,6 +182,24 @@ static ts_status has_scores(const grid *g, const study_cell *c, bool *found, ts_
     return status;
 }
 
+/* Claims the cell unless it has scores; *found: it has. The lock is held where both *found and
+ * w->lock.path say that it is to be run. */
+static ts_status claim_cell(const grid *g, worker *w, const study_cell *c, bool *found,
+                            char holder[128], ts_error *error)
+{
+    ts_status status = has_scores(g, c, found, error);
+    if (status != TS_OK || *found)
+        return status;
+    char *lock = cell_path(g->options->out, "locks", c, ".lock", error);
+    if (!lock)
+        return TS_MEMORY;
+    status = lock_claim(lock, &w->lock, holder, error);
+    free(lock);
+    if (status != TS_OK || !w->lock.path)
+        return status;
+    return has_scores(g, c, found, error); /* finished between look and claim? */
+}
+
 /* Is the cell to be run by us? Then it is claimed; else it is counted as what it is. */
 static bool take_cell(grid *g, worker *w, size_t index)
 {
@@ -190,14 +207,9 @@ static bool take_cell(grid *g, worker *w, size_t index)
     ts_error error = {0};
     bool found = false;
     char holder[128] = "";
-    char *lock = cell_path(g->options->out, "locks", c, ".lock", &error);
-    ts_status status = lock ? has_scores(g, c, &found, &error) : TS_MEMORY;
     w->cell = index;
-    if (status == TS_OK && !found)
-        status = lock_claim(lock, &w->lock, holder, &error);
-    free(lock);
-    if (status == TS_OK && w->lock.path) /* it may have been finished between look and claim */
-        status = has_scores(g, c, &found, &error);
+    w->lock.path = NULL;
+    const ts_status status = claim_cell(g, w, c, &found, holder, &error);
     if (status == TS_OK && w->lock.path && !found)
         return true;
     lock_release(&w->lock);
@@ -295,36 +307,43 @@ static void work_through(grid *g)
     progress_end();
 }
 
-ts_status study_run(const study *s, const study_options *o, study_counts *counts, ts_error *error)
+/* With SIGCHLD blocked, for which work_through waits. */
+static void run_grid(grid *g)
 {
     sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child, &g->mask);
+    work_through(g);
+    sigprocmask(SIG_SETMASK, &g->mask, NULL);
+}
+
+ts_status study_run(const study *s, const study_options *o, study_counts *counts, ts_error *error)
+{
     grid g = {.study = s, .options = o, .counts = counts, .next = o->first};
     *counts = (study_counts){0};
     ts_status status = dataset_open(o->data, LABELS_AUTO, &g.data, error);
     if (status != TS_OK)
         return status;
-    status = preprocess_folders(o, error);
-    if (status == TS_OK &&
-        !(g.workers = memory_allocate((size_t)o->workers, sizeof *g.workers, "the workers", error)))
+    status = make_folders(o, error);
+    if (status != TS_OK)
+        goto end;
+    g.workers = memory_allocate((size_t)o->workers, sizeof *g.workers, "the workers", error);
+    if (!g.workers) {
         status = TS_MEMORY;
-    if (status != TS_OK) {
-        dataset_close(&g.data);
-        return status;
+        goto end;
     }
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &child, &g.mask);
-    work_through(&g);
-    sigprocmask(SIG_SETMASK, &g.mask, NULL);
+    run_grid(&g);
+    if (interrupt_requested())
+        status = error_set(error, TS_STOPPED,
+                           "stopped; the same command goes on from where each cell is");
+end:
     free(g.workers);
     dataset_close(&g.data);
-    if (interrupt_requested())
-        return error_set(error, TS_STOPPED,
-                         "stopped; the same command goes on from where each cell stands");
-    return TS_OK;
+    return status;
 }
 
-/* ---- what stands ----------------------------------------------------------------------------- */
+/* ---- the state of a cell ----------------------------------------------------------------------------- */
 
 study_state study_cell_state(const study *s, size_t cell, const study_options *o,
                              char note_text[1024])

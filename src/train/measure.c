@@ -111,12 +111,6 @@ static void fill_batch(const plan *p, batch *b)
                 }
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The median over `steps` steps at one place of the schedule, after one that warms up. */
 static ts_status measure_at(trainer *t, const batch *b, int64_t step, int steps, double *median,
                             ts_error *error)
@@ -131,10 +125,8 @@ static ts_status measure_at(trainer *t, const batch *b, int64_t step, int steps,
         status = trainer_step(t, b, step, &result, error);
         seconds[i] = clock_seconds() - start;
     }
-    if (status == TS_OK) {
-        qsort(seconds, (size_t)steps, sizeof *seconds, compare_doubles);
-        *median = seconds[steps / 2];
-    }
+    if (status == TS_OK)
+        *median = median_of_doubles(seconds, (size_t)steps);
     return status;
 }
 

@@ -2,6 +2,8 @@
 #include "train/method.h"
 #include "train/train.h"
 
+#include <string.h>
+
 const char *const role_names[ROLES] = {"student", "teacher"};
 
 bool method_has(const plan *p, int role)
@@ -42,6 +44,18 @@ double method_soft_weight(const plan *p)
 bool method_averages(const plan *p)
 {
     return has_both(p) && p->method != METHOD_TWO_STAGE && p->ema_decay > 0;
+}
+
+bool train_setting_matters(const plan *p, const char *key)
+{
+    static const char *const distillation[] = {"barlow_", "teacher_gradient", "soft_",
+                                               "two_stage_soft_weight", "ema_decay"};
+    if (train_setting_is_free(key))
+        return false;
+    for (size_t i = 0; !has_both(p) && i < COUNT_OF(distillation); i++)
+        if (!strncmp(key, distillation[i], strlen(distillation[i])))
+            return false;
+    return true;
 }
 
 int64_t train_steps(const plan *p)

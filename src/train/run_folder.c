@@ -60,7 +60,7 @@ ts_status train_compare_config(const char *folder, const plan *p, ts_error *erro
         char was[128], is[128];
         plan_value(&before, i, was, sizeof was);
         plan_value(p, i, is, sizeof is);
-        if (strcmp(was, is) && !train_setting_is_free(plan_key(i)))
+        if (strcmp(was, is) && train_setting_matters(p, plan_key(i)))
             return error_set(error, TS_BAD_INPUT,
                              "'%s' was begun with %s = %s and cannot go on with %s = %s; take the "
                              "old value, or another --out",
@@ -177,26 +177,33 @@ ts_status train_read_held_out(const char *out, string_list *ids, ts_error *error
     return status;
 }
 
+static ts_status write_split(const char *path, const json_t *split, ts_error *error)
+{
+    char *content = json_dumps(split, JSON_INDENT(1));
+    const ts_status status =
+        content ? file_put(path, content, strlen(content), error)
+                : error_set(error, TS_MEMORY, "out of memory while writing '%s'", path);
+    free(content);
+    return status;
+}
+
+/* Writes the split of a new run, compares that of one that has begun. */
 static ts_status handle_split(const char *path, const run_split *split, bool begun, ts_error *error)
 {
     json_error_t cause;
-    json_t *now = split_json(split), *before = NULL;
-    ts_status status = TS_OK;
+    json_t *now = split_json(split);
+    ts_status status;
     if (!now)
         return error_set(error, TS_MEMORY, "out of memory while writing '%s'", path);
     if (begun) {
-        before = json_load_file(path, JSON_REJECT_DUPLICATES, &cause);
+        json_t *before = json_load_file(path, JSON_REJECT_DUPLICATES, &cause);
         status = before ? compare_split(path, before, now, error)
                         : error_set(error, TS_BAD_INPUT,
                                     "cannot read '%s' (%s); begin anew with another --out", path,
                                     cause.text);
-    } else {
-        char *content = json_dumps(now, JSON_INDENT(1));
-        status = content ? file_put(path, content, strlen(content), error)
-                         : error_set(error, TS_MEMORY, "out of memory while writing '%s'", path);
-        free(content);
-    }
-    json_decref(before);
+        json_decref(before);
+    } else
+        status = write_split(path, now, error);
     json_decref(now);
     return status;
 }
@@ -221,72 +228,96 @@ ts_status run_folder_check(const char *path, bool resume, bool *begun, ts_error 
     return TS_OK;
 }
 
+static ts_status open_log(run_folder *f, ts_error *error)
+{
+    char *path = path_join(f->path, "log.txt", error);
+    if (!path)
+        return TS_MEMORY;
+    f->log = fopen(path, "ae");
+    const ts_status status =
+        f->log ? TS_OK : error_set(error, TS_IO, "cannot write '%s': %s", path, strerror(errno));
+    free(path);
+    return status;
+}
+
+/* config.ini comes last: where it is, the run has begun. */
+static ts_status handle_files(const char *path, bool begun, const plan *p, const run_split *split,
+                              ts_error *error)
+{
+    ts_status status = TS_MEMORY;
+    char *list = path_join(path, "split.json", error);
+    char *config = list ? path_join(path, "config.ini", error) : NULL;
+    if (!config)
+        goto end;
+    status = begun ? train_compare_config(path, p, error) : directory_create(path, error);
+    if (status != TS_OK)
+        goto end;
+    status = handle_split(list, split, begun, error);
+    if (status == TS_OK && !begun)
+        status = write_config(config, p, error);
+end:
+    free(list);
+    free(config);
+    return status;
+}
+
 ts_status run_folder_open(run_folder *f, const char *path, bool begun, const plan *p,
                           const run_split *split, ts_error *error)
 {
     *f = (run_folder){.path = strdup(path)};
-    char *config = path_join(path, "config.ini", error),
-         *list = path_join(path, "split.json", error);
-    char *log = path_join(path, "log.txt", error);
-    ts_status status = f->path && config && list && log ? TS_OK : TS_MEMORY;
-    if (status == TS_OK && begun)
-        status = train_compare_config(path, p, error);
+    if (!f->path)
+        return error_set(error, TS_MEMORY, "out of memory");
+    ts_status status = handle_files(path, begun, p, split, error);
     if (status == TS_OK)
-        status = directory_create(path, error);
-    /* config.ini comes last: where it stands, the run has been begun. */
-    if (status == TS_OK)
-        status = handle_split(list, split, begun, error);
-    if (status == TS_OK && !begun)
-        status = write_config(config, p, error);
-    if (status == TS_OK && !(f->log = fopen(log, "a")))
-        status = error_set(error, TS_IO, "cannot write '%s': %s", log, strerror(errno));
-    free(config);
-    free(list);
-    free(log);
+        status = open_log(f, error);
     if (status != TS_OK)
         run_folder_close(f);
     return status;
 }
 
-/* How many bytes of metrics.csv are the header and the rows of the first `step` steps; a row that
- * was cut by a kill counts as none. */
+/* How many bytes of metrics.csv are the header and the rows of the first `step` steps. Whatever comes
+ * behind those may be damaged, by a kill or a power cut, so that csv_read could refuse it. */
 static size_t valid_prefix(const char *content, size_t count, int64_t step)
 {
     size_t at = strlen(metrics_header);
     while (at < count) {
         const char *newline = memchr(content + at, '\n', count - at);
-        if (!newline || strtoll(content + at, NULL, 10) > step)
+        const int64_t row = strtoll(content + at, NULL, 10);
+        if (!newline || row < 1 || row > step)
             break;
         at = (size_t)(newline - content) + 1;
     }
     return at;
 }
 
+static ts_status cut_metrics(const char *path, int64_t step, ts_error *error)
+{
+    uint8_t *content;
+    size_t count;
+    ts_status status = file_get(path, (size_t)1 << 32, &content, &count, error);
+    if (status != TS_OK)
+        return status;
+    if (count < strlen(metrics_header) || memcmp(content, metrics_header, strlen(metrics_header)))
+        status = error_set(error, TS_BAD_INPUT,
+                           "'%s' does not begin with the header of this version's metrics: begin "
+                           "anew with another --out",
+                           path);
+    else
+        status = file_put(path, content, valid_prefix((char *)content, count, step), error);
+    free(content);
+    return status;
+}
+
 ts_status run_folder_metrics(run_folder *f, bool begun, int64_t step, ts_error *error)
 {
-    uint8_t *content = NULL;
-    size_t count = 0;
-    ts_status status = TS_OK;
     char *path = path_join(f->path, "metrics.csv", error);
     if (!path)
         return TS_MEMORY;
     const bool rows = begun && step > 0 && file_exists(path); /* none after a given teacher */
-    if (rows)
-        status = file_get(path, (size_t)1 << 32, &content, &count, error);
-    if (status == TS_OK && rows) {
-        if (count < strlen(metrics_header) ||
-            memcmp(content, metrics_header, strlen(metrics_header)))
-            status = error_set(error, TS_BAD_INPUT,
-                               "'%s' does not begin with the header of this "
-                               "version's metrics: %s",
-                               path, "begin anew with another --out");
-        else
-            status = file_put(path, content, valid_prefix((char *)content, count, step), error);
-    } else if (status == TS_OK)
-        status = file_put(path, metrics_header, strlen(metrics_header), error);
-    if (status == TS_OK && !(f->metrics = fopen(path, "a")))
+    ts_status status = rows ? cut_metrics(path, step, error)
+                            : file_put(path, metrics_header, strlen(metrics_header), error);
+    if (status == TS_OK && !(f->metrics = fopen(path, "ae")))
         status = error_set(error, TS_IO, "cannot write '%s': %s", path, strerror(errno));
-    free(content);
     free(path);
     return status;
 }

@@ -1,4 +1,5 @@
-/* train: optimiser, schedule, one iteration, checkpoint, run folder. METHOD 2 and 3. */
+/* train: optimiser, schedule, one iteration, checkpoint, run folder (docs/method.md, "One
+ * iteration", "Training"). */
 #ifndef TWINSEG_TRAIN_H
 #define TWINSEG_TRAIN_H
 
@@ -37,6 +38,9 @@ ts_status train_read_held_out(const char *out, string_list *ids, ts_error *error
 ts_status train_compare_config(const char *out, const plan *p, ts_error *error);
 /* Settings that change no number of the result: threads and checkpoint_steps. */
 bool train_setting_is_free(const char *key);
+/* Does the setting change a number of a run of the plan's method? Of a method without a teacher
+ * beside the student none of the distillation does. */
+bool train_setting_matters(const plan *p, const char *key);
 
 /* ---- what a plan will take (for `twinseg plan`) ---------------------------------------------- */
 
