@@ -100,6 +100,24 @@ done
 (cd good && check "convert into its own data, from within" 1 "lies within" "$twinseg" convert . --to msd -o out)
 expect "the data is as it was" "$twinseg" check good
 
+{ gzip -c "$image"; printf 'text from a mail gate'; } | with behind flair nii.gz
+check "bytes behind the gzip data: check warns" 0 "^warning: case $id: .*: 21 bytes behind its gzip data" "$twinseg" check behind
+check "bytes behind the gzip data: predict reads the image" 0 "warning: .*behind/$id/${id}_flair.nii.gz': 21 bytes" \
+    "$twinseg" predict fresh --data behind -o behind.out
+{ head -c 40000 "$image" | gzip -c; tail -c +40001 "$image" | gzip -c; head -c 9 /dev/zero; } | with members flair nii.gz
+check "several gzip members and padding: no word" 0 'findings +0 problems, 0 warnings' "$twinseg" check members
+head -c $header "$image" >f.nii
+put f.nii 70 '\100\0\100\0' # datatype 64, float64
+{ cat f.nii; head -c $((8 * voxels)) /dev/zero; } >large.nii
+put large.nii $((header + 8 * 5000)) '\234\165\0\210\074\344\067\176' # 1e300
+with large flair <large.nii
+refused "a number that float32 cannot hold" "large/$id/${id}_flair.nii' holds 1 voxels beyond the range of float32" large
+for type in 'complex64 \040\0' 'complex128 \0\007' 'complex256 \0\010'; do
+    cp "$image" complex.nii && put complex.nii 70 "${type#* }"
+    rm -rf complex && with complex flair <complex.nii
+    check "${type% *} numbers" 1 "^problem: .*complex/$id/${id}_flair.nii' has the data type ${type% *}" "$twinseg" check complex
+done
+
 # ---- names ----
 cp -r good misnamed && mv "misnamed/$id/${id}_flair.nii.gz" "misnamed/$id/${id}_fliar.nii.gz"
 check "a misnamed modality: check says which file and which case" 0 "lacks flair" "$twinseg" check misnamed

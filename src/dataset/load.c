@@ -251,10 +251,20 @@ bool dataset_looks_unstripped(int64_t nonzero, const volume_header *h, double *l
     return *litres > 2.5 || *share > 0.7;
 }
 
-static void judge_image(judge *j, const char *path, const image_facts *f, const volume_header *h)
+static void judge_image(judge *j, const char *path, const case_data *d, int m)
 {
+    const image_facts *f = &d->facts[m];
+    const int64_t *n = d->header.shape;
     double litres, share;
-    if (f->nonfinite)
+    const int64_t too_large =
+        f->nonfinite ? volume_values_too_large(&d->image[m], n[0] * n[1] * n[2]) : 0;
+    if (too_large)
+        found(j, FINDING_PROBLEM, TS_BAD_INPUT,
+              "'%s' holds %lld voxels beyond the range of float32 (3.4e38): divide its "
+              "intensities, or "
+              "set these voxels to 0",
+              path, (long long)too_large);
+    else if (f->nonfinite)
         found(
             j, FINDING_PROBLEM, TS_BAD_INPUT,
             "'%s' holds %lld NaN or infinite voxels: mend the step that made it, or set them to 0",
@@ -264,7 +274,7 @@ static void judge_image(judge *j, const char *path, const image_facts *f, const 
               "'%s' is zero everywhere: export it again, or remove it to have the case count as "
               "lacking this modality",
               path);
-    else if (dataset_looks_unstripped(f->nonzero, h, &litres, &share))
+    else if (dataset_looks_unstripped(f->nonzero, &d->header, &litres, &share))
         found(j, FINDING_WARNING, TS_OK,
               "'%s' does not look skull-stripped (%.3g litres, %.0f %% of its voxels, are not 0): "
               "cut "
@@ -324,7 +334,7 @@ static void judge_images(judge *j, const char *const paths[MODALITIES], case_dat
         found(j, FINDING_PROBLEM, status, "%s", error.text);
     for (int m = 0; status == TS_OK && m < MODALITIES; m++)
         if (d->image[m].bytes)
-            judge_image(j, paths[m], &d->facts[m], &d->header);
+            judge_image(j, paths[m], d, m);
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */

@@ -15,11 +15,15 @@ static size_t most_unpacked(size_t packed)
     return size_multiply(packed, 1032, &most) ? most : SIZE_MAX;
 }
 
-/* The length that the last member of a gzip file claims: of most files that of all. */
-static size_t claimed_length(const uint8_t *bytes, size_t count)
+/* Bytes to begin with: the length that the end of the file claims, of most files that of all its
+ * data. Where other bytes lie behind the gzip data the claim is any number: above 258 to 1, which
+ * few label files reach, it is not believed. */
+static size_t first_room(const uint8_t *bytes, size_t count)
 {
     const uint8_t *end = bytes + count - 4;
-    return (size_t)end[0] | (size_t)end[1] << 8 | (size_t)end[2] << 16 | (size_t)end[3] << 24;
+    const size_t claim =
+        (size_t)end[0] | (size_t)end[1] << 8 | (size_t)end[2] << 16 | (size_t)end[3] << 24;
+    return claim < most_unpacked(count) / 4 ? claim + 1 : 16 * count;
 }
 
 static ts_status gzip_error(enum libdeflate_result result, size_t left, const char *path,
@@ -48,16 +52,22 @@ static ts_status grow(uint8_t **buffer, size_t *room, size_t used, size_t most, 
     return TS_OK;
 }
 
-/* All members one behind the other; zeros behind the last are padding. */
+static bool is_gzip(const uint8_t *bytes, size_t count)
+{
+    return count >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
+}
+
+/* All members one behind the other. Zeros behind the last are padding; other bytes there that do not
+ * begin a member are ignored, as gzip does, and counted. */
 static ts_status unpack_members(struct libdeflate_decompressor *d, const file_map *map,
                                 const char *path, nifti_bytes *out, ts_error *error)
 {
-    const size_t most = most_unpacked(map->count), claim = claimed_length(map->bytes, map->count);
-    size_t room = claim < most ? claim + 1 : most, at = 0, used = 0;
+    const size_t most = most_unpacked(map->count);
+    size_t room = first_room(map->bytes, map->count), at = 0, used = 0;
     out->unpacked = memory_take(room, 1, path, error);
     if (!out->unpacked)
         return TS_MEMORY;
-    while (at < map->count && map->bytes[at] != 0) {
+    while (is_gzip(map->bytes + at, map->count - at)) {
         size_t taken, made;
         const enum libdeflate_result result = libdeflate_gzip_decompress_ex(
             d, map->bytes + at, map->count - at, out->unpacked + used, room - used, &taken, &made);
@@ -72,6 +82,8 @@ static ts_status unpack_members(struct libdeflate_decompressor *d, const file_ma
         at += taken;
         used += made;
     }
+    if (!bytes_are_zero(map->bytes + at, map->count - at))
+        out->ignored = map->count - at;
     out->bytes = out->unpacked;
     out->count = used;
     return TS_OK;
@@ -85,7 +97,7 @@ ts_status nifti_bytes_read(const char *path, nifti_bytes *out, ts_error *error)
         return status;
     out->bytes = out->map.bytes;
     out->count = out->map.count;
-    if (out->count < 2 || out->bytes[0] != 0x1f || out->bytes[1] != 0x8b)
+    if (!is_gzip(out->bytes, out->count))
         return TS_OK;
     if (out->count < 18)
         status = error_set(error, TS_BAD_INPUT, "'%s': its gzip data end early", path);
@@ -216,6 +228,7 @@ ts_status nifti_open(const char *path, bool with_voxels, nifti_file *out, ts_err
         status = nifti_parse(out->header_file.bytes, out->header_file.count, file, &out->d, error);
     if (status == TS_OK && with_voxels)
         status = find_voxels(out, file, error);
+    out->d.header.ignored_bytes = (int64_t)(out->header_file.ignored + out->voxel_file.ignored);
     free(file);
     if (status != TS_OK)
         nifti_close(out);

@@ -314,6 +314,13 @@ ts_status volume_header_doubts(const volume_header *h, const char *path, string_
                 column_length(h->affine, 0), column_length(h->affine, 1),
                 column_length(h->affine, 2)),
             error);
+    if (status == TS_OK && h->ignored_bytes > 0)
+        status =
+            add_doubt(sentences,
+                      string_format("'%s': %lld bytes behind its gzip data are ignored; copy the "
+                                    "file anew if they should be part of it",
+                                    path, (long long)h->ignored_bytes),
+                      error);
     return status;
 }
 

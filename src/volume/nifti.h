@@ -11,6 +11,7 @@ typedef struct {
     const uint8_t *bytes;
     size_t count;
     uint8_t *unpacked; /* NULL: bytes lie in map */
+    size_t ignored;    /* bytes behind the last gzip member that are not a member */
     file_map map;
 } nifti_bytes;
 

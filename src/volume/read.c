@@ -104,6 +104,19 @@ void volume_values(const volume_voxels *v, int64_t first, int64_t step, int64_t 
     }
 }
 
+int64_t volume_values_too_large(const volume_voxels *v, int64_t count)
+{
+    double values[BLOCK];
+    int64_t too_large = 0;
+    for (int64_t at = 0; at < count; at += BLOCK) {
+        const int64_t some = count - at < BLOCK ? count - at : BLOCK;
+        decode_block(v, at, 1, some, values);
+        for (int64_t i = 0; i < some; i++)
+            too_large += isfinite(values[i]) && !isfinite((float)values[i]);
+    }
+    return too_large;
+}
+
 bool volume_values_are_zero(const volume_voxels *v, int64_t first, int64_t count)
 {
     const size_t bytes = volume_datatype_bytes(v->datatype);

@@ -18,8 +18,9 @@ typedef struct {
     double zooms[7];     /* pixdim, absolute value for the three axes of space */
     double affine[4][4]; /* sform, else qform, else nibabel's base affine (x flipped, centred) */
     int qform_code, sform_code;
-    bool guessed;   /* both codes are 0: the affine is a guess and may mirror the patient */
-    bool two_sizes; /* pixdim gives other voxel sizes than the columns of the affine */
+    int64_t ignored_bytes; /* behind the gzip data of its file, and not read */
+    bool guessed;          /* both codes are 0: the affine is a guess and may mirror the patient */
+    bool two_sizes;        /* pixdim gives other voxel sizes than the columns of the affine */
     double quaternion[3], offset_mm[3], qfac; /* the qform as stored, for writing it again */
     int datatype;            /* NIfTI's code: 2 uint8, 4 int16, 8 int32, 16 float32, ... */
     double slope, intercept; /* as applied: 1 and 0 where the file's are to be ignored */
@@ -42,8 +43,8 @@ typedef struct {
 /* Reads the header alone (data not decoded beyond it). */
 ts_status volume_read_header(const char *path, volume_header *header, ts_error *error);
 
-/* Appends a sentence for each doubt about the header: `guessed` and `two_sizes`. Each names path,
- * what the program takes, and the remedy. Callers print them as warnings. */
+/* Appends a sentence for each doubt about the file: `guessed`, `two_sizes`, `ignored_bytes`. Each
+ * names path, what the program takes, and the remedy. Callers print them as warnings. */
 ts_status volume_header_doubts(const volume_header *h, const char *path, string_list *sentences,
                                ts_error *error);
 
@@ -61,6 +62,10 @@ typedef struct {
     bool swap; /* in the other byte order */
     double slope, intercept;
 } volume_voxels;
+
+/* How many of the first `count` voxels are finite numbers that float32 cannot hold (beyond
+ * 3.4e38), which volume_values makes infinite. */
+int64_t volume_values_too_large(const volume_voxels *v, int64_t count);
 
 volume_voxels volume_voxels_of(const float *values);
 /* out[i] = voxel first + i * step, scaled, i in 0..count-1. */

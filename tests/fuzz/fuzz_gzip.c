@@ -1,7 +1,8 @@
 /* libFuzzer target: gzip. The first byte says what becomes of the rest: 0, a gzip file as it
  * stands; else data that are packed into members (bits 0 and 1: 1 to 3 of them), with zeros behind
- * (bit 2), cut short (bit 3) or with a wrong byte (bit 4). Whole files must come back as they were;
- * spoilt ones must be refused, unless only the padding was hit. */
+ * (bit 2), cut short (bit 3), with a wrong byte (bit 4) or with text behind all (bit 5). Whole files
+ * must come back as they were, the text counted; spoilt ones must be refused, unless only the padding
+ * was hit. */
 #include "memory_file.h"
 #include "volume/nifti.h"
 
@@ -10,12 +11,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
-enum { MEMBERS = 3, PADDING = 4, CUT = 8, WRONG = 16, PADDING_BYTES = 7 };
+enum { MEMBERS = 3, PADDING = 4, CUT = 8, WRONG = 16, TEXT = 32, PADDING_BYTES = 7 };
+static const char behind[] = "and text";
 
 static size_t pack(const uint8_t *bytes, size_t count, size_t members, uint8_t **out)
 {
     struct libdeflate_compressor *c = libdeflate_alloc_compressor(1);
-    const size_t room = members * libdeflate_gzip_compress_bound(c, count) + PADDING_BYTES;
+    const size_t room =
+        members * libdeflate_gzip_compress_bound(c, count) + PADDING_BYTES + sizeof behind;
     uint8_t *packed = calloc(room, 1);
     size_t used = 0;
     if (!c || !packed)
@@ -46,6 +49,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
             length += PADDING_BYTES;
         if (mode & CUT)
             length -= PADDING_BYTES + 1;
+        if ((mode & TEXT) && !(mode & CUT)) {
+            memcpy(packed + length, behind, sizeof behind);
+            length += sizeof behind;
+        }
         file = packed;
     }
     const ts_status status = nifti_bytes_read(memory_file(file, length), &b, &error);
@@ -56,6 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
         if (spoilt != (status != TS_OK))
             abort();
         if (!spoilt && (b.count != data_count || (data_count && memcmp(b.bytes, data, b.count))))
+            abort();
+        if (!spoilt && (b.ignored != 0) != ((mode & TEXT) != 0))
             abort();
     }
     if (status == TS_OK)
