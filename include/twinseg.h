@@ -10,8 +10,10 @@
  * stands at x + nx * (y + ny * z), and where there are several volumes they stand one behind the
  * other. In C's order of indices that is [volumes][nz][ny][nx]; for numpy it is order="F".
  *
- * Threads. Different models may be used by different threads at once, one model by one at a time.
- * Results have the same bits with any number of threads.
+ * Threads. Every function may be called from any thread. Threads may share a model: it predicts one
+ * case at a time, and the other threads wait. Models predict beside one another. A model may be
+ * closed only when no thread uses it any more. Errors and warnings belong to the call. Results have
+ * the same bits with any number of threads.
  *
  * Versions. Within a major version, which the shared library's name carries, programs compiled
  * against an older header go on working with a newer library. */
@@ -67,7 +69,7 @@ typedef struct {
 
 /* Reads a NIfTI file (.nii, .nii.gz, .hdr/.img; 1 or 2; either byte order; integers and floats;
  * scl_slope and scl_inter applied). 4-D files hold several volumes. *data is to be freed by
- * ts_free. NaN and infinite voxels are kept. TS_IO, TS_BAD_INPUT, TS_MEMORY. */
+ * ts_free. NaN and infinite voxels are kept, and values beyond float32 become infinite. TS_IO, TS_BAD_INPUT, TS_MEMORY. */
 TS_API ts_status ts_volume_read(const char *path, ts_grid *grid, int64_t *volumes, float **data,
                                 ts_error *error);
 
@@ -146,8 +148,9 @@ TS_API ts_status ts_predict(ts_model *model, const ts_grid *grid,
                             const float *const images[TS_MODALITIES], uint8_t *labels,
                             float *probabilities, ts_error *error);
 
-/* What the last ts_predict had to remark (an image that does not look skull-stripped, ...), one
- * sentence a line; "" where nothing. Valid until the model is used again or closed. */
+/* What the calling thread's last ts_predict had to warn of (an image that does not look
+ * skull-stripped, ...), one sentence a line; "" where nothing, or where that was another model. Valid
+ * until this thread calls ts_predict again or ends. */
 TS_API const char *ts_model_warnings(const ts_model *model);
 
 #ifdef __cplusplus

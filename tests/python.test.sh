@@ -7,7 +7,7 @@ if nm "$twinseg" | grep -q __asan_init; then
     exit 0
 fi
 python=
-for candidate in python3 "$source/build/peers/env/bin/python"; do
+for candidate in python3 /usr/bin/python3 "$source/build/peers/env/bin/python"; do
     "$candidate" -c 'import numpy' 2>/dev/null && { python=$candidate; break; }
 done
 if [ -z "$python" ]; then

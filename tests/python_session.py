@@ -42,6 +42,14 @@ ok("four volumes, in numpy's own order", (back.data == four).all() and back.spac
 back.data[0, 0, 0] = 7
 ok("which is the caller's to change", back.data[0, 0, 0].tolist() == [7] * 5)
 refused("a file that is not there", "gone.nii", twinseg.read, "gone.nii")
+with open("a.nii", "wb") as file:
+    file.write(open("four.nii", "rb").read())
+for function in (twinseg.read, twinseg.read_labels, twinseg.Model):
+    refused("a name with a NUL byte", "NUL", function, "a.nii\0b")
+refused("written to a name with a NUL byte", "NUL", twinseg.write, "c.nii\0b", flair)
+refused("complex numbers", "complex", twinseg.write, "c.nii", flair.data * 1j)
+refused("numbers beyond float32", "the image holds numbers beyond", twinseg.write, "c.nii",
+        flair.data.astype(np.float64) * 1e300)
 refused("images as labels", "is no label file", twinseg.read_labels, "flair.nii.gz")
 
 # ---- prediction ----
@@ -73,6 +81,11 @@ with twinseg.Model("model.safetensors", threads=2) as model:
     holes[12, 10, 9] = np.nan
     refused("NaN", "'flair' holds 1 NaN", model.predict,
             {"flair": twinseg.Image(holes, flair.affine), "t1ce": t1ce})
+    huge = flair.data.astype(np.float64)
+    huge[12, 10, 9] = 1e300
+    refused("1e300 is not called NaN", "flair holds numbers beyond", model.predict,
+            {"flair": twinseg.Image(huge, flair.affine), "t1ce": t1ce})
+    refused("complex images", "complex", model.predict, {"flair": flair.data * 1j, "t1ce": t1ce})
     refused("zeros", "'flair' is zero everywhere", model.predict,
             {"flair": twinseg.Image(holes * 0 == 1, flair.affine), "t1ce": t1ce})
     refused("a missing modality", "missing: t1ce", model.predict, {"flair": flair})
@@ -105,6 +118,35 @@ for worker in workers:
 for worker in workers:
     worker.join()
 ok("two threads, a model each", all((results[name] == program.data).all() for name in "ab"))
+
+# ---- threads: one model, 4 threads, one of which gives a bad case and one whose model warns ----
+shared = twinseg.Model("model.safetensors", threads=2)
+outcomes = {i: [] for i in range(4)}
+
+
+def share(number):
+    for _ in range(6):
+        with_holes = {"flair": twinseg.Image(holes, flair.affine), "t1ce": t1ce}
+        try:
+            got = shared.predict(with_holes if number == 0 else {"flair": flair, "t1ce": t1ce})
+            outcomes[number].append((got.data == program.data).all())
+        except twinseg.TwinsegError as error:
+            outcomes[number].append("'flair' holds 1 NaN" in str(error))
+            outcomes[number].append(number == 0)
+
+
+workers = [threading.Thread(target=share, args=(i,)) for i in range(4)]
+for worker in workers:
+    worker.start()
+for worker in workers:
+    worker.join()
+ok("four threads share a model", all(all(v) and len(v) >= 6 for v in outcomes.values()))
+late = threading.Thread(target=share, args=(1,))
+late.start()
+shared.close()
+late.join()
+refused("a model that was closed beside another thread", "closed", shared.predict,
+        {"flair": flair, "t1ce": t1ce})
 
 # ---- scores ----
 truth = twinseg.read_labels("truth.nii.gz")

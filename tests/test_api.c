@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -141,6 +142,94 @@ static void test_prediction(void **state)
     ts_model_close(NULL);
 }
 
+/* ---- threads ---- */
+
+enum { THREADS = 4, ROUNDS = 5 };
+
+typedef struct {
+    ts_model *model;
+    int number;
+    uint8_t labels[VOXELS];
+    int wrong; /* rounds that were not as they should be */
+} sharer;
+
+/* Thread 0 gives a good case, 1 one with a warning, 2 and 3 bad ones, each with its own sentence. */
+static void *share(void *argument)
+{
+    sharer *s = argument;
+    ts_error e;
+    float *own = malloc(sizeof flair);
+    const float *images[TS_MODALITIES] = {[TS_FLAIR] = flair, [TS_T1CE] = own};
+    memcpy(own, t1ce, sizeof t1ce);
+    for (int i = 0; i < VOXELS && s->number == 1; i++)
+        own[i] += 100;
+    own[0] = s->number == 2 ? NAN : own[0];
+    images[TS_FLAIR] = s->number == 3 ? NULL : flair;
+    for (int round = 0; round < ROUNDS; round++) {
+        memset(s->labels, 9, sizeof s->labels);
+        const ts_status status = ts_predict(s->model, &grid, images, s->labels, NULL, &e);
+        const bool warned = strstr(ts_model_warnings(s->model), "skull") != NULL;
+        bool good = status == (s->number < 2 ? TS_OK : TS_BAD_INPUT) && warned == (s->number == 1);
+        if (s->number == 0)
+            good = good && !memcmp(s->labels, labels, sizeof labels);
+        if (s->number > 1)
+            good = good && strstr(e.text, s->number == 2 ? "'t1ce' holds 1" : "missing: flair");
+        s->wrong += !good;
+    }
+    free(own);
+    return NULL;
+}
+
+/* A model is safe to use from several threads: results, errors and warnings are those of the
+ * calling thread's case. */
+static void test_shared_model(void **state)
+{
+    (void)state;
+    ts_error e;
+    ts_model *shared;
+    pthread_t threads[THREADS];
+    static sharer s[THREADS];
+    static const char *const settings[] = {"threads=2", NULL};
+    const float *images[TS_MODALITIES] = {[TS_FLAIR] = flair, [TS_T1CE] = t1ce};
+    assert_int_equal(ts_model_open(model_path, settings, &shared, &e), TS_OK);
+    assert_int_equal(ts_predict(shared, &grid, images, labels, NULL, &e), TS_OK);
+    for (int i = 0; i < THREADS; i++) {
+        s[i] = (sharer){.model = shared, .number = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, share, &s[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(s[i].wrong, 0);
+    }
+    assert_string_equal(ts_model_warnings(shared), "");
+    ts_model_close(shared);
+}
+
+/* Models opened at once: what the process sets up at its first use is set up once. */
+static void *open_model(void *argument)
+{
+    ts_error e;
+    ts_model *m;
+    static const char *const settings[] = {"threads=1", "window_step=0.7", NULL};
+    *(bool *)argument = ts_model_open(model_path, settings, &m, &e) == TS_OK;
+    if (*(bool *)argument)
+        ts_model_close(m);
+    return NULL;
+}
+
+static void test_opened_at_once(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    bool opened[THREADS] = {false};
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, open_model, &opened[i]), 0);
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_true(opened[i]);
+    }
+}
+
 static void test_bad_models(void **state)
 {
     (void)state;
@@ -196,9 +285,10 @@ static void test_scores(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_volumes),    cmocka_unit_test(test_bad_grids),
-        cmocka_unit_test(test_prediction), cmocka_unit_test(test_bad_models),
-        cmocka_unit_test(test_scores),
+        cmocka_unit_test(test_opened_at_once), /* first: nothing is set up yet */
+        cmocka_unit_test(test_volumes),        cmocka_unit_test(test_bad_grids),
+        cmocka_unit_test(test_prediction),     cmocka_unit_test(test_bad_models),
+        cmocka_unit_test(test_scores),         cmocka_unit_test(test_shared_model),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);
 }

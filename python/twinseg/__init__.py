@@ -16,6 +16,7 @@ Over ctypes: twinseg.h is the reference for what the functions do.
 
 import ctypes
 import os
+import threading
 import warnings
 
 import numpy
@@ -89,6 +90,14 @@ def _pointer(array):
     return ctypes.c_void_p(array.ctypes.data)
 
 
+def _path(path):
+    """A file's name in bytes; C would end it at a NUL byte, and open another file."""
+    encoded = os.fsencode(path)
+    if b"\0" in encoded:
+        raise TwinsegError(f"{encoded!r} is not a file's name: it holds a NUL byte")
+    return encoded
+
+
 # ---- volumes ----------------------------------------------------------------------------------
 
 
@@ -98,6 +107,8 @@ class Image:
 
     def __init__(self, data, affine=None, spacing=None):
         self.data = numpy.asanyarray(data)
+        if self.data.dtype.kind == "c":
+            raise TwinsegError("an image has real numbers, not complex ones: take their magnitude")
         self.affine = numpy.eye(4) if affine is None else numpy.asarray(affine, dtype=float)
         if self.affine.shape != (4, 4):
             raise TwinsegError("an affine has 4x4 numbers")
@@ -116,6 +127,17 @@ def _image(value):
     if hasattr(value, "dataobj") and hasattr(value, "affine"):
         return Image(numpy.asanyarray(value.dataobj), value.affine, value.header.get_zooms()[:3])
     return Image(value)
+
+
+def _floats(name, array):
+    """As float32, x fastest. NaN and infinities stay; numbers beyond float32 are an error."""
+    with numpy.errstate(over="ignore"):
+        floats = numpy.asfortranarray(array, dtype=numpy.float32)
+    if floats.dtype != array.dtype:
+        infinite = numpy.isinf(floats)
+        if infinite.any() and numpy.isfinite(array[infinite]).any():
+            raise TwinsegError(f"{name} holds numbers beyond the range of float32 (3.4e38)")
+    return floats
 
 
 def _grid(image):
@@ -140,7 +162,7 @@ def _take(pointer, shape, dtype, grid):
 def read(path):
     """Reads a NIfTI file: an Image of float32, scaled as its header says."""
     grid, volumes, data = _Grid(), ctypes.c_int64(), ctypes.c_void_p()
-    _call("ts_volume_read", os.fsencode(path), ctypes.byref(grid), ctypes.byref(volumes),
+    _call("ts_volume_read", _path(path), ctypes.byref(grid), ctypes.byref(volumes),
           ctypes.byref(data))
     shape = tuple(grid.shape) + ((volumes.value,) if volumes.value > 1 else ())
     return _take(data, shape, numpy.float32, grid)
@@ -149,7 +171,7 @@ def read(path):
 def read_labels(path):
     """Reads a NIfTI file of whole numbers from 0 to 255: an Image of uint8."""
     grid, labels = _Grid(), ctypes.c_void_p()
-    _call("ts_labels_read", os.fsencode(path), ctypes.byref(grid), ctypes.byref(labels))
+    _call("ts_labels_read", _path(path), ctypes.byref(grid), ctypes.byref(labels))
     return _take(labels, tuple(grid.shape), numpy.uint8, grid)
 
 
@@ -159,11 +181,11 @@ def write(path, image):
     grid = _grid(image)
     if image.data.dtype.kind in "biu":
         labels = _labels(image.data)
-        _call("ts_labels_write", os.fsencode(path), ctypes.byref(grid), _pointer(labels))
+        _call("ts_labels_write", _path(path), ctypes.byref(grid), _pointer(labels))
         return
-    data = numpy.asfortranarray(image.data, dtype=numpy.float32)
+    data = _floats("the image", image.data)
     volumes = data.shape[3] if data.ndim == 4 else 1
-    _call("ts_volume_write", os.fsencode(path), ctypes.byref(grid), ctypes.c_int64(volumes),
+    _call("ts_volume_write", _path(path), ctypes.byref(grid), ctypes.c_int64(volumes),
           _pointer(data))
 
 
@@ -219,6 +241,7 @@ class Model:
     """A trained model (a file, a run folder, or several joined by ',' that are averaged).
 
     Settings are those of `twinseg predict --help`: Model(path, mirror=True, labels="brats2021").
+    Threads may share a model: it predicts one case at a time, and close waits for that.
     """
 
     def __init__(self, path, **settings):
@@ -226,8 +249,11 @@ class Model:
             f"{key}={('off', 'on')[value] if isinstance(value, bool) else value}".encode()
             for key, value in settings.items()
         ]
+        if any(b"\0" in word for word in words):
+            raise TwinsegError("a setting holds a NUL byte")
         self._handle = ctypes.c_void_p()
-        _call("ts_model_open", os.fsencode(path),
+        self._lock = threading.Lock()  # so that close waits for predict
+        _call("ts_model_open", _path(path),
               (ctypes.c_char_p * (len(words) + 1))(*words, None), ctypes.byref(self._handle))
         mask = _library.ts_model_modalities(self._handle)
         self.modalities = tuple(m for i, m in enumerate(MODALITIES) if mask >> i & 1)
@@ -237,10 +263,8 @@ class Model:
         """Segments one case: images by modality ({"flair": ..., "t1ce": ...}), all on one grid.
 
         Returns an Image of labels (uint8), or with probabilities=True that and one of float32
-        [x, y, z, 4]: background, NCR, ED, ET. Remarks of the library come as Python warnings.
+        [x, y, z, 4]: background, NCR, ED, ET. The library's warnings come as Python warnings.
         """
-        if not self._handle:
-            raise TwinsegError("the model is closed")
         taken, first = {}, None
         for name, value in images.items():
             place, image = _place(name, MODALITIES, "a modality"), _image(value)
@@ -251,7 +275,7 @@ class Model:
                 image.affine, first.affine, rtol=0, atol=1e-3
             ):
                 raise TwinsegError(f"{name} and {next(iter(images))} differ in grid")
-            taken[place] = numpy.asfortranarray(image.data, dtype=numpy.float32)
+            taken[place] = _floats(name, image.data)
         if not first:
             raise TwinsegError("no image was given")
         shape = first.data.shape
@@ -260,17 +284,24 @@ class Model:
         pointers = (ctypes.c_void_p * len(MODALITIES))(
             *(taken[i].ctypes.data if i in taken else None for i in range(len(MODALITIES)))
         )
-        _call("ts_predict", self._handle, ctypes.byref(_grid(first)), pointers, _pointer(labels),
-              _pointer(maps) if probabilities else None)
-        for sentence in _library.ts_model_warnings(self._handle).decode().splitlines():
+        with self._lock:
+            if not self._handle:
+                raise TwinsegError("the model is closed")
+            _call("ts_predict", self._handle, ctypes.byref(_grid(first)), pointers,
+                  _pointer(labels), _pointer(maps) if probabilities else None)
+            sentences = _library.ts_model_warnings(self._handle).decode().splitlines()
+        for sentence in sentences:
             warnings.warn(sentence, stacklevel=2)
         result = Image(labels, first.affine, first.spacing)
         return (result, Image(maps, first.affine, first.spacing)) if probabilities else result
 
     def close(self):
         """Gives its memory back; the model cannot be used after."""
-        if getattr(self, "_handle", None):
-            _library.ts_model_close(self._handle)
+        if not getattr(self, "_handle", None):
+            return
+        with self._lock:
+            if self._handle:
+                _library.ts_model_close(self._handle)
             self._handle = None
 
     def __enter__(self):

@@ -2,6 +2,8 @@
 #include "api/api.h"
 #include "predict/predict.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +13,17 @@ _Static_assert((int)TS_T1 == (int)T1 && (int)TS_T1CE == (int)T1CE && (int)TS_T2 
 
 struct ts_model {
     predictor *predictor;
-    text warnings;
+    pthread_mutex_t lock; /* held while it predicts */
+    uint64_t number;      /* of all models that this process opened; never used again */
 };
+
+/* What the calling thread's last prediction remarked; room for all sentences on four modalities,
+ * and cut after a whole one. Memory of the thread, so that nobody need free it. */
+static _Thread_local struct {
+    uint64_t model; /* its number; 0: none */
+    char text[8192];
+} remarks;
+static atomic_uint_fast64_t models_opened;
 
 static bool is_prediction_setting(const char *key)
 {
@@ -70,11 +81,14 @@ ts_status ts_model_open(const char *names, const char *const *settings, ts_model
                     predictor_drop_rule(m->predictor, predict_settings[i]);
     }
     models_free(models, count);
-    if (status == TS_OK)
-        *out = m;
-    else
+    if (status != TS_OK) {
         free(m);
-    return status;
+        return status;
+    }
+    pthread_mutex_init(&m->lock, NULL);
+    m->number = atomic_fetch_add(&models_opened, 1) + 1;
+    *out = m;
+    return TS_OK;
 }
 
 void ts_model_close(ts_model *m)
@@ -82,7 +96,7 @@ void ts_model_close(ts_model *m)
     if (!m)
         return;
     predictor_destroy(m->predictor);
-    text_free(&m->warnings);
+    pthread_mutex_destroy(&m->lock);
     free(m);
 }
 
@@ -98,7 +112,24 @@ int ts_model_any_subset(const ts_model *m)
 
 const char *ts_model_warnings(const ts_model *m)
 {
-    return m->warnings.length ? m->warnings.data : "";
+    return remarks.model == m->number ? remarks.text : "";
+}
+
+static void keep_remarks(const ts_model *m, const string_list *sentences)
+{
+    size_t length = 0;
+    remarks.model = m->number;
+    remarks.text[0] = '\0';
+    for (size_t i = 0; i < sentences->count; i++) {
+        const size_t room = sizeof remarks.text - length;
+        const int wanted =
+            snprintf(remarks.text + length, room, "%s%s", i ? "\n" : "", sentences->items[i]);
+        if (wanted < 0 || (size_t)wanted >= room) {
+            remarks.text[length] = '\0';
+            return;
+        }
+        length += (size_t)wanted;
+    }
 }
 
 ts_status ts_predict(ts_model *m, const ts_grid *grid, const float *const images[TS_MODALITIES],
@@ -107,13 +138,14 @@ ts_status ts_predict(ts_model *m, const ts_grid *grid, const float *const images
     volume_header header;
     size_t voxels;
     predict_outcome outcome = {0};
-    text_free(&m->warnings);
+    keep_remarks(m, &outcome.warnings);
     ts_status status = api_header(grid, &header, &voxels, error);
-    if (status == TS_OK)
-        status =
-            predict_images(m->predictor, &header, images, labels, probabilities, &outcome, error);
-    for (size_t i = 0; i < outcome.warnings.count; i++)
-        text_append(&m->warnings, "%s%s", i ? "\n" : "", outcome.warnings.items[i]);
+    if (status != TS_OK)
+        return status;
+    pthread_mutex_lock(&m->lock);
+    status = predict_images(m->predictor, &header, images, labels, probabilities, &outcome, error);
+    pthread_mutex_unlock(&m->lock);
+    keep_remarks(m, &outcome.warnings);
     predict_outcome_free(&outcome);
     return status;
 }

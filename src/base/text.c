@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <locale.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -93,11 +94,18 @@ const char *string_file_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* Numbers in files have a point, whatever the user's locale. */
+static locale_t c_locale;
+
+static void make_c_locale(void)
+{
+    c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+}
+
 bool parse_double(const char *s, double *value)
 {
-    static locale_t c_locale; /* numbers in files have a point, whatever the user's locale */
-    if (!c_locale)
-        c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_c_locale);
     char *end;
     if (!*s || isspace((unsigned char)*s))
         return false;
