@@ -1,7 +1,7 @@
 #!/bin/bash
-# Does the Dice that predict expects tell the Dice that it gets?
+# How well does the Dice that predict expects agree with the true one?
 #   tools/confidence.sh TRUTH OUTDIR...
-# Every OUTDIR is what `twinseg predict --data` made of cases that its model has not seen, with its
+# Every OUTDIR is the output of `twinseg predict --data` on cases that its model has not seen, with its
 # confidence.csv. Prints over all of them, for each region, the mean of both and their correlations.
 set -eu
 twinseg=${TWINSEG:-build/twinseg}

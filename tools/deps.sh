@@ -14,5 +14,5 @@ done
 echo "installing:$missing"
 run=
 [ "$(id -u)" = 0 ] || run=sudo
-$run apt-get update -qq || echo "deps: apt-get update failed; going on with the lists at hand" >&2
+$run apt-get update -qq || echo "deps: apt-get update failed; continuing with the package lists that are there" >&2
 DEBIAN_FRONTEND=noninteractive $run apt-get install -y -qq --no-install-recommends $missing

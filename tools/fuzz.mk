@@ -1,5 +1,5 @@
 # Fuzz targets (clang's libFuzzer, with both sanitizers): `make fuzz` builds them, `make fuzz-smoke`
-# gives each FUZZ_SECONDS from its corpus; to hunt on: build/fuzz/tests/fuzz/fuzz_X NEW_FOLDER CORPUS.
+# runs each for FUZZ_SECONDS from its corpus; to run one for longer: build/fuzz/tests/fuzz/fuzz_X NEW_FOLDER CORPUS.
 FUZZ_SECONDS ?= 10
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 

@@ -1,5 +1,5 @@
-# clang-format, clang-tidy, cppcheck, and the house's own rules. A file is read again when it or a
-# header of its changes.
+# clang-format, clang-tidy, cppcheck, and the project's own rules. A file is checked again when it or one
+# of its headers changes.
 JOBS    ?= $(shell nproc)
 FORMATTED := $(wildcard include/*.h src/*/*.[ch] bench/*.[ch] tests/*.[ch] tests/fuzz/*.[ch])
 TIDIED  := $(wildcard src/*/*.c bench/*.c tests/*.c tests/fuzz/*.c)

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The house's own rules, which no other tool knows:
+# The project's own rules, which no other tool checks:
 #  - a room includes only its own headers and the `room/room.h` of rooms above it, in the order of
 #    the table in docs/design.md;
 #  - no source file is longer than 600 lines.

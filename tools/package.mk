@@ -6,7 +6,7 @@ DEB_LIBDIR  := /usr/lib/$(shell $(CC) -print-multiarch)
 .PHONY: static deb
 static: $(BUILD)/twinseg-static
 	@bytes=$$(stat -c %s $<); echo "$<: $$bytes bytes"; [ $$bytes -lt $(STATIC_MOST) ]
-	@! readelf -l $< | grep -q INTERP # asks for no loader, so for no library
+	@! readelf -l $< | grep -q INTERP # needs no loader, so no library
 	@$< --version
 
 $(BUILD)/twinseg-static: $(CLI_OBJECTS) $(BUILD)/libtwinseg.a

@@ -1,7 +1,7 @@
 #!/bin/bash
-# tidy.sh STAMP SOURCE CHECKS FLAGS...: clang-tidy on one file. What was found clean is remembered by
-# its checksum, for all copies of the repository: neither a newer date nor another work tree makes it
-# read again. STAMP.d lists the headers, for make.
+# tidy.sh STAMP SOURCE CHECKS FLAGS...: clang-tidy on one file. The checksum of a clean file is kept, for
+# all copies of the repository, so that it is not checked again because of a newer date or another work
+# tree. STAMP.d lists the headers, for make.
 set -eu
 stamp=$1 source=$2 checks=$3
 shift 3

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Golden values for tests/test_net.c: the U-Net of METHOD 3 in plain PyTorch (double), with weights and
-inputs that every program can make; logits of every head, a latent, and the gradients of
-sum(logits * made) + sum(features * made) by autograd. Prints tests/golden/net.txt: a line
+"""Golden values for tests/test_net.c: the U-Net of docs/method.md, "Network", in plain PyTorch
+(double), with weights and inputs that every program can make; logits of every head, a latent, and
+the gradients of sum(logits * made) + sum(features * made) by autograd. Prints tests/golden/net.txt: a line
 `name count sum sum|.|` and up to twelve values evenly spread, for each tensor."""
 import torch
 import torch.nn.functional as F
