@@ -1,6 +1,6 @@
 #!/bin/bash
 # The pages: links and headings that they refer to exist, and so do the commands, options and settings
-# that they show.
+# that they show; tables of results are those of the committed scores.
 . tests/common.sh
 
 pages=("$source/README.md" "$source/CHANGELOG.md" "$source"/docs/*.md)
@@ -90,10 +90,38 @@ named_options_exist() {
     return $bad
 }
 
+# The tables, made again from the committed score files.
+tables_are_of_the_scores() {
+    local study
+    for study in proof models; do
+        mkdir "$study" && cp "$source/results/$study"/*-f?.json "$study" &&
+            "$twinseg" study "$source/configs/study-$study.ini" --scores "$study" --table >said 2>&1 &&
+            cmp "$study/table.csv" "$source/results/$study/table.csv" &&
+            cmp "$study/table.md" "$source/results/$study/table.md" || { cat said; return 1; }
+    done
+}
+
+# The rows of docs/results.md's first table are the study's: three regions, their mean, the difference.
+page_has_the_table() {
+    local row rows bad=0
+    rows=$(awk -F, '$4 == "dice" && $6 > 0 {
+            cells = ($3 == "WT" ? "" : cells " ") sprintf("%.3f |", $7)
+            if ($3 == "mean")
+                print "| " cells " " ($12 == "" ? "" : sprintf("%+.3f [%+.3f, %+.3f]", $12, $13, $14)) " |"
+        }' "$source/results/proof/table.csv")
+    [ "$(wc -l <<<"$rows")" -eq 10 ] || { echo "$rows"; return 1; }
+    while IFS= read -r row; do
+        grep -qF -- "$row" "$source/docs/results.md" || { echo "docs/results.md lacks $row" && bad=1; }
+    done <<<"$rows"
+    return $bad
+}
+
 expect "links and the headings that they point to exist" links_exist
 expect "comments refer to headings that exist" comments_refer_to_headings
 expect "no page refers to what readers do not have" nothing_from_elsewhere
 expect "the pages show commands" test "$(commands | wc -l)" -gt 40
 expect "their options and settings exist" options_exist
 expect "options named in the text exist" named_options_exist
+expect "committed tables are those of their score files" tables_are_of_the_scores
+expect "the first table of the results is the study's" page_has_the_table
 finish
