@@ -366,6 +366,72 @@ static void test_union_mask(void **state)
     preprocessed_free(&ready);
 }
 
+/* One image in other units: z-scores do not care, down to the ends of float32. */
+static void test_units(void **state)
+{
+    (void)state;
+    enum { N = 8, VOXELS = N * N * N };
+    const int64_t shape[3] = {N, N, N};
+    const double spacing[3] = {1, 1, 1};
+    const double affine[4][4] = {{-1, 0, 0, 0}, {0, -1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}};
+    const volume_header h = volume_header_make(shape, spacing, affine);
+    static const double factors[] = {0x1p-100, 0x1p-30, 0x1p100, 1e-30, 1e-20, 1e-11,
+                                     1e-8,     1e-3,    1e4,     1e20,  1e30};
+    for (int resampled = 0; resampled < 2; resampled++)
+        for (int mask = BRAIN_OWN; mask <= BRAIN_UNION; mask++) {
+            preprocessed ready[2] = {{0}};
+            for (size_t f = 0; f <= COUNT_OF(factors); f++) { /* the first is the image itself */
+                float data[VOXELS];
+                const float *images[MODALITIES] = {[FLAIR] = data};
+                const double factor = f ? factors[f - 1] : 1;
+                preprocessed *now = &ready[f > 0];
+                ts_error e;
+                for (int i = 0; i < VOXELS; i++)
+                    data[i] = i % 3 ? (float)((i * 37 % 101 + 300) * factor) : 0;
+                assert_int_equal(preprocess_images(&h, images, resampled ? 1.5 : 1,
+                                                   (brain_mask)mask, NULL, now, NULL, &e),
+                                 TS_OK);
+                const int64_t *n = now->geometry.shape;
+                const int64_t voxels = n[0] * n[1] * n[2];
+                for (int64_t i = 0; f && i < voxels; i++) {
+                    const float a = ready[0].images[FLAIR * voxels + i];
+                    const float b = ready[1].images[FLAIR * voxels + i];
+                    assert_true(f <= 3 ? a == b : fabsf(a - b) < 1e-4f);
+                }
+                if (f)
+                    preprocessed_free(now);
+            }
+            preprocessed_free(&ready[0]);
+        }
+}
+
+/* An image of one value is a mask: refused, in whatever plane its voxels lie; one other value makes
+ * it an image. */
+static void test_constant(void **state)
+{
+    (void)state;
+    enum { N = 8, VOXELS = N * N * N };
+    const int64_t shape[3] = {N, N, N};
+    const double spacing[3] = {1, 1, 1};
+    const double affine[4][4] = {{-1, 0, 0, 0}, {0, -1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}};
+    const volume_header h = volume_header_make(shape, spacing, affine);
+    for (int other = -1; other < VOXELS; other += 73) {
+        float data[VOXELS];
+        const float *images[MODALITIES] = {[T2] = data};
+        preprocessed ready;
+        ts_error e = {0};
+        for (int i = 0; i < VOXELS; i++)
+            data[i] = i == other ? 1e-9f : i % 5 ? 2e-9f : 0;
+        const ts_status status =
+            preprocess_images(&h, images, 1, BRAIN_OWN, NULL, &ready, NULL, &e);
+        assert_int_equal(status, other < 0 ? TS_BAD_INPUT : TS_OK);
+        if (other < 0)
+            assert_non_null(strstr(e.text, "'t2' is 2e-09 in every voxel that is not 0"));
+        else
+            preprocessed_free(&ready);
+    }
+}
+
 /* A FLAIR and a truth whose first axis runs the other way, as some tools write them, make the case
  * that they would make in order. */
 static void test_other_axes(void **state)
@@ -423,6 +489,8 @@ int main(void)
         cmocka_unit_test(test_nnunet),
         cmocka_unit_test(test_dataset_json),
         cmocka_unit_test(test_union_mask),
+        cmocka_unit_test(test_units),
+        cmocka_unit_test(test_constant),
         cmocka_unit_test(test_other_axes),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);

@@ -14,7 +14,7 @@
 #include <strings.h>
 
 /* Raised whenever preprocessing or the format changes; older files are then rebuilt. */
-enum { CACHE_VERSION = 1 };
+enum { CACHE_VERSION = 2 };
 enum { BLOCK_AT = 4096 }; /* the block begins on a page of its own */
 
 static const char magic[8] = "TSCASE\r\n"; /* "\r\n": a transfer as text shows */

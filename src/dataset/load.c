@@ -51,6 +51,8 @@ static void found(judge *j, finding kind, ts_status status, const char *format, 
 
 typedef struct {
     int64_t nonzero, nonfinite, begin[2], end[2]; /* the box in x and y */
+    float value;                                  /* of the first voxel that is not 0 */
+    bool varies;                                  /* and others have another */
 } plane_facts;
 
 typedef struct {
@@ -97,6 +99,9 @@ static void scan_plane(void *context, int64_t index, int thread)
             last--;
         f.begin[0] = first < f.begin[0] ? first : f.begin[0];
         f.end[0] = last + 1 > f.end[0] ? last + 1 : f.end[0];
+        f.value = f.nonzero ? f.value : row[first];
+        for (int64_t x = first; x <= last && !f.varies; x++)
+            f.varies = row[x] != 0 && row[x] != f.value;
         f.begin[1] = f.nonzero ? f.begin[1] : y;
         f.end[1] = y + 1;
         f.nonzero += nonzero;
@@ -117,6 +122,8 @@ static image_facts join_planes(const plane_facts *planes, const int64_t n[7])
             all.begin[i] = f->begin[i] < all.begin[i] ? f->begin[i] : all.begin[i];
             all.end[i] = f->end[i] > all.end[i] ? f->end[i] : all.end[i];
         }
+        all.value = all.nonzero ? all.value : f->value;
+        all.varies = all.varies || f->varies || f->value != all.value;
         all.begin[2] = all.nonzero ? all.begin[2] : z;
         all.end[2] = z + 1;
         all.nonzero += f->nonzero;
@@ -274,6 +281,12 @@ static void judge_image(judge *j, const char *path, const case_data *d, int m)
               "'%s' is zero everywhere: export it again, or remove it to have the case count as "
               "lacking this modality",
               path);
+    else if (!f->varies)
+        found(
+            j, FINDING_PROBLEM, TS_BAD_INPUT,
+            "'%s' is %g in every voxel that is not 0: it is a mask, not an image; export it again, "
+            "or remove it to have the case count as lacking this modality",
+            path, (double)f->value);
     else if (dataset_looks_unstripped(f->nonzero, &d->header, &litres, &share))
         found(j, FINDING_WARNING, TS_OK,
               "'%s' does not look skull-stripped (%.3g litres, %.0f %% of its voxels, are not 0): "

@@ -240,7 +240,9 @@ static double add_up(const double *values, int64_t count)
     return sum;
 }
 
-/* (x - mean) / std over the mask, 0 outside; a std below 1e-8 counts as 1. */
+/* (x - mean) / deviation over the mask, 0 outside. A constant image is refused before; where the
+ * mask cuts out equal values all the same, their deviation is what rounding leaves of the mean, which
+ * is far below that of float32 values that differ (6e-8 of them, in one voxel of 10^8: 6e-12). */
 static void normalise(image_job *job, pool *p)
 {
     const int64_t nz = job->shape[2];
@@ -249,7 +251,7 @@ static void normalise(image_job *job, pool *p)
     job->mean = add_up(job->sums, nz) / count;
     pool_run(p, sum_squares_plane, job, nz);
     const double deviation = sqrt(add_up(job->sums, nz) / count);
-    job->scale = deviation < 1e-8 ? 1 : 1 / deviation;
+    job->scale = deviation > 1e-12 * fabs(job->mean) ? 1 / deviation : 1;
     pool_run(p, normalise_plane, job, nz);
 }
 
