@@ -118,6 +118,13 @@ for type in 'complex64 \040\0' 'complex128 \0\007' 'complex256 \0\010'; do
     check "${type% *} numbers" 1 "^problem: .*complex/$id/${id}_flair.nii' has the data type ${type% *}" "$twinseg" check complex
 done
 
+# ---- an image of one value; a terminal's escapes in a name ----
+{ head -c $header "$image"; head -c $((2 * voxels)) /dev/zero | tr '\0' '\001'; } | with mask flair
+refused "an image of one value" "mask/$id/${id}_flair.nii' is 257 in every voxel that is not 0" mask
+cp -r good escape && mv "escape/$id/${id}_flair.nii.gz" "escape/$id/$(printf 'red\033[31m\nline')_flair.nii.gz"
+check "a name with escapes: check shows them" 0 'case red\\x1b\[31m\\nline: lacks t1,t1ce,t2' "$twinseg" check escape
+expect "and prints none" test -z "$(tr -cd '\033' <said)"
+
 # ---- names ----
 cp -r good misnamed && mv "misnamed/$id/${id}_flair.nii.gz" "misnamed/$id/${id}_fliar.nii.gz"
 check "a misnamed modality: check says which file and which case" 0 "lacks flair" "$twinseg" check misnamed

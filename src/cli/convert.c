@@ -34,8 +34,8 @@ static ts_status convert(const char *data, const plan *settings, exchange_layout
         warn("the resection cavity (label 4 of BraTS 2024) of %zu cases is background now",
              counts.cavities);
     if (status == TS_OK)
-        printf("%s: %zu cases, %zu with a truth, from %s to %s\n", out, counts.cases,
-               counts.with_truth, d.layout, exchange_layout_names[to]);
+        print_line(stdout, "%s: %zu cases, %zu with a truth, from %s to %s", out, counts.cases,
+                   counts.with_truth, d.layout, exchange_layout_names[to]);
     dataset_close(&d);
     return status;
 }

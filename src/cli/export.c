@@ -17,9 +17,9 @@ static int run(const cli_arguments *a)
         return cli_usage_error(a->command, "say into what: --onnx FILE, --torch FILE, or both");
     ts_status status = model_open(a->positional[0], &m, &e);
     if (status == TS_OK && onnx && (status = exchange_export_onnx(&m, onnx, &e)) == TS_OK)
-        printf("%s\n", onnx);
+        print_line(stdout, "%s", onnx);
     if (status == TS_OK && torch && (status = exchange_export_torch(&m, torch, &e)) == TS_OK)
-        printf("%s\n", torch);
+        print_line(stdout, "%s", torch);
     model_free(&m);
     return status == TS_OK ? 0 : cli_fail(&e);
 }

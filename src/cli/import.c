@@ -19,9 +19,10 @@ static int run(const cli_arguments *a)
     if (status == TS_OK)
         status = model_write(out, &m, &e);
     if (status == TS_OK)
-        printf("%s: %s, %g mm, patch %lldx%lldx%lld\n", out, modality_print(m.channels, channels),
-               m.plan.spacing_mm, (long long)m.plan.patch[0], (long long)m.plan.patch[1],
-               (long long)m.plan.patch[2]);
+        print_line(stdout, "%s: %s, %g mm, patch %lldx%lldx%lld", out,
+                   modality_print(m.channels, channels), m.plan.spacing_mm,
+                   (long long)m.plan.patch[0], (long long)m.plan.patch[1],
+                   (long long)m.plan.patch[2]);
     model_free(&m);
     return status == TS_OK ? 0 : cli_fail(&e);
 }

@@ -63,7 +63,8 @@ static int run(const cli_arguments *a)
     pool_destroy(p);
     if (status != TS_OK)
         return cli_fail(&e);
-    printf("%lld case%s in %s\n", (long long)cases, cases == 1 ? "" : "s", a->positional[0]);
+    print_line(stdout, "%lld case%s in %s", (long long)cases, cases == 1 ? "" : "s",
+               a->positional[0]);
     return 0;
 }
 

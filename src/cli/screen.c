@@ -76,7 +76,7 @@ static int say_all(const looks *k, ts_error *error)
             status = likeness_sentences(&l, &k->features[c], &v, k->ids[c], &sentences, error);
         }
         for (size_t i = 0; i < sentences.count; i++)
-            printf("%s\n", sentences.items[i]);
+            print_line(stdout, "%s", sentences.items[i]);
         said += sentences.count > 0;
         string_list_free(&sentences);
     }

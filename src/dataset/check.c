@@ -27,7 +27,11 @@ static void add_line(case_findings *r, finding kind, const char *sentence)
     static const char *const kinds[] = {"problem", "warning", "note"};
     size_t *const counts[] = {&r->problems, &r->warnings, &r->notes};
     ++*counts[kind];
-    text_append(&r->lines, "%s: case %s: %s\n", kinds[kind], r->data->cases[r->index].id, sentence);
+    text_append(&r->lines, "%s: case ", kinds[kind]);
+    text_append_escaped(&r->lines, r->data->cases[r->index].id);
+    text_append(&r->lines, ": ");
+    text_append_escaped(&r->lines, sentence);
+    text_append(&r->lines, "\n");
 }
 
 static void take_finding(void *context, finding kind, ts_status status, const char *sentence)
@@ -161,10 +165,10 @@ static ts_status find_twins(const dataset *d, const case_findings *findings, FIL
         if (!same)
             continue;
         ++*warnings;
-        fprintf(out,
-                "warning: case %s: its %s is that of case %s, voxel by voxel: one patient twice "
-                "spoils held-out scores; remove one\n",
-                d->cases[b->index].id, modality_names[b->modality], d->cases[a->index].id);
+        print_line(out,
+                   "warning: case %s: its %s is that of case %s, voxel by voxel: one patient twice "
+                   "spoils held-out scores; remove one",
+                   d->cases[b->index].id, modality_names[b->modality], d->cases[a->index].id);
     }
     free(prints);
     return TS_OK;
@@ -294,7 +298,7 @@ ts_status dataset_check(const dataset *d, pool *p, FILE *out, size_t *problems, 
     if (!findings)
         return TS_MEMORY;
     for (size_t i = 0; i < d->notes.count; i++)
-        fprintf(out, "note: %s\n", d->notes.items[i]);
+        print_line(out, "note: %s", d->notes.items[i]);
     for (size_t i = 0; i < d->count; i++)
         findings[i] = (case_findings){.data = d, .index = i};
     check_completeness(d, findings);
