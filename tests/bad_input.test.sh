@@ -79,7 +79,7 @@ refused "an empty file" "empty/$id/${id}_flair.nii' is empty" empty
 cp -r good pipe && rm "pipe/$id/${id}_flair.nii.gz" && mkfifo "pipe/$id/${id}_flair.nii.gz"
 refused "a named pipe, which nobody writes to" "pipe/$id/${id}_flair.nii.gz': it is not a regular file" pipe
 
-{ head -c $header "$image"; repeat x '\001' $((2 * voxels)); } | with skull flair
+{ head -c $header "$image"; printf '\002\002'; repeat x '\001' $((2 * voxels - 2)); } | with skull flair
 check "not skull-stripped: check warns" 0 "^warning: case $id: .*does not look skull-stripped" "$twinseg" check skull
 check "not skull-stripped: predict warns" 0 "warning: .*skull/$id/${id}_flair.nii' does not look skull-stripped" \
     "$twinseg" predict fresh --data skull -o skull.out
@@ -119,7 +119,7 @@ for type in 'complex64 \040\0' 'complex128 \0\007' 'complex256 \0\010'; do
 done
 
 # ---- an image of one value; a terminal's escapes in a name ----
-{ head -c $header "$image"; head -c $((2 * voxels)) /dev/zero | tr '\0' '\001'; } | with mask flair
+{ head -c $header "$image"; repeat x '\001' $((2 * voxels)); } | with mask flair
 refused "an image of one value" "mask/$id/${id}_flair.nii' is 257 in every voxel that is not 0" mask
 cp -r good escape && mv "escape/$id/${id}_flair.nii.gz" "escape/$id/$(printf 'red\033[31m\nline')_flair.nii.gz"
 check "a name with escapes: check shows them" 0 'case red\\x1b\[31m\\nline: lacks t1,t1ce,t2' "$twinseg" check escape
