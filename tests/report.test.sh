@@ -55,10 +55,14 @@ first=$(ls "$work/pred" | grep nii | head -1)
 cp "$work/pred/$first" "$work/pred/<script>alert(1)<!--.nii.gz"
 cp "$work/pred/$first" "$work/pred/$(printf 'bytes \377').nii.gz"
 head -c 300 "$work/pred/$first" >"$work/pred/damaged.nii.gz"
-"$twinseg" report "$work/pred" --data "$work/data" -o "$work/odd.html" --pictures 2 >"$work/log" 2>&1
+cp "$work/pred/damaged.nii.gz" "$work/pred/$(printf 'bytes red\033[31m').nii.gz"
+"$twinseg" report "$work/pred" --data "$work/data" -o "$work/odd.html" --pictures 9 >"$work/log" 2>&1
 expect "a damaged prediction is named" has "$work/log" damaged.nii.gz
 expect "and the others go on" has "$work/odd.html" "\"id\":\"${first%.nii.gz}\""
 expect "names cannot leave the data" lacks "$work/odd.html" '<script>alert'
+expect "bytes that are not UTF-8 are shown as such" has "$work/odd.html" '"id":"bytes \\xff"'
+expect "a terminal is not told to change colour" grep -qF 'bytes red\x1b[31m' "$work/log"
+expect "anywhere" test "$(tr -dc '\033' <"$work/log" | wc -c)" -eq 0
 expect "and stand in it" has "$work/odd.html" '"id":"\u003cscript>alert(1)\u003c!--"'
 rm "$work/pred/<script>alert(1)<!--.nii.gz" "$work/pred/damaged.nii.gz" "$work/pred/"bytes*
 mv "$work/data" "$work/elsewhere"

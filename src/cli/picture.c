@@ -3,20 +3,21 @@
 #include "dataset/dataset.h"
 #include "evaluate/evaluate.h"
 #include "picture/picture.h"
+#include "voxels/voxels.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static const cli_option options[] = {
-    {"t1", 0, "FILE", "an image of the case; at least one, all on one grid"},
+    {"t1", 0, "FILE", "an image of the case; at least one, all on the same grid"},
     {"t1ce", 0, "FILE", ""},
     {"t2", 0, "FILE", ""},
     {"flair", 0, "FILE", ""},
     {"prediction", 0, "FILE", "labels drawn as solid outlines"},
     {"truth", 0, "FILE", "labels drawn as dashed outlines"},
     {"labels", 0, "MAP", LABEL_NAMES " [auto]"},
-    {"title", 0, "TEXT", "the words on top [the file's name]"},
-    {"run", 0, "RUN", "instead of a case: loss and Dice of a run over its steps"},
+    {"title", 0, "TEXT", "the title [the name of the file]"},
+    {"run", 0, "RUN", "instead of a case: the loss and Dice curves of a training run"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -34,11 +35,13 @@ static ts_status read_image(picture_case *c, int m, const char *path, ts_error *
     if (status != TS_OK)
         return status;
     if (c->images[m].channels != 1)
-        return error_set(e, TS_BAD_INPUT, "'%s' holds %lld volumes; one modality a file is wanted",
+        return error_set(e, TS_BAD_INPUT, "'%s' holds %lld volumes: give a file with a single one",
                          path, (long long)c->images[m].channels);
     if (c->grid && !volume_same_grid(c->grid, &c->images[m].header))
-        return error_set(e, TS_BAD_INPUT, "'%s' and '%s' differ in grid: bring them onto one first",
-                         path, c->grid_path);
+        return error_set(
+            e, TS_BAD_INPUT,
+            "'%s' and '%s' differ in grid: resample one of them to the grid of the other", path,
+            c->grid_path);
     if (!c->grid) {
         c->grid = &c->images[m].header;
         c->grid_path = path;
@@ -56,14 +59,9 @@ static ts_status read_labels(picture_case *c, int which, const char *path, label
     status = volume_turn_labels(&header, &c->labels[which], c->grid, NULL, e);
     if (status != TS_OK)
         return status;
-    size_t voxels = 1;
-    for (int k = 0; k < 3; k++) {
-        if (header.shape[k] != c->grid->shape[k])
-            return error_set(e, TS_BAD_INPUT, "'%s' has another shape than '%s'", path,
-                             c->grid_path);
-        voxels *= (size_t)header.shape[k];
-    }
-    return labels_map(c->labels[which], voxels, map, true, path, e);
+    if (memcmp(header.shape, c->grid->shape, 3 * sizeof *header.shape) != 0)
+        return error_set(e, TS_BAD_INPUT, "'%s' has another shape than '%s'", path, c->grid_path);
+    return labels_map(c->labels[which], (size_t)voxel_count(header.shape), map, true, path, e);
 }
 
 static ts_status draw_case(const cli_arguments *a, label_map map, ts_error *e)
@@ -99,9 +97,9 @@ static ts_status draw_case(const cli_arguments *a, label_map map, ts_error *e)
 static ts_status draw_run(const cli_arguments *a, const char *folder, ts_error *e)
 {
     const char *title = cli_value(a, "title");
-    char *path = path_join(folder, "metrics.csv", NULL);
+    char *path = path_join(folder, "metrics.csv", e);
     if (!path)
-        return error_set(e, TS_MEMORY, "out of memory while naming '%s/metrics.csv'", folder);
+        return TS_MEMORY;
     const ts_status status = picture_curves(a->positional[0], title ? title : folder, path, e);
     free(path);
     return status;
@@ -125,7 +123,7 @@ static int run(const cli_arguments *a)
         folder ? draw_run(a, folder, &e) : draw_case(a, (label_map)settings.labels, &e);
     if (status != TS_OK)
         return cli_fail(&e);
-    printf("%s\n", a->positional[0]);
+    print_line(stdout, "%s", a->positional[0]);
     return 0;
 }
 
@@ -134,8 +132,9 @@ const cli_command picture_command = {
     .summary = "draw a case's slices with outlines, or a run's curves, as PNG",
     .usage = "OUT.png --flair FILE --t1ce FILE ... [--prediction FILE] [--truth FILE]\n"
              "OUT.png --run RUN",
-    .details = "Slices go through the tumour's largest extent, as radiologists look at them: the "
-               "patient's right is on the left.",
+    .details =
+        "The slices are those with the largest cross-section of the tumour, in the radiological\n"
+        "view: the patient's right is on the left.",
     .options = options,
     .positional_min = 1,
     .positional_max = 1,

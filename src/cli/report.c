@@ -4,12 +4,12 @@
 
 static const cli_option options[] = {
     {"output", 'o', "FILE.html", "the report"},
-    {"data", 0, "DATA", "data set of the predictions: images and truths, for scores and slices"},
-    {"convention", 0, "NAME", "of the scores: lesion (default), legacy or panoptic"},
+    {"data", 0, "DATA", "data set with the images and truths [the one that predict recorded]"},
+    {"convention", 0, "NAME", "how to score: lesion, legacy or panoptic [lesion]"},
     {"labels", 0, "P,T", "meaning of label values in predictions and truths, as in evaluate"},
-    {"show", 0, "NAMES", "images to show, joined by ',' [flair,t1ce]"},
-    {"pictures", 0, "N", "cases with slices: the worst and the best [20]"},
-    {"threads", 0, "N", "threads (default: all processors)"},
+    {"show", 0, "NAMES", "images to show, separated by ',' [flair,t1ce]"},
+    {"pictures", 0, "N", "how many cases to show slices of: the worst and the best [20]"},
+    {"threads", 0, "N", "number of threads [all processors]"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -23,7 +23,7 @@ static int run(const cli_arguments *a)
     const char *shown = cli_value(a, "show");
     char labels[2][16];
     if (!out)
-        return cli_usage_error(a->command, "-o FILE.html says where the report goes");
+        return cli_usage_error(a->command, "give the file to write: -o FILE.html");
     if (name && !evaluate_convention(name, &o.convention))
         return cli_usage_error(a->command, "--convention is lesion, legacy or panoptic, not '%s'",
                                name);
@@ -39,8 +39,8 @@ static int run(const cli_arguments *a)
     o.pictures = (int)pictures;
     if (report_write(a->positional, (size_t)a->positional_count, &o, out, &counts, &e) != TS_OK)
         return cli_fail(&e);
-    printf("%s: %.1f MB, %zu cases, %zu with slices\n", out, (double)counts.bytes / 1e6,
-           counts.cases, counts.pictures);
+    print_line(stdout, "%s: %.1f MB, %zu cases, %zu with slices", out, (double)counts.bytes / 1e6,
+               counts.cases, counts.pictures);
     return 0;
 }
 
@@ -49,9 +49,9 @@ const cli_command report_command = {
     .summary = "show runs, predictions and studies in a browser: one HTML file",
     .usage = "RUN|PREDICTIONS|STUDY ... -o report.html [--data DATA] [--convention NAME]",
     .details =
-        "A RUN is a folder of train, PREDICTIONS one of predict, a STUDY one of study; of several\n"
-        "each has its place in the report. Of what is not finished it shows what is there.\n"
-        "The file stands alone: it needs no network and no server.",
+        "RUN is a folder made by train, PREDICTIONS one made by predict --data, STUDY one made by\n"
+        "study. The report shows what is there, also of what is not finished. It is a single file\n"
+        "that needs no network and no server.",
     .options = options,
     .positional_min = 1,
     .positional_max = 16,

@@ -11,7 +11,7 @@
 #define SERIES_MAX     16
 #define NAME_MAX_BYTES 40
 
-/* Columns of numbers; NAN where a cell is empty or no number. */
+/* Columns of numbers; NAN where a cell is empty or not a number. */
 typedef struct {
     size_t rows, columns; /* without the step */
     char names[SERIES_MAX][NAME_MAX_BYTES];
@@ -22,86 +22,57 @@ typedef struct {
 static const colour *const series_colours[] = {&colour_blue,   &colour_vermilion, &colour_green,
                                                &colour_orange, &colour_purple,    &colour_sky_blue};
 
-/* Whole copy of a line's cell number `column`; false where the line has fewer. */
-static bool cell_at(const char *line, size_t length, size_t column, char *cell, size_t size)
-{
-    const char *end = line + length;
-    for (; column > 0; column--) {
-        line = memchr(line, ',', (size_t)(end - line));
-        if (!line)
-            return false;
-        line++;
-    }
-    const char *comma = memchr(line, ',', (size_t)(end - line));
-    const size_t count = (size_t)((comma ? comma : end) - line);
-    if (count >= size)
-        return false;
-    memcpy(cell, line, count);
-    cell[count] = 0;
-    return true;
-}
-
-static size_t line_length(const char *line, const char *end)
-{
-    const char *newline = memchr(line, '\n', (size_t)(end - line));
-    size_t length = (size_t)((newline ? newline : end) - line);
-    return length && line[length - 1] == '\r' ? length - 1 : length;
-}
-
-static const char *next_line(const char *line, const char *end)
-{
-    const char *newline = memchr(line, '\n', (size_t)(end - line));
-    return newline ? newline + 1 : end;
-}
-
 static bool is_drawn(const char *name)
 {
     return !strncmp(name, "loss", 4) || !strncmp(name, "dice", 4);
 }
 
-/* content ends with a NUL that count does not include. A last line without its newline is the one
- * being written: left out. */
-static ts_status metrics_parse(const char *content, size_t count, const char *name, metrics *m,
-                               ts_error *error)
+/* m is to be freed (metrics_free) also after an error. */
+static ts_status metrics_take(const csv_table *t, const char *name, metrics *m, ts_error *error)
 {
-    const char *end = content + count;
-    size_t places[SERIES_MAX], lines = 0;
-    char cell[64];
-    while (end > content && end[-1] != '\n')
-        end--;
-    if (!cell_at(content, line_length(content, end), 0, cell, sizeof cell) || strcmp(cell, "step"))
+    int places[SERIES_MAX];
+    if (!t->columns || strcmp(t->names[0], "step"))
         return error_set(error, TS_BAD_INPUT,
                          "'%s' is not a run's metrics: its first line does not begin with 'step'",
                          name);
-    for (size_t i = 1; m->columns < SERIES_MAX; i++) {
-        if (!cell_at(content, line_length(content, end), i, cell, sizeof cell))
-            break;
-        if (is_drawn(cell)) {
-            snprintf(m->names[m->columns], NAME_MAX_BYTES, "%.*s", NAME_MAX_BYTES - 1, cell);
-            places[m->columns++] = i;
+    for (size_t c = 1; c < t->columns && m->columns < SERIES_MAX; c++)
+        if (is_drawn(t->names[c])) {
+            snprintf(m->names[m->columns], NAME_MAX_BYTES, "%s", t->names[c]);
+            places[m->columns++] = (int)c;
         }
-    }
-    for (const char *line = next_line(content, end); line < end; line = next_line(line, end))
-        lines++;
-    m->steps = memory_allocate(lines, sizeof(double), "a run's metrics", error);
-    m->values = memory_allocate(lines, m->columns * sizeof(double), "a run's metrics", error);
+    m->steps = memory_allocate(t->rows, sizeof(double), "a run's metrics", error);
+    m->values = memory_allocate(t->rows, m->columns * sizeof(double), "a run's metrics", error);
     if (!m->steps || !m->values)
         return TS_MEMORY;
-    for (const char *line = next_line(content, end); line < end; line = next_line(line, end)) {
-        const size_t length = line_length(line, end);
-        if (!cell_at(line, length, 0, cell, sizeof cell) || !parse_double(cell, &m->steps[m->rows]))
-            continue;
+    m->rows = t->rows;
+    for (size_t r = 0; r < t->rows; r++) {
+        if (!csv_number(t, r, 0, &m->steps[r]))
+            return error_set(error, TS_BAD_INPUT, "'%s' line %lld: the step is not a number", name,
+                             (long long)t->lines[r]);
         for (size_t c = 0; c < m->columns; c++) {
-            double *value = &m->values[c * lines + m->rows];
-            if (!cell_at(line, length, places[c], cell, sizeof cell) ||
-                !parse_double(cell, value) || !isfinite(*value))
+            double *value = &m->values[c * m->rows + r];
+            if (!csv_number(t, r, places[c], value))
                 *value = NAN;
         }
-        m->rows++;
     }
-    for (size_t c = 1; c < m->columns; c++) /* lines that were no rows leave gaps: close them */
-        memmove(m->values + c * m->rows, m->values + c * lines, m->rows * sizeof(double));
     return TS_OK;
+}
+
+static ts_status metrics_read(const char *path, metrics *m, ts_error *error)
+{
+    csv_table t;
+    ts_status status = csv_read(path, (size_t)1 << 30, true, &t, error);
+    if (status != TS_OK)
+        return status;
+    status = metrics_take(&t, path, m, error);
+    csv_free(&t);
+    return status;
+}
+
+static void metrics_free(metrics *m)
+{
+    free(m->steps);
+    free(m->values);
 }
 
 /* ---- a panel ------------------------------------------------------------------------------ */
@@ -286,18 +257,15 @@ ts_status picture_curves(const char *path, const char *title, const char *metric
 {
     metrics m = {0};
     canvas page = {0};
-    uint8_t *bytes = NULL;
-    size_t count = 0;
-    ts_status status = file_get(metrics_csv, (size_t)1 << 30, &bytes, &count, error);
-    if (status == TS_OK)
-        status = metrics_parse((const char *)bytes, count, metrics_csv, &m, error);
-    if (status == TS_OK)
-        status = draw_curves(&m, title, metrics_csv, &page, error);
-    if (status == TS_OK)
-        status = canvas_write_png(&page, path, error);
+    ts_status status = metrics_read(metrics_csv, &m, error);
+    if (status != TS_OK)
+        goto done;
+    status = draw_curves(&m, title, metrics_csv, &page, error);
+    if (status != TS_OK)
+        goto done;
+    status = canvas_write_png(&page, path, error);
+done:
     canvas_free(&page);
-    free(m.steps);
-    free(m.values);
-    free(bytes);
+    metrics_free(&m);
     return status;
 }

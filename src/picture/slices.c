@@ -1,5 +1,6 @@
 /* Slices with outlines: the volume is turned to LPS, cropped to the head, cut in three planes
  * through the tumour's largest extent, and drawn at one scale in all panels. */
+#include "labels/labels.h"
 #include "picture/canvas.h"
 #include "picture/contour.h"
 #include "picture/picture.h"
@@ -37,15 +38,13 @@ static const view views[3] = {
     {"Sagittal", 0, 1, 2, true, "A", "P"},
 };
 
-/* Regions of BraTS by label: WT is all of 1, 2, 3; TC is 1 and 3; ET is 3. */
 static const struct {
     const char *name;
-    bool holds[4];
     const colour *ink;
-} regions[3] = {
-    {"Whole tumour (WT)", {0, 1, 1, 1}, &colour_sky_blue},
-    {"Tumour core (TC)", {0, 1, 0, 1}, &colour_yellow},
-    {"Enhancing tumour (ET)", {0, 0, 0, 1}, &colour_vermilion},
+} drawn[REGIONS] = {
+    [REGION_WT] = {"Whole tumour (WT)", &colour_sky_blue},
+    [REGION_TC] = {"Tumour core (TC)", &colour_yellow},
+    [REGION_ET] = {"Enhancing tumour (ET)", &colour_vermilion},
 };
 
 enum { PANEL = 300, GAP = 8, NAMES = 76, HEAD = 60, FOOT = 44 }; /* pixels */
@@ -111,25 +110,21 @@ static bool is_head(const scene *s, size_t voxel)
 /* The head's box with a margin; the whole grid where all is 0. */
 static void scene_crop(scene *s)
 {
-    int64_t at[3], low[3], high[3] = {0, 0, 0};
-    memcpy(low, s->shape, sizeof low);
-    for (at[2] = 0; at[2] < s->shape[2]; at[2]++)
-        for (at[1] = 0; at[1] < s->shape[1]; at[1]++)
-            for (at[0] = 0; at[0] < s->shape[0]; at[0]++) {
-                if (!is_head(s, index_of(s, at)))
-                    continue;
-                for (int k = 0; k < 3; k++) {
-                    low[k] = at[k] < low[k] ? at[k] : low[k];
-                    high[k] = at[k] + 1 > high[k] ? at[k] + 1 : high[k];
-                }
-            }
+    voxel_box head = box_empty();
     double longest_mm = 0;
+    for (int64_t z = 0, i = 0; z < s->shape[2]; z++)
+        for (int64_t y = 0; y < s->shape[1]; y++)
+            for (int64_t x = 0; x < s->shape[0]; x++, i++)
+                if (is_head(s, (size_t)i))
+                    box_add(&head, x, y, z);
+    if (box_is_empty(&head))
+        head = (voxel_box){{0, 0, 0}, {s->shape[0] - 1, s->shape[1] - 1, s->shape[2] - 1}};
     for (int k = 0; k < 3; k++) {
-        const bool empty = high[k] <= low[k];
         const int64_t margin = (int64_t)ceil(margin_mm / s->zooms[k]);
-        s->low[k] = empty || low[k] < margin ? 0 : low[k] - margin;
-        s->high[k] = empty || high[k] + margin > s->shape[k] ? s->shape[k] : high[k] + margin;
-        s->slice[k] = empty ? s->shape[k] / 2 : (low[k] + high[k]) / 2;
+        s->low[k] = head.low[k] < margin ? 0 : head.low[k] - margin;
+        s->high[k] =
+            head.high[k] + 1 + margin > s->shape[k] ? s->shape[k] : head.high[k] + 1 + margin;
+        s->slice[k] = (head.low[k] + head.high[k] + 1) / 2;
         longest_mm = fmax(longest_mm, (double)(s->high[k] - s->low[k]) * s->zooms[k]);
     }
     s->pixels_per_mm = PANEL / longest_mm;
@@ -165,12 +160,6 @@ static ts_status scene_place_slices(scene *s, ts_error *error)
     return TS_OK;
 }
 
-static int compare_floats(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 /* Black and white of a modality: the 1st and 99.5th percentile of its finite non-zero voxels, of
  * every 7th voxel at most 2^20. */
 static ts_status grey_window(const scene *s, const float *image, float *black, float *white,
@@ -185,7 +174,7 @@ static ts_status grey_window(const scene *s, const float *image, float *black, f
     for (size_t i = 0; i < voxels && count < most; i += step)
         if (image[i] != 0 && isfinite(image[i]))
             values[count++] = image[i];
-    qsort(values, count, sizeof *values, compare_floats);
+    sort_floats(values, count);
     *black = count ? values[count / 100] : 0;
     *white = count ? values[count - 1 - count / 200] : 1;
     if (!(*white > *black))
@@ -264,31 +253,36 @@ static void set_stroke(pen *p, int labeling)
     p->dash = labeling == TRUTH ? 5 : 0;
 }
 
+/* What of a plane lies in a region: [height][width] of the head's box, as the plane is drawn. */
+static void cut_region(const scene *s, const view *v, const uint8_t *labels, int r, uint8_t *mask)
+{
+    int64_t at[3];
+    at[v->across] = s->slice[v->across];
+    for (int64_t y = 0; y < s->high[v->down] - s->low[v->down]; y++) {
+        at[v->down] = v->upside_down ? s->high[v->down] - 1 - y : s->low[v->down] + y;
+        for (int64_t x = s->low[v->right]; x < s->high[v->right]; x++) {
+            at[v->right] = x;
+            *mask++ = region_holds(r, labels[index_of(s, at)]);
+        }
+    }
+}
+
 static ts_status draw_outlines(canvas *page, const scene *s, const view *v, int labeling, int left,
                                int top, ts_error *error)
 {
-    const uint8_t *labels = s->labels[labeling];
     const int width = (int)(s->high[v->right] - s->low[v->right]);
     const int height = (int)(s->high[v->down] - s->low[v->down]);
     uint8_t *mask = memory_allocate((size_t)width * (size_t)height, 1, "an outline", error);
     ts_status status = mask ? TS_OK : TS_MEMORY;
-    for (size_t r = 0; r < COUNT_OF(regions) && status == TS_OK; r++) {
-        for (int y = 0; y < height; y++)
-            for (int x = 0; x < width; x++) {
-                int64_t at[3];
-                at[v->across] = s->slice[v->across];
-                at[v->right] = s->low[v->right] + x;
-                at[v->down] = v->upside_down ? s->high[v->down] - 1 - y : s->low[v->down] + y;
-                const uint8_t label = labels[index_of(s, at)];
-                mask[y * width + x] = label < 4 && regions[r].holds[label];
-            }
+    for (int r = 0; status == TS_OK && r < REGIONS; r++) {
         pen p = {.page = page,
                  .left = (float)left,
                  .top = (float)top,
                  .scale_x = (float)(s->zooms[v->right] * s->pixels_per_mm),
                  .scale_y = (float)(s->zooms[v->down] * s->pixels_per_mm),
-                 .ink = *regions[r].ink};
+                 .ink = *drawn[r].ink};
         set_stroke(&p, labeling);
+        cut_region(s, v, s->labels[labeling], r, mask);
         status = contour_trace(mask, width, height, draw_loop, &p, error);
     }
     free(mask);
@@ -326,8 +320,8 @@ enum { SAMPLE = 44 }; /* pixels of a line in the legend */
 static int legend_width(void)
 {
     int width = NAMES;
-    for (size_t r = 0; r < COUNT_OF(regions); r++)
-        width += SAMPLE + canvas_text_width(regions[r].name, TEXT_PLAIN) + 3 * GAP;
+    for (int r = 0; r < REGIONS; r++)
+        width += SAMPLE + canvas_text_width(drawn[r].name, TEXT_PLAIN) + 3 * GAP;
     return width;
 }
 
@@ -335,10 +329,10 @@ static int legend_width(void)
 static void draw_legend(canvas *page, const scene *s, int top)
 {
     int x = NAMES;
-    for (size_t r = 0; r < COUNT_OF(regions); r++) {
+    for (int r = 0; r < REGIONS; r++) {
         canvas_rectangle(page, x, top, SAMPLE, 18, colour_black);
         for (int k = 0; k < LABELINGS; k++) {
-            pen p = {.ink = *regions[r].ink};
+            pen p = {.ink = *drawn[r].ink};
             set_stroke(&p, k);
             const bool both = s->labels[PREDICTION] && s->labels[TRUTH];
             const float y = (float)top + (!both ? 9.0f : k == TRUTH ? 13.0f : 5.0f);
@@ -346,8 +340,8 @@ static void draw_legend(canvas *page, const scene *s, int top)
                 canvas_line(page, (point){(float)x + 4, y}, (point){(float)x + 40, y}, p.width,
                             p.ink, p.dash, NULL);
         }
-        canvas_text(page, x + SAMPLE + GAP, top + 3, TEXT_PLAIN, colour_black, regions[r].name);
-        x += SAMPLE + canvas_text_width(regions[r].name, TEXT_PLAIN) + 3 * GAP;
+        canvas_text(page, x + SAMPLE + GAP, top + 3, TEXT_PLAIN, colour_black, drawn[r].name);
+        x += SAMPLE + canvas_text_width(drawn[r].name, TEXT_PLAIN) + 3 * GAP;
     }
     const char *meaning = !s->labels[TRUTH]        ? "Lines: prediction"
                           : !s->labels[PREDICTION] ? "Dashed: truth"

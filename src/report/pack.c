@@ -51,39 +51,30 @@ static bool holds_any(const head *h, size_t voxel)
     return any;
 }
 
-static void find_box(const head *h, int64_t low[3], int64_t high[3])
+/* Of the head; the whole volume where all is 0. */
+static voxel_box find_box(const head *h)
 {
-    size_t i = 0;
-    for (int k = 0; k < 3; k++) {
-        low[k] = h->shape[k];
-        high[k] = 0;
-    }
-    for (int64_t z = 0; z < h->shape[2]; z++)
+    voxel_box b = box_empty();
+    for (int64_t z = 0, i = 0; z < h->shape[2]; z++)
         for (int64_t y = 0; y < h->shape[1]; y++)
-            for (int64_t x = 0; x < h->shape[0]; x++, i++) {
-                const int64_t at[3] = {x, y, z};
-                for (int k = 0; k < 3 && holds_any(h, i); k++) {
-                    low[k] = at[k] < low[k] ? at[k] : low[k];
-                    high[k] = at[k] >= high[k] ? at[k] + 1 : high[k];
-                }
-            }
-    for (int k = 0; k < 3; k++)
-        if (high[k] <= low[k]) {
-            low[k] = 0;
-            high[k] = h->shape[k];
-        }
+            for (int64_t x = 0; x < h->shape[0]; x++, i++)
+                if (holds_any(h, (size_t)i))
+                    box_add(&b, x, y, z);
+    if (box_is_empty(&b))
+        b = (voxel_box){{0, 0, 0}, {h->shape[0] - 1, h->shape[1] - 1, h->shape[2] - 1}};
+    return b;
 }
 
 /* Moves a box to the front of its own array: a row never lies before where it goes. */
-static void cut(void *voxels, const int64_t shape[3], const int64_t low[3], const int64_t box[3],
-                size_t bytes)
+static void cut(void *voxels, const int64_t shape[3], const voxel_box *b, size_t bytes)
 {
     uint8_t *to = voxels;
-    for (int64_t row = 0; voxels && row < box[1] * box[2]; row++) {
-        const int64_t y = low[1] + row % box[1], z = low[2] + row / box[1];
-        const int64_t from = low[0] + shape[0] * (y + shape[1] * z);
-        memmove(to, (uint8_t *)voxels + (size_t)from * bytes, (size_t)box[0] * bytes);
-        to += (size_t)box[0] * bytes;
+    int64_t n[3];
+    box_shape(b, n);
+    for (int64_t row = 0; voxels && row < n[1] * n[2]; row++) {
+        const int64_t from = box_row(b, shape, row % n[1], row / n[1]);
+        memmove(to, (uint8_t *)voxels + (size_t)from * bytes, (size_t)n[0] * bytes);
+        to += (size_t)n[0] * bytes;
     }
 }
 
@@ -91,27 +82,23 @@ static ts_status head_make(const picture_source *s, head *h, ts_error *error)
 {
     const volume_orientation o = volume_orientation_lps(s->header->affine);
     const uint8_t *const labels[2] = {s->prediction, s->truth};
-    int64_t low[3], high[3], box[3];
-    ts_status status = TS_OK;
     *h = (head){0};
     for (int k = 0; k < 3; k++) {
         h->shape[k] = s->header->shape[o.axis[k]];
         h->zooms[k] = s->header->zooms[o.axis[k]] > 0 ? s->header->zooms[o.axis[k]] : 1;
     }
-    for (int m = 0; m < MODALITIES && status == TS_OK; m++)
-        status = turn(s->images[m], s->header, sizeof(float), (void **)&h->images[m], error);
-    for (int i = 0; i < 2 && status == TS_OK; i++)
-        status = turn(labels[i], s->header, 1, (void **)&h->labels[i], error);
-    if (status != TS_OK)
-        return status;
-    find_box(h, low, high);
-    for (int k = 0; k < 3; k++)
-        box[k] = high[k] - low[k];
     for (int m = 0; m < MODALITIES; m++)
-        cut(h->images[m], h->shape, low, box, sizeof(float));
+        if (turn(s->images[m], s->header, sizeof(float), (void **)&h->images[m], error) != TS_OK)
+            return TS_MEMORY;
     for (int i = 0; i < 2; i++)
-        cut(h->labels[i], h->shape, low, box, 1);
-    memcpy(h->shape, box, sizeof box);
+        if (turn(labels[i], s->header, 1, (void **)&h->labels[i], error) != TS_OK)
+            return TS_MEMORY;
+    const voxel_box b = find_box(h);
+    for (int m = 0; m < MODALITIES; m++)
+        cut(h->images[m], h->shape, &b, sizeof(float));
+    for (int i = 0; i < 2; i++)
+        cut(h->labels[i], h->shape, &b, 1);
+    box_shape(&b, h->shape);
     return TS_OK;
 }
 
@@ -153,12 +140,6 @@ static void take_differences(uint8_t *v, const int64_t shape[3])
     }
 }
 
-static int compare_floats(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 /* 0 stays 0; the 1st to the 99.5th percentile of the others become shades 1 to 63. */
 static ts_status shade(const float *image, size_t count, uint8_t *out, ts_error *error)
 {
@@ -169,7 +150,7 @@ static ts_status shade(const float *image, size_t count, uint8_t *out, ts_error 
     for (size_t i = 0; i < count; i++)
         if (image[i] != 0 && isfinite(image[i]))
             sorted[n++] = image[i];
-    qsort(sorted, n, sizeof *sorted, compare_floats);
+    sort_floats(sorted, n);
     const float black = n ? sorted[n / 100] : 0, white = n ? sorted[n - 1 - n / 200] : 1;
     const float scale = white > black ? (float)(SHADES - 2) / (white - black) : 0;
     for (size_t i = 0; i < count; i++) {
@@ -204,17 +185,23 @@ static ts_status add_images(const head *h, const int64_t shape[3], json_t *out, 
     float *coarse = memory_allocate(count, sizeof *coarse, "an image's slices", error);
     uint8_t *shades = memory_allocate(count, 1, "an image's slices", error);
     ts_status status = coarse && shades ? TS_OK : TS_MEMORY;
-    for (int m = 0; m < MODALITIES && status == TS_OK; m++) {
+    if (status != TS_OK)
+        goto done;
+    for (int m = 0; m < MODALITIES; m++) {
         if (!h->images[m])
             continue;
         status = volume_resample_linear(h->images[m], h->shape, coarse, shape, p, error);
-        if (status == TS_OK)
-            status = shade(coarse, count, shades, error);
         if (status != TS_OK)
-            break;
+            goto done;
+        status = shade(coarse, count, shades, error);
+        if (status != TS_OK)
+            goto done;
         take_differences(shades, shape);
         status = add_text(out, modality_names[m], shades, count, characters, error);
+        if (status != TS_OK)
+            goto done;
     }
+done:
     free(coarse);
     free(shades);
     return status;
@@ -228,21 +215,26 @@ static ts_status add_labels(const head *h, const int64_t shape[3], json_t *out, 
     uint8_t *coarse = memory_allocate(count, 1, "the labels' slices", error);
     uint8_t *both = memory_allocate(count, 1, "the labels' slices", error);
     ts_status status = coarse && both ? TS_OK : TS_MEMORY;
-    for (int i = 0; i < 2 && status == TS_OK; i++) {
+    if (status != TS_OK)
+        goto done;
+    for (int i = 0; i < 2; i++) {
         if (!h->labels[i])
             continue;
         status = volume_resample_labels(h->labels[i], h->shape, coarse, shape, p, error);
-        for (size_t v = 0; status == TS_OK && v < count; v++)
+        if (status != TS_OK)
+            goto done;
+        for (size_t v = 0; v < count; v++)
             both[v] |= (uint8_t)(coarse[v] << (4 * i));
     }
-    if (status == TS_OK)
-        status = add_text(out, "labels", both, count, characters, error);
+    status = add_text(out, "labels", both, count, characters, error);
+done:
     free(coarse);
     free(both);
     return status;
 }
 
-/* At a voxel size of at least so much along every axis. */
+/* At a voxel size of at least so much along every axis. *out: json_decref it, also after an
+ * error. */
 static ts_status pack_at(const head *h, double size_mm, json_t **out, size_t *characters, pool *p,
                          ts_error *error)
 {
@@ -255,18 +247,13 @@ static ts_status pack_at(const head *h, double size_mm, json_t **out, size_t *ch
     }
     *characters = 0;
     json_t *images = json_object();
-    *out = json_pack("{s:[I,I,I], s:[f,f,f], s:o}", "shape", (json_int_t)shape[0],
+    *out = json_pack("{s:[I,I,I], s:[f,f,f], s:o, s:[b,b]}", "shape", (json_int_t)shape[0],
                      (json_int_t)shape[1], (json_int_t)shape[2], "zooms", zooms[0], zooms[1],
-                     zooms[2], "images", images);
+                     zooms[2], "images", images, "has", h->labels[0] != NULL, h->labels[1] != NULL);
     if (!*out)
         return error_set(error, TS_MEMORY, "out of memory for slices");
-    ts_status status = add_images(h, shape, images, characters, p, error);
-    if (status == TS_OK)
-        status = add_labels(h, shape, *out, characters, p, error);
-    if (status == TS_OK)
-        json_object_set_new(*out, "has",
-                            json_pack("[b,b]", h->labels[0] != NULL, h->labels[1] != NULL));
-    return status;
+    const ts_status status = add_images(h, shape, images, characters, p, error);
+    return status != TS_OK ? status : add_labels(h, shape, *out, characters, p, error);
 }
 
 /* The voxel size at which all images take the limit, if each voxel takes so many characters. */
@@ -285,22 +272,25 @@ ts_status report_pack(const picture_source *s, size_t text_limit, pool *p, json_
                       ts_error *error)
 {
     head h;
-    ts_status status = head_make(s, &h, error);
+    size_t characters = 0;
     *out = NULL;
+    ts_status status = head_make(s, &h, error);
+    if (status != TS_OK)
+        goto done;
     /* 0.35 characters a voxel is about what an image takes; the attempts after the first know
      * better */
-    for (double size_mm = guess_size(&h, 0.35, text_limit);
-         status == TS_OK && !*out && size_mm < 64;) {
-        size_t characters;
+    for (double size_mm = guess_size(&h, 0.35, text_limit); size_mm < 64;) {
         status = pack_at(&h, size_mm, out, &characters, p, error);
-        if (status != TS_OK || characters > text_limit) {
-            json_decref(*out);
-            *out = NULL;
-            size_mm *= fmax(1.05, cbrt((double)characters / (double)text_limit) * 1.02);
-        }
+        if (status == TS_OK && characters <= text_limit)
+            goto done;
+        json_decref(*out);
+        *out = NULL;
+        if (status != TS_OK)
+            goto done;
+        size_mm *= fmax(1.05, cbrt((double)characters / (double)text_limit) * 1.02);
     }
+    status = error_set(error, TS_BAD_INPUT, "there is no room for a case's slices");
+done:
     head_free(&h);
-    if (status == TS_OK && !*out)
-        status = error_set(error, TS_BAD_INPUT, "there is no room for a case's slices");
     return status;
 }

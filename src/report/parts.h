@@ -18,9 +18,6 @@ ts_status report_study(const char *folder, json_t **out, ts_error *error);
 ts_status report_predictions(const char *folder, const report_options *o, size_t text_limit,
                              report_counts *counts, json_t **out, ts_error *error);
 
-/* Program, time and machine of the report itself. */
-json_t *report_provenance(void);
-
 /* ---- slices --------------------------------------------------------------------------------- */
 
 /* One case on one grid; labels 0 to 3, NULL: none. */
@@ -35,11 +32,11 @@ typedef struct {
 ts_status report_pack(const picture_source *s, size_t text_limit, pool *p, json_t **out,
                       ts_error *error);
 
-/* ---- small things --------------------------------------------------------------------------- */
+/* ---- values --------------------------------------------------------------------------------- */
 
 /* JSON has no NaN and no infinity: null, and "inf". */
 json_t *report_number(double value);
-/* The string, or null where it is NULL or no UTF-8. */
+/* null for NULL; what is not UTF-8 stands as \\xff. */
 json_t *report_string(const char *s);
 
 #endif

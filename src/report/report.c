@@ -1,7 +1,6 @@
 /* The page: which folder is what, its JSON, and the file. */
 #include "report/parts.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,22 +12,9 @@ EMBED(report_page_js, "report/page.js", 0);
 static const size_t slices_limit =
     9000000; /* characters, of all cases: the file stays below 10 MB */
 
-/* ---- small things --------------------------------------------------------------------------- */
+/* ---- the program --------------------------------------------------------------------------- */
 
-json_t *report_number(double value)
-{
-    return isnan(value) ? json_null() : isinf(value) ? json_string("inf") : json_real(value);
-}
-
-json_t *report_string(const char *s)
-{
-    json_t *string = s ? json_string(s) : NULL;
-    return string ? string : json_null();
-}
-
-/* ---- provenance ----------------------------------------------------------------------------- */
-
-json_t *report_provenance(void)
+static json_t *describe_program(void)
 {
     char stamp[40];
     const machine_facts m = machine_describe();
@@ -64,23 +50,29 @@ static bool holds_labels(const char *folder)
     return found;
 }
 
+static ts_status add_run(const char *folder, json_t *page, report_counts *counts, ts_error *error)
+{
+    json_t *run = NULL;
+    const ts_status status = report_run(folder, &run, error);
+    if (status == TS_OK)
+        json_array_append(json_object_get(page, "runs"), run);
+    json_decref(run);
+    counts->runs++;
+    return status;
+}
+
 /* A study whose table is not made yet is shown by the runs of its cells. */
 static ts_status add_cells(const char *folder, json_t *page, report_counts *counts, ts_error *error)
 {
     string_list names = {0};
     char *cells = path_join(folder, "cells", error);
     ts_status status = cells ? directory_list(cells, &names, error) : TS_MEMORY;
-    for (size_t i = 0; i < names.count && status == TS_OK; i++) {
-        json_t *run = NULL;
+    for (size_t i = 0; status == TS_OK && i < names.count; i++) {
         char *path = path_join(cells, names.items[i], error);
-        status = path ? TS_OK : TS_MEMORY;
-        if (status == TS_OK && folder_holds(path, "config.ini")) {
-            status = report_run(path, &run, error);
-            if (status == TS_OK)
-                json_array_append(json_object_get(page, "runs"), run);
-            counts->runs++;
-        }
-        json_decref(run);
+        if (!path)
+            status = TS_MEMORY;
+        else if (folder_holds(path, "config.ini"))
+            status = add_run(path, page, counts, error);
         free(path);
     }
     string_list_free(&names);
@@ -88,39 +80,51 @@ static ts_status add_cells(const char *folder, json_t *page, report_counts *coun
     return status;
 }
 
+static ts_status add_study(const char *folder, json_t *page, report_counts *counts, ts_error *error)
+{
+    json_t *study = NULL;
+    const ts_status status = report_study(folder, &study, error);
+    if (status == TS_OK && !study) {
+        note("'%s' has no table yet ('twinseg study STUDY.ini --out %s --table' makes one): its "
+             "runs are shown",
+             folder, folder);
+        return add_cells(folder, page, counts, error);
+    }
+    if (status == TS_OK)
+        json_array_append(json_object_get(page, "studies"), study);
+    json_decref(study);
+    counts->studies++;
+    return status;
+}
+
+static ts_status add_predictions(const char *folder, const report_options *o, size_t share,
+                                 json_t *page, report_counts *counts, ts_error *error)
+{
+    json_t *predictions = NULL;
+    const ts_status status = report_predictions(folder, o, share, counts, &predictions, error);
+    if (status == TS_OK)
+        json_array_append(json_object_get(page, "predictions"), predictions);
+    json_decref(predictions);
+    counts->predictions++;
+    return status;
+}
+
 static ts_status add_folder(const char *folder, const report_options *o, size_t share, json_t *page,
                             report_counts *counts, ts_error *error)
 {
-    json_t *part = NULL;
-    const char *where = "runs";
-    ts_status status = TS_OK;
     if (!directory_exists(folder))
         return error_set(error, TS_IO, "'%s' is not a folder", folder);
-    if (folder_holds(folder, "config.ini")) {
-        status = report_run(folder, &part, error);
-        counts->runs++;
-    } else if ((status = report_study(folder, &part, error)) == TS_OK && part) {
-        where = "studies";
-        counts->studies++;
-    } else if (status == TS_OK && folder_holds(folder, "cells")) {
-        note("'%s' has no table yet ('twinseg study STUDY.ini --out %s --table' makes one): its "
-             "runs "
-             "are shown",
-             folder, folder);
-        return add_cells(folder, page, counts, error);
-    } else if (status == TS_OK && holds_labels(folder)) {
-        where = "predictions";
-        status = report_predictions(folder, o, share, counts, &part, error);
-        counts->predictions++;
-    } else if (status == TS_OK)
-        status = error_set(error, TS_BAD_INPUT,
-                           "'%s' is neither a run (config.ini), nor a study (scores/table.json), "
-                           "nor predictions (label files)",
-                           folder);
-    if (status == TS_OK)
-        json_array_append(json_object_get(page, where), part);
-    json_decref(part);
-    return status;
+    if (folder_holds(folder, "config.ini"))
+        return add_run(folder, page, counts, error);
+    if (folder_holds(folder, "scores/table.json") || folder_holds(folder, "table.json") ||
+        folder_holds(folder, "cells"))
+        return add_study(folder, page, counts, error);
+    if (holds_labels(folder))
+        return add_predictions(folder, o, share, page, counts, error);
+    return error_set(error, TS_BAD_INPUT,
+                     "'%s' is neither a run (config.ini), nor a study (scores/table.json), nor "
+                     "predictions (label files)",
+                     folder);
 }
 
 /* ---- the file ------------------------------------------------------------------------------- */
@@ -162,21 +166,26 @@ ts_status report_write(const char *const *folders, size_t count, const report_op
                        const char *out, report_counts *counts, ts_error *error)
 {
     text t = {0};
+    char *json = NULL;
     *counts = (report_counts){0};
-    json_t *page = json_pack("{s:o, s:[], s:[], s:[]}", "made", report_provenance(), "runs",
+    json_t *page = json_pack("{s:o, s:[], s:[], s:[]}", "made", describe_program(), "runs",
                              "studies", "predictions");
     ts_status status = file_try(out, error);
-    for (size_t i = 0; i < count && status == TS_OK; i++)
+    if (status != TS_OK)
+        goto done;
+    for (size_t i = 0; i < count; i++) {
         status = add_folder(folders[i], o, slices_limit / count, page, counts, error);
-    char *json = status == TS_OK ? json_dumps(page, JSON_COMPACT | JSON_REAL_PRECISION(8)) : NULL;
-    json_decref(page);
+        if (status != TS_OK)
+            goto done;
+    }
+    json = json_dumps(page, JSON_COMPACT | JSON_REAL_PRECISION(8));
     if (json)
         fill_page(&t, json);
-    if (status == TS_OK && (!json || t.failed))
-        status = error_set(error, TS_MEMORY, "out of memory for '%s'", out);
-    if (status == TS_OK)
-        status = file_put(out, t.data, t.length, error);
+    status = json && !t.failed ? file_put(out, t.data, t.length, error)
+                               : error_set(error, TS_MEMORY, "out of memory for '%s'", out);
     counts->bytes = t.length;
+done:
+    json_decref(page);
     free(json);
     text_free(&t);
     return status;

@@ -8,14 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CURVE_POINTS = 600, CELLS_MAX = 32 };
+enum { CURVE_POINTS = 600 };
 static const size_t log_limit = 200000; /* bytes; of a longer log the end */
 
 /* ---- curves --------------------------------------------------------------------------------- */
 
 /* A column of metrics.csv: means over bins of steps, or (Dice) each value where it stands. */
 typedef struct {
-    char name[64];
     bool dice;
     json_t *steps, *values;
     double sum, step_sum;
@@ -32,101 +31,57 @@ static void flush_bin(column *c)
     c->count = 0;
 }
 
-/* Takes a line apart at its commas; returns the number of cells. */
-static int split_line(char *line, char *cells[CELLS_MAX])
+/* {"step": [...], "value": [...]} of one column. */
+static json_t *read_curve(const csv_table *t, int place)
 {
-    int count = 0;
-    for (char *at = line; at && count < CELLS_MAX;) {
-        char *comma = strchr(at, ',');
-        cells[count++] = at;
-        if (comma)
-            *comma++ = '\0';
-        at = comma;
-    }
-    return count;
-}
-
-static void add_row(column *columns, int count, char *const *cells, int cell_count,
-                    bool last_of_bin)
-{
-    double step, value;
-    if (!parse_double(cells[0], &step))
-        return;
-    for (int c = 1; c < count; c++) {
-        column *col = &columns[c];
-        if (c < cell_count && parse_double(cells[c], &value) && isfinite(value)) {
-            col->sum += value;
-            col->step_sum += step;
-            col->count++;
+    const size_t bin = t->rows / CURVE_POINTS + 1;
+    column c = {.dice = !strncmp(t->names[place], "dice_", 5),
+                .steps = json_array(),
+                .values = json_array()};
+    for (size_t row = 0; row < t->rows; row++) {
+        double step, value;
+        if (csv_number(t, row, 0, &step) && csv_number(t, row, place, &value)) {
+            c.sum += value;
+            c.step_sum += step;
+            c.count++;
         }
-        if (last_of_bin || (col->dice && col->count))
-            flush_bin(col);
+        if ((row + 1) % bin == 0 || c.dice)
+            flush_bin(&c);
     }
+    flush_bin(&c);
+    return json_pack("{s:o, s:o}", "step", c.steps, "value", c.values);
 }
 
-static size_t count_lines(const char *content)
+static double sum_of(const csv_table *t, int place)
 {
-    size_t lines = 0;
-    for (; (content = strchr(content, '\n')) != NULL; content++)
-        lines++;
-    return lines;
+    double sum = 0, value;
+    for (size_t row = 0; place >= 0 && row < t->rows; row++)
+        sum += csv_number(t, row, place, &value) ? value : 0;
+    return sum;
 }
 
-/* {"loss_student": {"step": [...], "value": [...]}, ...}; content is taken apart. A row that was
- * cut by a kill counts as none. *steps: rows; *seconds: of all of them together. */
-static json_t *read_curves(char *content, size_t *steps, double *seconds)
+/* Curves as {"loss_student": {"step": [...], "value": [...]}, ...}, the steps done and their
+ * seconds. There is no metrics.csv yet while cases are being preprocessed. */
+static ts_status add_curves(const char *folder, json_t *out, ts_error *error)
 {
-    column columns[CELLS_MAX] = {{{0}, 0, NULL, NULL, 0, 0, 0}};
-    char *names[CELLS_MAX], *cells[CELLS_MAX], *end = strchr(content, '\n');
-    const size_t rows = count_lines(content), bin = rows / CURVE_POINTS + 1;
+    csv_table t = {0};
     json_t *curves = json_object();
-    if (!end)
-        return curves;
-    *end = '\0';
-    const int count = split_line(content, names);
-    for (int c = 0; c < count; c++) {
-        snprintf(columns[c].name, sizeof columns[c].name, "%s", names[c]);
-        columns[c].dice = !strncmp(names[c], "dice_", 5);
-        columns[c].steps = json_array();
-        columns[c].values = json_array();
-    }
-    for (char *row = end + 1; (end = strchr(row, '\n')) != NULL; row = end + 1) {
-        double value;
-        *end = '\0';
-        const int cell_count = split_line(row, cells);
-        ++*steps;
-        for (int c = 1; c < cell_count && c < count; c++)
-            if (!strcmp(columns[c].name, "seconds") && parse_double(cells[c], &value))
-                *seconds += value;
-        add_row(columns, count, cells, cell_count, *steps % bin == 0);
-    }
-    for (int c = 0; c < count; c++) {
-        flush_bin(&columns[c]);
-        json_object_set_new(
-            curves, columns[c].name,
-            json_pack("{s:o, s:o}", "step", columns[c].steps, "value", columns[c].values));
-    }
-    return curves;
-}
-
-static ts_status add_curves(const char *folder, json_t *out, size_t *steps, ts_error *error)
-{
-    uint8_t *content = NULL;
-    size_t bytes;
-    double seconds = 0;
     char *path = path_join(folder, "metrics.csv", error);
     ts_status status = path ? TS_OK : TS_MEMORY;
-    if (status == TS_OK && file_exists(path)) /* not yet, while cases are being preprocessed */
-        status = file_get(path, (size_t)1 << 32, &content, &bytes, error);
-    if (status == TS_OK) {
-        json_object_set_new(
-            out, "curves", content ? read_curves((char *)content, steps, &seconds) : json_object());
-        json_object_set_new(out, "steps_done", json_integer((json_int_t)*steps));
-        json_object_set_new(out, "seconds", report_number(seconds));
-    }
-    free(content);
+    if (path && file_exists(path))
+        status = csv_read(path, (size_t)1 << 32, true, &t, error);
     free(path);
-    return status;
+    if (status != TS_OK) {
+        json_decref(curves);
+        return status;
+    }
+    for (size_t c = 1; c < t.columns; c++)
+        json_object_set_new(curves, t.names[c], read_curve(&t, (int)c));
+    json_object_set_new(out, "curves", curves);
+    json_object_set_new(out, "steps_done", json_integer((json_int_t)t.rows));
+    json_object_set_new(out, "seconds", report_number(sum_of(&t, csv_column(&t, "seconds"))));
+    csv_free(&t);
+    return TS_OK;
 }
 
 /* ---- the rest ------------------------------------------------------------------------------- */
@@ -234,19 +189,21 @@ ts_status report_run(const char *folder, json_t **out, ts_error *error)
     static const char *const names[] = {"model.safetensors", "teacher.safetensors",
                                         "model-best.safetensors", "teacher-best.safetensors"};
     plan p;
-    size_t steps = 0;
     *out = json_pack("{s:o, s:o}", "path", report_string(folder), "models", json_array());
     ts_status status = train_read_config(folder, &p, error);
-    if (status == TS_OK)
-        status = add_curves(folder, *out, &steps, error);
-    if (status == TS_OK)
-        status =
-            add_file(folder, "split.json", "split", is_split, "it lists no cases", *out, error);
-    if (status == TS_OK)
-        status = add_file(folder, "provenance.json", "provenance", is_provenance,
-                          "it names no cases and sessions", *out, error);
-    if (status == TS_OK)
-        status = add_log(folder, *out, error);
+    if (status != TS_OK)
+        return status;
+    status = add_curves(folder, *out, error);
+    if (status != TS_OK)
+        return status;
+    status = add_file(folder, "split.json", "split", is_split, "it lists no cases", *out, error);
+    if (status != TS_OK)
+        return status;
+    status = add_file(folder, "provenance.json", "provenance", is_provenance,
+                      "it names no cases and sessions", *out, error);
+    if (status != TS_OK)
+        return status;
+    status = add_log(folder, *out, error);
     if (status != TS_OK)
         return status;
     for (size_t i = 0; i < COUNT_OF(names); i++) {
