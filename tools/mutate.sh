@@ -1,0 +1,89 @@
+#!/bin/bash
+# Breaks the program on purpose, one line at a time, and runs the tests of what was broken: which breaks do
+# they not see? By hand, as it takes an hour: mutate.sh [WORD]; WORD takes the mutations alone whose file or
+# description holds it. The list is mutations.txt; its last table is in docs/design.md.
+# Works on a copy of the tree, in $MUTATE_FOLDER (build/mutate); the checkout is only read. Exit status: 1
+# where a mutation survives or does not fit the source any more.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+source=$PWD word=${1:-}
+tree=$(realpath -m "${MUTATE_FOLDER:-build/mutate}")
+export TWINSEG_SHARED=${TWINSEG_SHARED:-$(realpath -m ../shared)}
+jobs=$(nproc) limit=600 # seconds of a test; one that hangs has seen the break
+log=$tree/build/mutate.log
+mkdir -p "$tree/build"
+git ls-files -z | xargs -0 cp --parents -u -t "$tree" || exit 1
+cd "$tree" || exit 1
+
+# build TEST...: what these tests need.
+build() {
+    local targets=(build/twinseg)
+    for test in "$@"; do
+        case $test in
+        *.sh) targets+=(library) ;;
+        *) targets+=("build/tests/$test") ;;
+        esac
+    done
+    make -j"$jobs" "${targets[@]}" >"$log" 2>&1
+}
+
+# sees TEST: does it fail?
+sees() {
+    case $1 in
+    *.sh) ! BUILD=build timeout $limit bash "tests/$1" >"$log" 2>&1 ;;
+    *) ! timeout $limit "build/tests/$1" >"$log" 2>&1 ;;
+    esac
+}
+
+# exchange FILE OLD NEW: in place; fails unless OLD occurs once.
+exchange() {
+    OLD=$2 NEW=$3 awk 'BEGIN { RS = "\001"; old = ENVIRON["OLD"] } {
+        at = index($0, old)
+        if (!at || index(substr($0, at + 1), old)) exit 1
+        printf "%s%s%s", substr($0, 1, at - 1), ENVIRON["NEW"], substr($0, at + length(old)) }' \
+        "$source/$1" >"$1.mutated" && mv "$1.mutated" "$1" || { rm -f "$1.mutated"; return 1; }
+}
+
+# mutate FILE TESTS WHAT OLD NEW: one row of the table.
+total=0 survived=0 unfit=0
+mutate() {
+    local file=$1 what=$3 by= test
+    local -a tests
+    read -ra tests <<<"$2"
+    [[ "$file $what" == *"$word"* ]] || return
+    total=$((total + 1))
+    if ! exchange "$file" "$4" "$5"; then
+        by="DOES NOT FIT the source" unfit=$((unfit + 1))
+    elif ! build "${tests[@]}"; then
+        by="DOES NOT BUILD" unfit=$((unfit + 1))
+    else
+        for test in "${tests[@]}"; do
+            sees "$test" && { by=$test; break; }
+        done
+        [ -n "$by" ] || { by="**survives**" survived=$((survived + 1)); }
+    fi
+    cp "$source/$file" "$file"
+    printf '| `%s` | %s | %s |\n' "$file" "$what" "$by"
+}
+
+# All tests of the list must pass before anything is broken.
+read -ra all < <(sed -n 's/^src[^|]*| *\([^|]*\) *|.*/\1/p' "$source/tools/mutations.txt" | tr ' ' '\n' | sort -u | xargs)
+build "${all[@]}" || { echo "mutate.sh: the tree does not build as it is ($log)"; exit 1; }
+for test in "${all[@]}"; do
+    if sees "$test"; then
+        echo "mutate.sh: $test fails before anything is broken:"
+        grep -E '^not ok|FAILED' "$log"
+        exit 1
+    fi
+done
+
+printf '| file | what breaks | seen by |\n|---|---|---|\n'
+while IFS= read -r line; do
+    case $line in
+    src*) IFS='|' read -r file tests what <<<"$line" ;;
+    "- "*) old=${line#- } ;;
+    "+ "*) mutate "$(xargs <<<"$file")" "$tests" "${what# }" "$old" "${line#+ }" ;;
+    esac
+done <"$source/tools/mutations.txt"
+printf '\n%d mutations: %d seen, %d survive, %d do not fit\n' $total $((total - survived - unfit)) $survived $unfit
+[ $((survived + unfit)) -eq 0 ]
