@@ -64,4 +64,71 @@ expect "BraTS-PED without a 4: both readings are named" \
     grep -q 'brats2023 .*labels=brats-ped ' "$work/log"
 "$twinseg" evaluate "$work/child/$child" "$work/child/$child" >/dev/null 2>"$work/log"
 expect "and so they are of a prediction with a 4" grep -q 'brats2021 .*labels=brats-ped ' "$work/log"
+
+# ---- which files are a case's ----
+ids=$(ls "$work/flat" | sed 's/_seg.nii.gz//')
+set -- $ids
+mkdir "$work/mixed" "$work/plain" "$work/images"
+for id in $ids; do
+    cp "$work/flat/${id}_seg.nii.gz" "$work/mixed/$id.nii.gz"
+    cp "$work/flat/${id}_seg.nii.gz" "$work/plain/$id.nii.gz"
+    cp "$work/flat/${id}_seg.nii.gz" "$work"/truth/"$id"/*_flair.nii.gz "$work/images/"
+done
+mv "$work/mixed/$3.nii.gz" "$work/mixed/$3_seg.nii.gz"
+"$twinseg" evaluate "$work/mixed" "$work/plain" -o "$work/f.csv" >"$work/log" 2>&1
+expect "one marked file hides no other" test $? -eq 0
+expect "all three score 1" test "$(grep -c 'WT,1,0,1' "$work/f.csv")" = 3
+"$twinseg" evaluate "$work/plain" "$work/mixed" -o "$work/g.csv" >"$work/log" 2>&1
+expect "nor does one among the truths" cmp "$work/f.csv" "$work/g.csv"
+"$twinseg" evaluate "$work/mixed" "$work/images" -o "$work/g.csv" >"$work/log" 2>&1
+expect "images beside marked truths are no cases" cmp "$work/f.csv" "$work/g.csv"
+"$twinseg" evaluate "$work/images" "$work/images" -o "$work/g.csv" >"$work/log" 2>&1
+expect "on both sides" cmp "$work/f.csv" "$work/g.csv"
+mkdir "$work/images/$2"
+mv "$work/images/$2_seg.nii.gz" "$work/images/$2"
+"$twinseg" evaluate "$work/mixed" "$work/images" -o "$work/g.csv" >"$work/log" 2>&1
+expect "files hide no folders of cases" test $? -eq 0
+mkdir "$work/longer"
+cp "$work/flat/$1_seg.nii.gz" "$work/longer/P1_seg.nii.gz"
+cp "$work/flat/$2_seg.nii.gz" "$work/longer/P1_2.nii.gz"
+"$twinseg" evaluate "$work/longer" "$work/longer" -o "$work/g.csv" >/dev/null 2>&1
+expect "P1_2 beside P1_seg is a case where both have it" test "$(grep -c 'P1_2,WT,1' "$work/g.csv")" = 1
+cp "$work/flat/$3_seg.nii.gz" "$work/mixed/"
+cp "$work/flat/$3_seg.nii.gz" "$work/mixed/$3.nii.gz"
+"$twinseg" evaluate "$work/mixed" "$work/plain" -o "$work/g.csv" >"$work/log" 2>&1
+expect "copies of one file are one case" cmp "$work/f.csv" "$work/g.csv"
+cp "$work/flat/$1_seg.nii.gz" "$work/mixed/$3.nii.gz"
+"$twinseg" evaluate "$work/mixed" "$work/plain" >"$work/log" 2>&1
+expect "two files of a case that differ are refused" test $? -eq 1
+expect "and both are named" grep -q "/$3.nii.gz' and '.*/$3_seg.nii.gz' are both of case '$3'" "$work/log"
+
+# ---- headers that contradict each other ----
+gzip -dc "$work/flat/$1_seg.nii.gz" >"$work/a.nii"
+cp "$work/a.nii" "$work/spacing.nii"
+printf '\0\0\0\100' | dd of="$work/spacing.nii" bs=1 seek=88 conv=notrunc 2>/dev/null # pixdim[3] = 2
+cp "$work/a.nii" "$work/turned.nii"
+dd if="$work/a.nii" of="$work/turned.nii" bs=1 skip=280 seek=296 count=16 conv=notrunc 2>/dev/null
+dd if="$work/a.nii" of="$work/turned.nii" bs=1 skip=296 seek=280 count=16 conv=notrunc 2>/dev/null
+"$twinseg" evaluate "$work/a.nii" "$work/a.nii" >/dev/null 2>"$work/log"
+expect "headers that agree are not warned of" test "$(grep -c 'voxels\|axes' "$work/log")" = 0
+"$twinseg" evaluate "$work/spacing.nii" "$work/a.nii" >/dev/null 2>"$work/log"
+expect "another voxel size is warned of" \
+    grep -q "spacing.nii' has voxels of 6x6x2 mm, its truth '.*a.nii' of 6x6x6 mm" "$work/log"
+"$twinseg" evaluate "$work/turned.nii" "$work/a.nii" >/dev/null 2>"$work/log"
+expect "axes of another direction are warned of" grep -q "may be flipped" "$work/log"
+
+# ---- output ----
+mkdir "$work/odd" "$work/bin"
+cp "$work/a.nii" "$work/odd/=1+2.nii"
+cp "$work/a.nii" "$work/odd/$(printf 'two\nlines').nii"
+"$twinseg" evaluate "$work/odd" "$work/odd" -o "$work/h.csv" >/dev/null 2>&1
+expect "a case's name is no formula in a spreadsheet" grep -q "^'=1+2,WT,1" "$work/h.csv"
+expect "and its newline stays within quotes" grep -q '^lines",WT,1' "$work/h.csv"
+"$twinseg" evaluate "$work/plain" "$work/plain" -o "$work/nowhere/x.csv" >"$work/log" 2>&1
+expect "a missing folder for the CSV is refused" test $? -eq 1
+expect "before any case is scored" test "$(grep -c 'nowhere/x.csv' "$work/log")$(wc -l <"$work/log")" = 14
+"$twinseg" tune "$work/mixed" "$work/plain" --write "$work/nomodel.safetensors" >/dev/null 2>"$work/log"
+expect "tune: a missing model is named before the work" grep -q "nomodel.safetensors" "$work/log"
+"$twinseg" tune "$work/odd" "$work/plain" >/dev/null 2>"$work/log"
+expect "tune: two folders without a common case" grep -q "^twinseg: 0 cases are both predicted" "$work/log"
 finish

@@ -262,7 +262,10 @@ static void test_assignment(void **state)
 static void test_summary(void **state)
 {
     (void)state;
-    const evaluate_columns c = evaluate_columns_of(CONVENTION_PANOPTIC, false);
+    const evaluate_list list = {.count = 3};
+    evaluate_results r = {.columns = evaluate_columns_of(CONVENTION_PANOPTIC, false),
+                          .list = &list};
+    const evaluate_columns c = r.columns;
     double all[3 * REGION_RC * EVALUATE_FIGURES_MAX] = {0}, mean, median;
     const size_t each = (size_t)(c.regions * c.figures);
     const struct {
@@ -277,7 +280,8 @@ static void test_summary(void **state)
     for (size_t k = 0; k < COUNT_OF(cases); k++) {
         for (size_t i = 0; i < 3; i++)
             all[i * each + (size_t)(2 * c.figures + cases[k].figure)] = cases[k].values[i];
-        evaluate_summary(all, 3, &c, 2, cases[k].figure, &mean, &median);
+        r.values = all;
+        evaluate_summary(&r, 2, cases[k].figure, &mean, &median);
         assert_true(mean == cases[k].mean || (isnan(mean) && isnan(cases[k].mean)));
         assert_true(median == cases[k].median || (isnan(median) && isnan(cases[k].median)));
     }

@@ -1,7 +1,7 @@
 /* twinseg tune: the rules after the argmax, chosen on out-of-fold predictions and kept in
  * models. */
 #include "cli/cli.h"
-#include "predict/predict.h"
+#include "tune/tune.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,97 +14,22 @@ static const cli_option options[] = {
     {0},
 };
 
-/* The pairs of several folders of predictions with one folder of truths. */
-typedef struct {
-    evaluate_list *lists;
-    size_t list_count;
-    const evaluate_pair **pairs;
-    size_t count;
-} pairing;
-
-static void free_pairing(pairing *p)
-{
-    for (size_t i = 0; i < p->list_count; i++)
-        evaluate_list_free(&p->lists[i]);
-    free(p->lists);
-    free(p->pairs);
-}
-
-/* Calls each for every part of a list joined by ','. */
-static ts_status over_names(const char *names, void *context,
-                            ts_status (*each)(void *context, const char *name, ts_error *error),
-                            ts_error *error)
+/* The parts of a list joined by ','. */
+static ts_status split_names(const char *names, string_list *out, ts_error *error)
 {
     ts_status status = TS_OK;
     for (const char *at = names; status == TS_OK && *at;) {
         const size_t length = strcspn(at, ",");
         char *name = string_format("%.*s", (int)length, at);
-        status = name ? each(context, name, error) : error_set(error, TS_MEMORY, "out of memory");
+        status =
+            name ? string_list_add(out, name, error) : error_set(error, TS_MEMORY, "out of memory");
         free(name);
         at += length + (at[length] == ',');
     }
     return status;
 }
 
-typedef struct {
-    pairing *pairing;
-    const char *truth;
-    double component_confidence; /* that all folders were predicted under */
-} pairing_job;
-
-static ts_status add_predictions(void *context, const char *folder, ts_error *error)
-{
-    pairing_job *j = context;
-    pairing *p = j->pairing;
-    evaluate_list *lists = realloc(p->lists, (p->list_count + 1) * sizeof *lists);
-    if (!lists)
-        return error_set(error, TS_MEMORY, "out of memory");
-    p->lists = lists;
-    evaluate_list *l = &lists[p->list_count];
-    double confidence;
-    ts_status status = predict_recorded_confidence(folder, &confidence, error);
-    if (status == TS_OK && p->list_count && confidence != j->component_confidence)
-        status = error_set(error, TS_BAD_INPUT,
-                           "'%s' was predicted with component_confidence=%g, the folders before it "
-                           "with %g: a rule is one for all folds",
-                           folder, confidence, j->component_confidence);
-    j->component_confidence = confidence;
-    if (status == TS_OK)
-        status = evaluate_list_open(folder, j->truth, l, error);
-    if (status != TS_OK)
-        return status;
-    p->list_count++;
-    const evaluate_pair **pairs = realloc(p->pairs, (p->count + l->count) * sizeof(*pairs));
-    if (!pairs)
-        return error_set(error, TS_MEMORY, "out of memory");
-    p->pairs = pairs;
-    for (size_t i = 0; i < l->count; i++) {
-        if (!l->pairs[i].prediction)
-            continue;
-        for (size_t k = 0; k < p->count; k++)
-            if (!strcmp(pairs[k]->id, l->pairs[i].id))
-                return error_set(error, TS_BAD_INPUT,
-                                 "case %s is predicted twice, in '%s' and '%s': folds hold out "
-                                 "every case once",
-                                 l->pairs[i].id, pairs[k]->prediction, l->pairs[i].prediction);
-        pairs[p->count++] = &l->pairs[i];
-    }
-    return TS_OK;
-}
-
-static ts_status write_rules(void *context, const char *path, ts_error *error)
-{
-    model m;
-    ts_status status = model_read(path, &m, error);
-    if (status != TS_OK)
-        return status;
-    m.rules = *(const model_rules *)context;
-    status = model_write(path, &m, error);
-    model_free(&m);
-    return status;
-}
-
-static void print_tuning(const predict_tuning *t)
+static void print_tuning(const tuning *t)
 {
     const struct {
         const char *name;
@@ -135,33 +60,45 @@ static void print_tuning(const predict_tuning *t)
                t->rules.component_confidence);
 }
 
+static ts_status tune(const string_list *folders, const char *truth, const string_list *models,
+                      int thread_count, ts_error *error)
+{
+    tune_cases cases = {0};
+    tuning t;
+    pool *threads = NULL;
+    ts_status status = tune_check_models(models, error);
+    if (status == TS_OK)
+        status = tune_cases_open(folders, truth, &cases, error);
+    if (status != TS_OK)
+        goto end;
+    status = pool_create(thread_count, &threads, error);
+    if (status == TS_OK)
+        status = tune_rules(&cases, threads, &t, error);
+    if (status != TS_OK)
+        goto end;
+    print_tuning(&t);
+    status = tune_write_models(models, &t.rules, error);
+end:
+    pool_destroy(threads);
+    tune_cases_free(&cases);
+    return status;
+}
+
 static int run(const cli_arguments *a)
 {
     ts_error e;
-    pairing all = {0};
-    pairing_job j = {.pairing = &all, .truth = a->positional[1]};
-    predict_tuning t;
-    pool *threads = NULL;
-    int64_t count = processor_count();
-    const char *models = cli_value(a, "write");
-    if (!cli_integer(a, "threads", 1, 1024, &count))
+    string_list folders = {0}, models = {0};
+    int64_t threads = processor_count();
+    const char *written = cli_value(a, "write");
+    if (!cli_integer(a, "threads", 1, 1024, &threads))
         return 2;
-    ts_status status = over_names(a->positional[0], &j, add_predictions, &e);
-    if (status == TS_OK && all.count < 2)
-        status = error_set(&e, TS_BAD_INPUT, "'%s' and '%s' have %zu cases in common: too few",
-                           a->positional[0], a->positional[1], all.count);
+    ts_status status = split_names(a->positional[0], &folders, &e);
+    if (status == TS_OK && written)
+        status = split_names(written, &models, &e);
     if (status == TS_OK)
-        status = pool_create((int)count, &threads, &e);
-    if (status == TS_OK)
-        status = predict_tune(all.pairs, all.count, threads, &t, &e);
-    if (status == TS_OK) {
-        t.rules.component_confidence = j.component_confidence;
-        print_tuning(&t);
-    }
-    if (status == TS_OK && models)
-        status = over_names(models, &t.rules, write_rules, &e);
-    pool_destroy(threads);
-    free_pairing(&all);
+        status = tune(&folders, a->positional[1], &models, (int)threads, &e);
+    string_list_free(&folders);
+    string_list_free(&models);
     return status == TS_OK ? 0 : cli_fail(&e);
 }
 

@@ -31,6 +31,9 @@ typedef struct {
 ts_status dataset_open(const char *path, label_map labels, dataset *out, ts_error *error);
 void dataset_close(dataset *d);
 modality_set dataset_case_modalities(const dataset_case *c);
+/* Does a name without its extension end in a modality's word ("..._t1ce", "...-t2f")? */
+bool dataset_name_is_modality(const char *stem);
+
 /* The reading of its truth that a case's name tells (BraTS-PED-*, a visit after treatment, ...); id
  * may be the path of a file too. LABELS_AUTO where it tells none. */
 label_map dataset_labels_by_name(const char *id);

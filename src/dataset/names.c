@@ -53,6 +53,13 @@ int name_role(const char *stem, size_t length, size_t *id_length)
     return role;
 }
 
+bool dataset_name_is_modality(const char *stem)
+{
+    size_t ignored;
+    const int role = name_role(stem, strlen(stem), &ignored);
+    return role != ROLE_NONE && role != ROLE_TRUTH;
+}
+
 int name_modality(const char *name)
 {
     char word[32];

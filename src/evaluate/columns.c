@@ -52,7 +52,7 @@ static const evaluate_columns all_columns[] = {
                              .shown = {0, 1, 2, 7, 9, 11, 3, 4},
                              .shown_count = 8,
                              .bounded = 2,
-                             .bound_mm = 373},
+                             .bound_mm = PANOPTIC_PENALTY_MM},
 };
 
 evaluate_columns evaluate_columns_of(convention c, bool cavity)
@@ -102,32 +102,30 @@ void list_panoptic(const panoptic_scores *s, double values[EVALUATE_FIGURES_MAX]
     memcpy(values, all, sizeof all);
 }
 
-static int compare_doubles(const void *a, const void *b)
+double evaluate_value(const evaluate_results *r, size_t i, int g, int figure)
 {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    const size_t regions = (size_t)r->columns.regions, figures = (size_t)r->columns.figures;
+    return r->values[(i * regions + (size_t)g) * figures + (size_t)figure];
 }
 
-void evaluate_summary(const double *all, size_t cases, const evaluate_columns *columns, int g,
-                      int figure, double *mean, double *median)
+void evaluate_summary(const evaluate_results *r, int g, int figure, double *mean,
+                      double *median)
 {
-    double *values = malloc((cases + 1) * sizeof *values), sum = 0;
+    double *values = malloc((r->list->count + 1) * sizeof *values), sum = 0;
     size_t count = 0;
     *mean = *median = NAN;
-    for (size_t i = 0; values && i < cases; i++) {
-        double v = all[(i * (size_t)columns->regions + (size_t)g) * (size_t)columns->figures +
-                       (size_t)figure];
-        if (isinf(v) && figure == columns->bounded)
-            v = columns->bound_mm;
+    for (size_t i = 0; values && i < r->list->count; i++) {
+        double v = evaluate_value(r, i, g, figure);
+        if (isinf(v) && figure == r->columns.bounded)
+            v = r->columns.bound_mm;
         if (!isnan(v)) {
             values[count++] = v;
             sum += v;
         }
     }
     if (count) {
-        qsort(values, count, sizeof *values, compare_doubles);
         *mean = sum / (double)count;
-        *median = (values[(count - 1) / 2] + values[count / 2]) / 2;
+        *median = median_of_doubles(values, count);
     }
     free(values);
 }

@@ -42,7 +42,7 @@ ts_status mask_dilate(uint8_t *mask, const int64_t shape[3], ts_error *error)
     for (int64_t i = 0; room && i < voxels; i++)
         if (mask[i])
             lists[0][count++] = i;
-    for (int step = 0; room && step < 3; step++)
+    for (int step = 0; room && step < LESION_DILATION; step++)
         count = grow_once(mask, shape, lists[step % 2], count, lists[(step + 1) % 2]);
     free(lists[0]);
     free(lists[1]);

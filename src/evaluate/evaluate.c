@@ -1,14 +1,9 @@
-/* One case scored: WT, TC and ET, each on the box around both masks. metrics/SPEC.md. */
+/* One case scored: WT, TC and ET, each on the box around both masks. docs/metrics.md, "Scores". */
 #include "evaluate/scoring.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { DILATION = 3, EMPTY_LESION_MM = 374 };
-
-/* One empty mask, to 2021: the diagonal of a BraTS volume, sqrt(240^2 + 240^2 + 155^2) mm. */
-static const double empty_legacy_mm = 373.1286641361127;
 
 /* In these conventions 4 counts as ET (evaluate_case). */
 static label_set labels_of(region r)
@@ -20,8 +15,6 @@ typedef struct {
     label_pair labels;
     convention convention;
     region_scores *scores;
-    ts_status status[REGIONS];
-    ts_error error[REGIONS];
 } case_job;
 
 /* Counts and box of one row of voxels. */
@@ -82,7 +75,7 @@ ts_status mask_pair_take(mask_pair *m, const voxel_box *b, ts_error *error)
 ts_status region_cut(const label_pair *l, label_set labels, const region_extent *e, mask_pair *m,
                      ts_error *error)
 {
-    const voxel_box b = box_grow(&e->box, DILATION, l->shape);
+    const voxel_box b = box_grow(&e->box, LESION_DILATION, l->shape);
     uint8_t within[256];
     for (int v = 0; v < 256; v++)
         within[v] = label_in(labels, v);
@@ -94,36 +87,40 @@ ts_status region_cut(const label_pair *l, label_set labels, const region_extent 
     return TS_OK;
 }
 
-static ts_status score_region(case_job *j, region r, ts_error *error)
+/* HD95 of the whole region, and lesion by lesion where the convention does so; one mask is not
+ * empty. */
+static ts_status score_distances(const mask_pair *m, const region_extent *e, bool lesion,
+                                 region_scores *s, ts_error *error)
 {
+    ts_status status = TS_OK;
+    if (e->predicted == 0 || e->truth == 0)
+        s->hd95 = lesion ? LESION_PENALTY_MM : LEGACY_PENALTY_MM;
+    else
+        status = lesion ? hd95_surfels(m, &s->hd95, error) : hd95_voxels(m, &s->hd95, error);
+    return status == TS_OK && lesion ? score_lesions(m, s->hd95, s, error) : status;
+}
+
+static ts_status score_region(void *context, int64_t r, int thread, ts_error *error)
+{
+    const case_job *j = context;
     region_scores *s = &j->scores[r];
     mask_pair m = {0};
-    ts_status status = TS_OK;
-    const region_extent e = region_find(&j->labels, labels_of(r));
+    const label_set labels = labels_of((region)r);
+    const region_extent e = region_find(&j->labels, labels);
     const bool lesion = j->convention == CONVENTION_LESION;
+    (void)thread;
     *s = (region_scores){0};
     score_counts(&e, voxel_count(j->labels.shape), s);
     if (e.predicted + e.truth == 0) {
         s->lesion_dice = lesion ? 1 : 0;
         return TS_OK;
     }
-    status = region_cut(&j->labels, labels_of(r), &e, &m, error);
-    if (e.predicted == 0 || e.truth == 0)
-        s->hd95 = lesion ? EMPTY_LESION_MM : empty_legacy_mm;
-    else if (status == TS_OK)
-        status = lesion ? hd95_surfels(&m, &s->hd95, error) : hd95_voxels(&m, &s->hd95, error);
-    if (status == TS_OK && lesion)
-        status = score_lesions(&m, s->hd95, s, error);
+    ts_status status = region_cut(&j->labels, labels, &e, &m, error);
+    if (status == TS_OK)
+        status = score_distances(&m, &e, lesion, s, error);
     free(m.a);
     free(m.b);
     return status;
-}
-
-static void score_task(void *context, int64_t r, int thread)
-{
-    case_job *j = context;
-    (void)thread;
-    j->status[r] = score_region(j, (region)r, &j->error[r]);
 }
 
 ts_status evaluate_case(const uint8_t *prediction, const uint8_t *truth, const int64_t shape[3],
@@ -132,12 +129,5 @@ ts_status evaluate_case(const uint8_t *prediction, const uint8_t *truth, const i
 {
     case_job j = {
         .labels = {prediction, truth, shape, spacing_mm}, .convention = c, .scores = scores};
-    pool_run(p, score_task, &j, REGIONS);
-    for (int r = 0; r < REGIONS; r++)
-        if (j.status[r] != TS_OK) {
-            if (error)
-                *error = j.error[r];
-            return j.status[r];
-        }
-    return TS_OK;
+    return pool_run_status(p, score_region, &j, REGIONS, error);
 }

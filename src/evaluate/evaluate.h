@@ -91,9 +91,30 @@ ts_status evaluate_pair_figures(const evaluate_pair *pair, convention c,
                                 label_map prediction_labels, label_map truth_labels, pool *p,
                                 double *figures, ts_error *error);
 
-/* Mean and median of a figure over the cases where it is not NaN; NaN where that is none.
- * all[case][region][figure]. */
-void evaluate_summary(const double *all, size_t cases, const evaluate_columns *columns, int region,
-                      int figure, double *mean, double *median);
+/* ---- tables of scores ----------------------------------------------------------------------- */
+
+/* The scores of a list of cases, and how they came about. */
+typedef struct {
+    convention convention;
+    evaluate_columns columns;
+    label_map labels[2]; /* of predictions and truths */
+    char label_names[2][16];
+    const evaluate_list *list;
+    double *values; /* [case][region][figure], the caller's */
+} evaluate_results;
+
+double evaluate_value(const evaluate_results *r, size_t i, int region, int figure);
+
+/* Mean and median of a figure over the cases where it is not NaN; NaN where that is none. */
+void evaluate_summary(const evaluate_results *r, int region, int figure, double *mean,
+                      double *median);
+
+/* A row a case and region: case, region, then the figures, 10 digits; nan and inf as such. */
+ts_status evaluate_write_csv(const evaluate_results *r, const char *path, ts_error *error);
+
+/* An object with a key a case (regions, then figures) and "summary": convention, its parameters,
+ * labels, number of cases, means and medians. NaN is null, infinity "inf". *out: json_decref. A case
+ * that cannot be a key is an error. */
+ts_status evaluate_json(const evaluate_results *r, json_t **out, ts_error *error);
 
 #endif

@@ -1,4 +1,5 @@
-/* The two 95th percentiles of surface distances: metrics/SPEC.md, sections 2 and 4. */
+/* The two 95th percentiles of surface distances: docs/metrics.md, "HD95 of surface voxels" and
+ * "HD95 of surfels". */
 #include "evaluate/scoring.h"
 
 #include <math.h>

@@ -1,10 +1,8 @@
-/* Lesion by lesion, as BraTS 2023 scores: metrics/SPEC.md, section 3. */
+/* Lesion by lesion, as BraTS 2023 scores: docs/metrics.md, "Lesion by lesion". */
 #include "evaluate/scoring.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { SMALL_MM3 = 50, MISSED_MM = 374 };
 
 /* A lesion and a predicted component that touches it, dilated. */
 typedef struct {
@@ -149,18 +147,18 @@ end:
     return status;
 }
 
-/* Adds one lesion to the sums; those of at most 50 mm^3 count nowhere. */
+/* Adds one lesion to the sums; small ones count nowhere. */
 static ts_status add_lesion(const lesion_table *t, int32_t number, const match *matches,
                             size_t count, double whole_hd95, region_scores *s, double sums[2],
                             ts_error *error)
 {
     const double *spacing = t->m->spacing_mm;
     const int64_t voxels = t->lesions[number].voxels;
-    if ((double)voxels * spacing[0] * spacing[1] * spacing[2] <= SMALL_MM3)
+    if ((double)voxels * spacing[0] * spacing[1] * spacing[2] <= LESION_SMALL_MM3)
         return TS_OK;
     if (count == 0) {
         s->fn++;
-        sums[1] += MISSED_MM;
+        sums[1] += LESION_PENALTY_MM;
         return TS_OK;
     }
     int64_t predicted = 0;
@@ -205,7 +203,7 @@ static ts_status add_lesions(const lesion_table *t, double whole_hd95, region_sc
     }
     const double all = (double)(s->tp + s->fn + s->fp);
     s->lesion_dice = all > 0 ? sums[0] / all : 1;
-    s->lesion_hd95 = all > 0 ? (sums[1] + MISSED_MM * (double)s->fp) / all : 0;
+    s->lesion_hd95 = all > 0 ? (sums[1] + LESION_PENALTY_MM * (double)s->fp) / all : 0;
     return status;
 }
 

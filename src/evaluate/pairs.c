@@ -1,4 +1,4 @@
-/* Pairing predictions with truths by case, and scoring a pair of files. */
+/* Finding the label files of two folders, and pairing them by case. */
 #include "dataset/dataset.h"
 #include "evaluate/scoring.h"
 
@@ -8,15 +8,23 @@
 
 /* ---- finding files -------------------------------------------------------------------------- */
 
-/* Files by case: ids and paths run in parallel. */
 typedef struct {
-    string_list ids, paths;
+    char *id, *path;
+    bool marked; /* its name ends in -seg or _seg */
+} found_file;
+
+typedef struct {
+    found_file *files;
+    size_t count;
 } file_list;
 
 static void file_list_free(file_list *l)
 {
-    string_list_free(&l->ids);
-    string_list_free(&l->paths);
+    for (size_t i = 0; i < l->count; i++) {
+        free(l->files[i].id);
+        free(l->files[i].path);
+    }
+    free(l->files);
 }
 
 static size_t extension_length(const char *name)
@@ -35,71 +43,150 @@ static size_t id_length(const char *name, bool *marked)
 
 static ts_status add_file(file_list *l, const char *folder, const char *name, ts_error *error)
 {
-    bool marked;
-    char *id = string_format("%.*s", (int)id_length(name, &marked), name);
-    char *path = path_join(folder, name, NULL);
-    ts_status status = id && path ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
-    if (status == TS_OK)
-        status = string_list_add(&l->ids, id, error);
-    if (status == TS_OK)
-        status = string_list_add(&l->paths, path, error);
-    free(id);
-    free(path);
-    return status;
+    found_file *files = realloc(l->files, (l->count + 1) * sizeof *files);
+    if (!files)
+        return error_set(error, TS_MEMORY, "out of memory");
+    l->files = files;
+    found_file *f = &files[l->count++];
+    *f = (found_file){0};
+    f->id = string_format("%.*s", (int)id_length(name, &f->marked), name);
+    f->path = path_join(folder, name, error);
+    return f->id && f->path ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
 }
 
-/* The images of a folder; where any is marked as a segmentation, those alone. */
 static ts_status add_images(file_list *l, const char *folder, bool only_marked, ts_error *error)
 {
     string_list names;
     ts_status status = directory_list(folder, &names, error);
-    if (status != TS_OK)
-        return status;
-    for (int pass = 0; pass < 2; pass++) {
-        bool any = false, marked;
-        for (size_t i = 0; status == TS_OK && i < names.count; i++) {
-            const char *name = names.items[i];
-            if (name[0] == '.' || !extension_length(name))
-                continue;
-            id_length(name, &marked);
-            if (marked != (pass == 0))
-                continue;
-            any = true;
+    for (size_t i = 0; status == TS_OK && i < names.count; i++) {
+        const char *name = names.items[i];
+        bool marked;
+        id_length(name, &marked);
+        if (name[0] != '.' && extension_length(name) && (marked || !only_marked))
             status = add_file(l, folder, name, error);
-        }
-        if (any || only_marked)
-            break;
     }
     string_list_free(&names);
     return status;
 }
 
+static int compare_files(const void *a, const void *b)
+{
+    const found_file *f = a, *g = b;
+    const int order = strcmp(f->id, g->id);
+    return order ? order : strcmp(f->path, g->path);
+}
+
+/* A folder called like an image (public copies have such) is an image. */
+static bool is_folder(const char *path)
+{
+    return directory_exists(path) && !extension_length(path);
+}
+
+/* The images of a folder, and the marked ones of the folders in it; sorted by case. */
 static ts_status list_files(const char *folder, file_list *l, ts_error *error)
 {
     string_list names;
     *l = (file_list){0};
     ts_status status = add_images(l, folder, false, error);
-    if (status != TS_OK || l->ids.count)
+    if (status != TS_OK)
         return status;
     status = directory_list(folder, &names, error);
     for (size_t i = 0; status == TS_OK && i < names.count; i++) {
-        char *path = path_join(folder, names.items[i], NULL);
+        char *path = path_join(folder, names.items[i], error);
         if (!path)
-            status = error_set(error, TS_MEMORY, "out of memory");
-        else if (names.items[i][0] != '.' && directory_exists(path))
+            status = TS_MEMORY;
+        else if (names.items[i][0] != '.' && is_folder(path))
             status = add_images(l, path, true, error);
         free(path);
     }
     string_list_free(&names);
+    if (l->count)
+        qsort(l->files, l->count, sizeof *l->files, compare_files);
     return status;
 }
 
-static const char *find_path(const file_list *l, const char *id)
+static const found_file *find_file(const file_list *l, const char *id)
 {
-    for (size_t i = 0; i < l->ids.count; i++)
-        if (!strcmp(l->ids.items[i], id))
-            return l->paths.items[i];
-    return NULL;
+    const found_file key = {.id = (char *)(uintptr_t)id, .path = (char *)(uintptr_t) ""};
+    size_t low = 0, high = l->count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (compare_files(&l->files[middle], &key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < l->count && !strcmp(l->files[low].id, id) ? &l->files[low] : NULL;
+}
+
+/* ---- what is a case's label file, and what is beside it ------------------------------------- */
+
+/* Is a file one of the images beside a case's marked segmentation: X_flair or X_anything beside
+ * X_seg? Without a modality's name it may be a case of its own, and is where the other folder has
+ * that case. */
+static bool is_beside(const file_list *l, const found_file *f, const file_list *other)
+{
+    const size_t length = strlen(f->id);
+    for (size_t i = 1; !f->marked && i < length; i++) {
+        if (f->id[i] != '_' && f->id[i] != '-')
+            continue;
+        char *id = string_format("%.*s", (int)i, f->id);
+        const found_file *owner = id ? find_file(l, id) : NULL;
+        bool marked = false;
+        for (; owner && owner < l->files + l->count && !strcmp(owner->id, id); owner++)
+            marked |= owner->marked;
+        free(id);
+        if (marked && (dataset_name_is_modality(f->id) || !find_file(other, f->id)))
+            return true;
+    }
+    return false;
+}
+
+static bool same_content(const char *a, const char *b)
+{
+    file_map x, y;
+    ts_error ignored;
+    if (file_map_open(a, &x, &ignored) != TS_OK)
+        return false;
+    bool same = false;
+    if (file_map_open(b, &y, &ignored) == TS_OK) {
+        same = x.count == y.count && (!x.count || !memcmp(x.bytes, y.bytes, x.count));
+        file_map_close(&y);
+    }
+    file_map_close(&x);
+    return same;
+}
+
+/* Takes out the files beside segmentations, and of copies of one file all but the first. Two files
+ * of one case that differ are an error. */
+static ts_status keep_cases(file_list *l, const file_list *other, ts_error *error)
+{
+    bool *beside = memory_allocate(l->count, sizeof *beside, "the files", error);
+    size_t kept = 0;
+    ts_status status = beside ? TS_OK : TS_MEMORY;
+    for (size_t i = 0; beside && i < l->count; i++)
+        beside[i] = is_beside(l, &l->files[i], other);
+    for (size_t i = 0; beside && i < l->count; i++) {
+        found_file *f = &l->files[i], *last = kept ? &l->files[kept - 1] : NULL;
+        const bool again = last && !beside[i] && !strcmp(last->id, f->id);
+        if (status == TS_OK && again && !same_content(last->path, f->path))
+            status = error_set(error, TS_BAD_INPUT,
+                               "'%s' and '%s' are both of case '%s' and differ: keep one of them",
+                               last->path, f->path, f->id);
+        if (!again && !beside[i]) {
+            const found_file swapped = l->files[kept];
+            l->files[kept++] = *f;
+            *f = swapped;
+        }
+    }
+    for (size_t i = kept; beside && i < l->count; i++) {
+        free(l->files[i].id);
+        free(l->files[i].path);
+    }
+    if (beside)
+        l->count = kept;
+    free(beside);
+    return status;
 }
 
 /* ---- pairing -------------------------------------------------------------------------------- */
@@ -117,48 +204,44 @@ static ts_status add_pair(evaluate_list *l, const char *id, const char *predicti
     return TS_OK;
 }
 
-static int compare_pairs(const void *a, const void *b)
+static ts_status list_both(const char *prediction, const char *truth, file_list *predictions,
+                           file_list *truths, ts_error *error)
 {
-    return strcmp(((const evaluate_pair *)a)->id, ((const evaluate_pair *)b)->id);
+    ts_status status = list_files(truth, truths, error);
+    if (status == TS_OK)
+        status = list_files(prediction, predictions, error);
+    if (status == TS_OK)
+        status = keep_cases(truths, predictions, error);
+    if (status == TS_OK)
+        status = keep_cases(predictions, truths, error);
+    if (status == TS_OK && truths->count == 0)
+        status = error_set(error, TS_BAD_INPUT,
+                           "'%s' has no truth: no .nii or .nii.gz in it, and no "
+                           "X-seg or X_seg in a folder of it",
+                           truth);
+    return status;
 }
 
 static ts_status pair_folders(const char *prediction, const char *truth, evaluate_list *out,
                               ts_error *error)
 {
     file_list predictions = {0}, truths = {0};
-    ts_status status = list_files(truth, &truths, error);
-    if (status == TS_OK)
-        status = list_files(prediction, &predictions, error);
-    if (status == TS_OK && truths.ids.count == 0)
-        status = error_set(error, TS_BAD_INPUT,
-                           "'%s' holds no truth: no .nii or .nii.gz in it, and no "
-                           "X-seg or X_seg in a folder of it",
-                           truth);
-    if (status == TS_OK &&
-        !(out->pairs = memory_allocate(truths.ids.count, sizeof *out->pairs, "the cases", error)))
-        status = TS_MEMORY;
-    for (size_t i = 0; status == TS_OK && i < truths.ids.count; i++)
-        status = add_pair(out, truths.ids.items[i], find_path(&predictions, truths.ids.items[i]),
-                          truths.paths.items[i], error);
-    for (size_t i = 0; status == TS_OK && i < predictions.ids.count; i++)
-        if (!find_path(&truths, predictions.ids.items[i]))
-            status = string_list_add(&out->unpaired, predictions.ids.items[i], error);
+    ts_status status = list_both(prediction, truth, &predictions, &truths, error);
+    if (status != TS_OK)
+        goto end;
+    out->pairs = memory_allocate(truths.count, sizeof *out->pairs, "the cases", error);
+    status = out->pairs ? TS_OK : TS_MEMORY;
+    for (size_t i = 0; status == TS_OK && i < truths.count; i++) {
+        const found_file *t = &truths.files[i], *p = find_file(&predictions, t->id);
+        status = add_pair(out, t->id, p ? p->path : NULL, t->path, error);
+    }
+    for (size_t i = 0; status == TS_OK && i < predictions.count; i++)
+        if (!find_file(&truths, predictions.files[i].id))
+            status = string_list_add(&out->unpaired, predictions.files[i].id, error);
+end:
     file_list_free(&predictions);
     file_list_free(&truths);
-    if (status != TS_OK || !out->count)
-        return status;
-    qsort(out->pairs, out->count, sizeof *out->pairs, compare_pairs);
-    for (size_t i = 1; i < out->count; i++)
-        if (!strcmp(out->pairs[i].id, out->pairs[i - 1].id))
-            return error_set(error, TS_BAD_INPUT, "'%s' holds two truths of case '%s'", truth,
-                             out->pairs[i].id);
-    return TS_OK;
-}
-
-/* A folder that holds one image and has an image's name is that image (public copies have such). */
-static bool is_folder(const char *path)
-{
-    return directory_exists(path) && !extension_length(path);
+    return status;
 }
 
 ts_status evaluate_list_open(const char *prediction, const char *truth, evaluate_list *out,
@@ -199,131 +282,4 @@ void evaluate_list_free(evaluate_list *l)
     free(l->pairs);
     string_list_free(&l->unpaired);
     *l = (evaluate_list){0};
-}
-
-/* ---- a pair --------------------------------------------------------------------------------- */
-
-/* The two volumes of a pair: 0 the prediction, 1 the truth. */
-typedef struct {
-    const char *paths[2];
-    label_map maps[2];
-    volume_header headers[2];
-    uint8_t *labels[2];
-    ts_status status[2];
-    ts_error error[2];
-} pair_reading;
-
-static void read_task(void *context, int64_t i, int thread)
-{
-    pair_reading *r = context;
-    volume_header *h = &r->headers[i];
-    (void)thread;
-    if (!r->paths[i])
-        return;
-    r->status[i] = volume_read_labels(r->paths[i], h, &r->labels[i], &r->error[i]);
-    if (r->status[i] == TS_OK)
-        r->status[i] = labels_map(r->labels[i], (size_t)voxel_count(h->shape), r->maps[i], false,
-                                  r->paths[i], &r->error[i]);
-}
-
-/* What the case's name tells of label values that no setting speaks of. A prediction is taken to hold
- * the program's own classes, so a 4 in it is asked about where 4 is not ET in the truth. */
-static void read_names(const evaluate_pair *pair, label_map maps[2])
-{
-    const label_map by_name = dataset_labels_by_name(pair->id);
-    if (by_name == LABELS_AUTO)
-        return;
-    maps[0] = maps[0] == LABELS_AUTO ? LABELS_OWN : maps[0];
-    maps[1] = maps[1] == LABELS_AUTO ? by_name : maps[1];
-}
-
-/* Both volumes, on one grid with sizes in mm, an absent prediction as an empty one; labels are to
- * be freed also after an error. */
-static ts_status read_pair(const evaluate_pair *pair, pair_reading *r, pool *p, ts_error *error)
-{
-    r->paths[0] = pair->prediction;
-    r->paths[1] = pair->truth;
-    read_names(pair, r->maps);
-    pool_run(p, read_task, r, 2);
-    for (int i = 1; i >= 0; i--)
-        if (r->status[i] != TS_OK) {
-            if (error)
-                *error = r->error[i];
-            return r->status[i];
-        }
-    if (!pair->prediction) {
-        r->headers[0] = r->headers[1];
-        r->labels[0] = memory_allocate((size_t)voxel_count(r->headers[0].shape), 1,
-                                       "an empty prediction", error);
-        if (!r->labels[0])
-            return TS_MEMORY;
-    }
-    bool turned;
-    const ts_status status =
-        volume_turn_labels(&r->headers[0], &r->labels[0], &r->headers[1], &turned, error);
-    if (status != TS_OK)
-        return status;
-    if (turned)
-        note("'%s' runs along other axes than its truth, on the same grid: turned",
-             pair->prediction);
-    const int64_t *a = r->headers[0].shape, *b = r->headers[1].shape;
-    if (memcmp(a, b, 3 * sizeof *a))
-        return error_set(error, TS_BAD_INPUT,
-                         "'%s' has %lldx%lldx%lld voxels and its truth '%s' %lldx%lldx%lld: "
-                         "they must be on one grid",
-                         pair->prediction, (long long)a[0], (long long)a[1], (long long)a[2],
-                         pair->truth, (long long)b[0], (long long)b[1], (long long)b[2]);
-    return voxel_sizes_check(r->headers[0].zooms, pair->prediction ? pair->prediction : pair->truth,
-                             error);
-}
-
-ts_status evaluate_pair_score(const evaluate_pair *pair, convention c, label_map prediction_labels,
-                              label_map truth_labels, pool *p, region_scores scores[REGIONS],
-                              ts_error *error)
-{
-    pair_reading r = {.maps = {prediction_labels, truth_labels}};
-    ts_status status = read_pair(pair, &r, p, error);
-    if (status == TS_OK)
-        status = evaluate_case(r.labels[0], r.labels[1], r.headers[0].shape, r.headers[0].zooms, c,
-                               p, scores, error);
-    free(r.labels[0]);
-    free(r.labels[1]);
-    return status;
-}
-
-static ts_status score_panoptic(const evaluate_pair *pair, label_map prediction_labels,
-                                label_map truth_labels, pool *p,
-                                panoptic_scores scores[REGIONS_ALL], ts_error *error)
-{
-    pair_reading r = {.maps = {prediction_labels, truth_labels}};
-    for (int i = 0; i < 2; i++)
-        r.maps[i] = r.maps[i] == LABELS_BRATS2024 ? LABELS_CAVITY : r.maps[i];
-    ts_status status = read_pair(pair, &r, p, error);
-    if (status == TS_OK)
-        status = evaluate_case_panoptic(r.labels[0], r.labels[1], r.headers[0].shape,
-                                        r.headers[0].zooms, p, scores, error);
-    free(r.labels[0]);
-    free(r.labels[1]);
-    return status;
-}
-
-ts_status evaluate_pair_figures(const evaluate_pair *pair, convention c,
-                                label_map prediction_labels, label_map truth_labels, pool *p,
-                                double *figures, ts_error *error)
-{
-    const bool cavity = prediction_labels == LABELS_BRATS2024 || truth_labels == LABELS_BRATS2024;
-    const evaluate_columns columns = evaluate_columns_of(c, cavity);
-    region_scores scores[REGIONS];
-    panoptic_scores panoptic[REGIONS_ALL];
-    const ts_status status =
-        c == CONVENTION_PANOPTIC
-            ? score_panoptic(pair, prediction_labels, truth_labels, p, panoptic, error)
-            : evaluate_pair_score(pair, c, prediction_labels, truth_labels, p, scores, error);
-    for (int g = 0; status == TS_OK && g < columns.regions; g++, figures += columns.figures) {
-        if (c == CONVENTION_PANOPTIC)
-            list_panoptic(&panoptic[g], figures);
-        for (int f = 0; c != CONVENTION_PANOPTIC && f < columns.figures; f++)
-            figures[f] = evaluate_figure(&scores[g], f);
-    }
-    return status;
 }

@@ -1,13 +1,10 @@
 /* A case scored instance by instance, as the BraTS challenges do since 2025 by the package
- * brats-evaluation (0.0.10, adult glioma) over Panoptica (2.1.7). Rules: docs/metrics.md. */
+ * brats-evaluation (0.0.10, adult glioma) over Panoptica (2.1.7): docs/metrics.md, "Panoptic". */
 #include "evaluate/scoring.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const double whole_tolerance = 0.5; /* in voxels: a surface voxel must be met exactly */
-static const double least_dice = 1e-6;     /* of a match */
 
 /* ---- matching ------------------------------------------------------------------------------- */
 
@@ -25,7 +22,7 @@ static void fill_costs(const components *rows, const components *columns, int64_
         for (int64_t c = 0; c < width; c++) {
             const int64_t sum = rows->all[r + 1].voxels + columns->all[c + 1].voxels;
             const double dice = 2 * cost[r * width + c] / (double)sum;
-            cost[r * width + c] = dice >= least_dice ? 1 - dice : 1 + 1e-6;
+            cost[r * width + c] = dice >= PANOPTIC_LEAST_DICE ? 1 - dice : 1 + PANOPTIC_LEAST_DICE;
         }
 }
 
@@ -42,15 +39,18 @@ static ts_status match_instances(const components *predicted, const components *
         return error_set(error, TS_MEMORY, "too many instances to match");
     double *cost = memory_allocate(pairs, sizeof *cost, "the pairs of instances", error);
     int64_t *column = memory_allocate((size_t)rows->count, sizeof *column, "a matching", error);
-    ts_status status = cost && column ? TS_OK : TS_MEMORY;
-    if (status == TS_OK) {
-        fill_costs(rows, columns, voxels, cost);
-        status = assign_rows(cost, rows->count, columns->count, column, error);
-    }
-    for (int64_t r = 0; status == TS_OK && r < rows->count; r++)
+    ts_status status = TS_MEMORY;
+    if (!cost || !column)
+        goto end;
+    fill_costs(rows, columns, voxels, cost);
+    status = assign_rows(cost, rows->count, columns->count, column, error);
+    if (status != TS_OK)
+        goto end;
+    for (int64_t r = 0; r < rows->count; r++)
         if (cost[r * columns->count + column[r]] < 1)
             truth_of[truth_first ? column[r] + 1 : r + 1] =
                 (int32_t)(truth_first ? r + 1 : column[r] + 1);
+end:
     free(cost);
     free(column);
     return status;
@@ -112,25 +112,28 @@ static ts_status score_matches(const mask_pair *m, const components *predicted,
                                ts_error *error)
 {
     const size_t tp = (size_t)s->tp;
-    double *values = memory_allocate(3 * tp, sizeof *values, "the instances", error);
-    ts_status status = values ? TS_OK : TS_MEMORY;
     size_t found = 0;
-    for (int32_t p = 1; status == TS_OK && p <= predicted->count; p++) {
+    double *values = memory_allocate(3 * tp, sizeof *values, "the instances", error);
+    if (!values)
+        return TS_MEMORY;
+    for (int32_t p = 1; p <= predicted->count; p++) {
         double one[3];
         if (!truth_of[p])
             continue;
-        status = score_match(m, predicted, truth, p, truth_of[p], one, error);
-        for (size_t k = 0; status == TS_OK && k < 3; k++)
+        const ts_status status = score_match(m, predicted, truth, p, truth_of[p], one, error);
+        if (status != TS_OK) {
+            free(values);
+            return status;
+        }
+        for (size_t k = 0; k < 3; k++)
             values[k * tp + found] = one[k];
         found++;
     }
-    if (status == TS_OK) {
-        mean_and_deviation(values, tp, &s->instance_dice, &s->instance_dice_std);
-        mean_and_deviation(values + tp, tp, &s->instance_nsd, &s->instance_nsd_std);
-        mean_and_deviation(values + 2 * tp, tp, &s->instance_hd95, &s->instance_hd95_std);
-    }
+    mean_and_deviation(values, tp, &s->instance_dice, &s->instance_dice_std);
+    mean_and_deviation(values + tp, tp, &s->instance_nsd, &s->instance_nsd_std);
+    mean_and_deviation(values + 2 * tp, tp, &s->instance_hd95, &s->instance_hd95_std);
     free(values);
-    return status;
+    return TS_OK;
 }
 
 static double ratio_or_nan(int64_t part, int64_t whole)
@@ -165,7 +168,19 @@ static ts_status score_whole(const mask_pair *m, const region_extent *e, panopti
     for (int k = 0; k < 3; k++)
         in_voxels.spacing_mm[k] = 1;
     s->dice = 2 * (double)e->both / (double)(e->predicted + e->truth);
-    return surface_scores(&in_voxels, whole_tolerance, &s->hd95, &s->nsd, error);
+    return surface_scores(&in_voxels, PANOPTIC_TOLERANCE_VOXELS, &s->hd95, &s->nsd, error);
+}
+
+/* The counts, and what follows from them. */
+static void count_instances(const components *predicted, const components *truth,
+                            const int32_t *truth_of, panoptic_scores *s)
+{
+    for (int32_t p = 1; p <= predicted->count; p++)
+        s->tp += truth_of[p] > 0;
+    s->fp = predicted->count - s->tp;
+    s->fn = truth->count - s->tp;
+    s->precision = ratio_or_nan(s->tp, predicted->count);
+    s->recall = ratio_or_nan(s->tp, truth->count);
 }
 
 static ts_status score_instances(const mask_pair *m, panoptic_scores *s, ts_error *error)
@@ -175,24 +190,21 @@ static ts_status score_instances(const mask_pair *m, panoptic_scores *s, ts_erro
     ts_status status = components_find(m->a, m->shape, &predicted, error);
     if (status == TS_OK)
         status = components_find(m->b, m->shape, &truth, error);
-    if (status == TS_OK) {
-        truth_of =
-            memory_allocate((size_t)predicted.count + 1, sizeof *truth_of, "a matching", error);
-        status = truth_of ? TS_OK : TS_MEMORY;
-    }
+    if (status != TS_OK)
+        goto end;
+    truth_of = memory_allocate((size_t)predicted.count + 1, sizeof *truth_of, "a matching", error);
+    status = truth_of ? TS_OK : TS_MEMORY;
     if (status == TS_OK && predicted.count && truth.count)
         status = match_instances(&predicted, &truth, voxel_count(m->shape), truth_of, error);
-    for (int32_t p = 1; status == TS_OK && p <= predicted.count; p++)
-        s->tp += truth_of[p] > 0;
-    s->fp = predicted.count - s->tp;
-    s->fn = truth.count - s->tp;
-    s->precision = ratio_or_nan(s->tp, predicted.count);
-    s->recall = ratio_or_nan(s->tp, truth.count);
-    if (status == TS_OK && s->tp) {
-        status = score_matches(m, &predicted, &truth, truth_of, s, error);
-        s->rq = (double)s->tp / ((double)s->tp + 0.5 * (double)s->fp + 0.5 * (double)s->fn);
-        s->pq = s->instance_dice * s->rq;
-    }
+    if (status != TS_OK)
+        goto end;
+    count_instances(&predicted, &truth, truth_of, s);
+    if (!s->tp)
+        goto end;
+    status = score_matches(m, &predicted, &truth, truth_of, s, error);
+    s->rq = (double)s->tp / ((double)s->tp + 0.5 * (double)s->fp + 0.5 * (double)s->fn);
+    s->pq = s->instance_dice * s->rq;
+end:
     free(truth_of);
     components_free(&predicted);
     components_free(&truth);
@@ -204,15 +216,15 @@ static ts_status score_instances(const mask_pair *m, panoptic_scores *s, ts_erro
 typedef struct {
     label_pair labels; /* the box around everything that is labelled: nothing beyond it matters */
     panoptic_scores *scores;
-    ts_status status[REGIONS_ALL];
-    ts_error error[REGIONS_ALL];
 } case_job;
 
-static ts_status score_region(const case_job *j, int64_t r, ts_error *error)
+static ts_status score_region(void *context, int64_t r, int thread, ts_error *error)
 {
+    const case_job *j = context;
     panoptic_scores *s = &j->scores[r];
     mask_pair m = {0};
     const region_extent e = region_find(&j->labels, region_labels[r]);
+    (void)thread;
     *s = without_match(e.predicted + e.truth == 0);
     if (e.predicted + e.truth == 0)
         return TS_OK;
@@ -224,13 +236,6 @@ static ts_status score_region(const case_job *j, int64_t r, ts_error *error)
     free(m.a);
     free(m.b);
     return status;
-}
-
-static void score_task(void *context, int64_t r, int thread)
-{
-    case_job *j = context;
-    (void)thread;
-    j->status[r] = score_region(j, r, &j->error[r]);
 }
 
 /* The labels themselves, not a region's mask, within a box. */
@@ -259,14 +264,8 @@ ts_status evaluate_case_panoptic(const uint8_t *prediction, const uint8_t *truth
         status = copy_box(truth, shape, &e.box, box, &labels[1], error);
     if (status == TS_OK) {
         j.labels = (label_pair){labels[0], labels[1], box, spacing_mm};
-        pool_run(p, score_task, &j, REGIONS_ALL);
+        status = pool_run_status(p, score_region, &j, REGIONS_ALL, error);
     }
-    for (int r = 0; status == TS_OK && r < REGIONS_ALL; r++)
-        if (j.status[r] != TS_OK) {
-            if (error)
-                *error = j.error[r];
-            status = j.status[r];
-        }
     free(labels[0]);
     free(labels[1]);
     return status;

@@ -5,6 +5,26 @@
 #include "evaluate/evaluate.h"
 #include "voxels/voxels.h"
 
+/* ---- the figures that the conventions fix (docs/metrics.md) --------------------------------- */
+
+/* Legacy, one mask empty: the diagonal of a BraTS volume, sqrt(240^2 + 240^2 + 155^2) mm. */
+#define LEGACY_PENALTY_MM 373.1286641361127
+
+enum {
+    LESION_DILATION = 3,     /* steps of the 18-neighbourhood that join parts of one lesion */
+    LESION_SMALL_MM3 = 50,   /* a lesion of at most this volume is left out */
+    LESION_PENALTY_MM = 374, /* what the challenge's code has in place of infinity */
+    CONNECTIVITY = 26        /* of components, in both conventions that have any */
+};
+
+/* Panoptic: brats-evaluation's threshold of a match, its tolerance of a whole region's NSD in voxels
+ * (less than 1: only the same place), and its greatest HD95, which stands for infinity in means. */
+#define PANOPTIC_LEAST_DICE       1e-6
+#define PANOPTIC_TOLERANCE_VOXELS 0.5
+enum { PANOPTIC_PENALTY_MM = 373 };
+
+/* ---- what is measured ----------------------------------------------------------------------- */
+
 /* Two masks on one box of voxels, x fastest. Each byte is 0 or 1. */
 typedef struct {
     int64_t shape[3];
@@ -48,7 +68,7 @@ void distance_close(distance_map *map);
 /* Squared distance in mm^2 of a voxel, given by its index, to the nearest one of the set. */
 ts_status distance_squared(distance_map *map, int64_t voxel, double *square, ts_error *error);
 
-/* Sets every voxel within three steps of the 18-neighbourhood of a set one (SPEC 3.1). */
+/* Sets every voxel within LESION_DILATION steps of the 18-neighbourhood of a set one. */
 ts_status mask_dilate(uint8_t *mask, const int64_t shape[3], ts_error *error);
 
 /* HD95 of BraTS 2017-2021 (surface voxels) and of 2023 (surfels), in mm. Neither mask is empty. */

@@ -4,7 +4,7 @@
 #define TWINSEG_PREDICT_H
 
 #include "dataset/dataset.h"
-#include "evaluate/evaluate.h"
+#include "labels/labels.h"
 #include "model/model.h"
 
 typedef struct predictor predictor;
@@ -123,19 +123,5 @@ ts_status predict_folder(predictor *p, const dataset *d, const char *out, predic
 /* The component_confidence that the results in a folder were made under, by its predict.json; 0
  * where there is none. */
 ts_status predict_recorded_confidence(const char *folder, double *out, ts_error *error);
-
-/* ---- choosing the rules ---------------------------------------------------------------------- */
-
-/* Mean Dice (both empty: 1) over the cases, of predictions as they are, under the rules chosen, and
- * with every case under the rules that the others alone would have chosen: what to expect. */
-typedef struct {
-    model_rules rules;
-    double before[REGIONS], after[REGIONS], held_out[REGIONS];
-} predict_tuning;
-
-/* Chooses the rules by the mean Dice of the three regions over out-of-fold predictions that were
- * made without them; of equals the smaller thresholds. Every pair has a prediction. */
-ts_status predict_tune(const evaluate_pair *const *pairs, size_t count, pool *p,
-                       predict_tuning *out, ts_error *error);
 
 #endif

@@ -3,6 +3,8 @@
  * Every pair of thresholds of a small grid is tried on every case. A rule for ET moves whole
  * regions (ET to NCR, which stays in TC and WT), so that of it only the Dice of ET changes, to 0
  * or 1. */
+#include "tune/tune.h"
+#include "dataset/dataset.h"
 #include "predict/predict.h"
 #include "voxels/voxels.h"
 
@@ -18,6 +20,11 @@ enum { COMPONENTS = COUNT_OF(component_mm3), ETS = COUNT_OF(et_mm3), CHOICES = C
 typedef struct {
     double dice[CHOICES][REGIONS];
 } tried;
+
+typedef struct {
+    const evaluate_pair *const *pairs;
+    tried *tried;
+} tune_job;
 
 typedef struct {
     int64_t both[REGIONS], predicted[REGIONS], truth[REGIONS];
@@ -74,23 +81,30 @@ static ts_status read_labels(const char *path, label_map map, volume_header *h, 
     return labels_map(*labels, (size_t)voxel_count(h->shape), map, false, path, error);
 }
 
-static ts_status try_pair(const evaluate_pair *pair, tried *out, ts_error *error)
+static ts_status try_case(void *context, int64_t index, int thread, ts_error *error)
 {
+    const tune_job *j = context;
+    const evaluate_pair *pair = j->pairs[index];
     volume_header h, truth_header;
     uint8_t *prediction = NULL, *truth = NULL, *scratch = NULL;
+    (void)thread;
     ts_status status = read_labels(pair->prediction, LABELS_AUTO, &h, &prediction, error);
-    if (status == TS_OK)
-        status = read_labels(pair->truth, dataset_labels_by_name(pair->id), &truth_header, &truth,
-                             error);
-    if (status == TS_OK)
-        status = volume_turn_labels(&truth_header, &truth, &h, NULL, error);
+    if (status != TS_OK)
+        goto end;
+    status =
+        read_labels(pair->truth, dataset_labels_by_name(pair->id), &truth_header, &truth, error);
+    if (status != TS_OK)
+        goto end;
+    status = volume_turn_labels(&truth_header, &truth, &h, NULL, error);
     if (status == TS_OK && memcmp(h.shape, truth_header.shape, 3 * sizeof *h.shape))
         status = error_set(error, TS_BAD_INPUT, "'%s' and '%s' are not on one grid",
                            pair->prediction, pair->truth);
-    if (status == TS_OK) {
-        scratch = memory_allocate((size_t)(voxel_count(h.shape)), 1, "labels", error);
-        status = scratch ? try_choices(prediction, truth, &h, scratch, out, error) : TS_MEMORY;
-    }
+    if (status != TS_OK)
+        goto end;
+    scratch = memory_allocate((size_t)voxel_count(h.shape), 1, "labels", error);
+    status =
+        scratch ? try_choices(prediction, truth, &h, scratch, &j->tried[index], error) : TS_MEMORY;
+end:
     free(prediction);
     free(truth);
     free(scratch);
@@ -118,12 +132,12 @@ static int best_choice(const tried *cases, size_t count, size_t left)
     return best;
 }
 
-static void choose(const tried *cases, size_t count, predict_tuning *out)
+static void choose(const tried *cases, size_t count, tuning *out)
 {
     const int all = best_choice(cases, count, SIZE_MAX);
-    *out = (predict_tuning){.rules = {.cases = (int64_t)count,
-                                      .et_mm3 = et_mm3[all % ETS],
-                                      .component_mm3 = component_mm3[all / ETS]}};
+    *out = (tuning){.rules = {.cases = (int64_t)count,
+                              .et_mm3 = et_mm3[all % ETS],
+                              .component_mm3 = component_mm3[all / ETS]}};
     for (size_t i = 0; i < count; i++) {
         const int others = best_choice(cases, count, i);
         for (int r = 0; r < REGIONS; r++) {
@@ -134,41 +148,17 @@ static void choose(const tried *cases, size_t count, predict_tuning *out)
     }
 }
 
-typedef struct {
-    const evaluate_pair *const *pairs;
-    tried *cases;
-    ts_status *status;
-    ts_error *errors;
-} tune_job;
-
-static void tune_one(void *context, int64_t index, int thread)
+ts_status tune_rules(const tune_cases *c, pool *p, tuning *out, ts_error *error)
 {
-    const tune_job *j = context;
-    (void)thread;
-    j->status[index] = try_pair(j->pairs[index], &j->cases[index], &j->errors[index]);
-}
-
-ts_status predict_tune(const evaluate_pair *const *pairs, size_t count, pool *p,
-                       predict_tuning *out, ts_error *error)
-{
-    tune_job j = {
-        .pairs = pairs,
-        .cases = memory_allocate(count, sizeof *j.cases, "the scores", error),
-        .status = memory_allocate(count, sizeof *j.status, "the scores", error),
-        .errors = memory_allocate(count, sizeof *j.errors, "the scores", error),
-    };
-    ts_status status = j.cases && j.status && j.errors ? TS_OK : TS_MEMORY;
-    if (status == TS_OK)
-        pool_run(p, tune_one, &j, (int64_t)count);
-    for (size_t i = 0; status == TS_OK && i < count; i++)
-        if (j.status[i] != TS_OK) {
-            status = j.status[i];
-            *error = j.errors[i];
-        }
-    if (status == TS_OK)
-        choose(j.cases, count, out);
-    free(j.cases);
-    free(j.status);
-    free(j.errors);
+    tune_job j = {.pairs = c->pairs,
+                  .tried = memory_allocate(c->count, sizeof *j.tried, "the scores", error)};
+    if (!j.tried)
+        return TS_MEMORY;
+    const ts_status status = pool_run_status(p, try_case, &j, (int64_t)c->count, error);
+    if (status == TS_OK) {
+        choose(j.tried, c->count, out);
+        out->rules.component_confidence = c->component_confidence;
+    }
+    free(j.tried);
     return status;
 }

@@ -1,0 +1,39 @@
+/* tune: predictions of held-out cases, and their truths, to the rules after the argmax. */
+#ifndef TWINSEG_TUNE_H
+#define TWINSEG_TUNE_H
+
+#include "evaluate/evaluate.h"
+#include "model/model.h"
+
+/* The predicted cases of several folders, one a fold, with their truths. */
+typedef struct {
+    evaluate_list *lists; /* one a folder */
+    size_t list_count;
+    const evaluate_pair **pairs; /* of all lists; every one has a prediction */
+    size_t count;
+    double component_confidence; /* that all folders were predicted with */
+} tune_cases;
+
+/* A case in two folders, and folders predicted with different component_confidence, are errors; so
+ * are fewer than two cases. Release with tune_cases_free, also after an error. */
+ts_status tune_cases_open(const string_list *folders, const char *truth, tune_cases *out,
+                          ts_error *error);
+void tune_cases_free(tune_cases *c);
+
+/* Mean Dice (both empty: 1) over the cases, of predictions as they are, under the rules chosen, and
+ * with every case under the rules that the others alone would have chosen: what to expect. */
+typedef struct {
+    model_rules rules;
+    double before[REGIONS], after[REGIONS], held_out[REGIONS];
+} tuning;
+
+/* Chooses the rules by the mean Dice of WT, TC and ET over predictions that were made without them;
+ * of equals the smaller thresholds. */
+ts_status tune_rules(const tune_cases *c, pool *p, tuning *out, ts_error *error);
+
+/* Can all these model files be read, and written again? Asked before the work. */
+ts_status tune_check_models(const string_list *paths, ts_error *error);
+/* Writes the rules into model files. */
+ts_status tune_write_models(const string_list *paths, const model_rules *rules, ts_error *error);
+
+#endif
