@@ -3,6 +3,7 @@
 #include "base/base.h"
 
 #include <jansson.h>
+#include <limits.h>
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -327,19 +328,26 @@ static void add_index(void *context, int64_t index, int thread)
     ((int64_t *)context)[index] += index;
 }
 
+/* Also with many more threads than processors. */
 static void test_pool(void **state)
 {
     (void)state;
-    ts_error e;
-    pool *p;
-    static int64_t sums[1000];
-    assert_int_equal(pool_create(3, &p, &e), TS_OK);
-    for (int round = 0; round < 200; round++)
-        pool_run(p, add_index, sums, 1000);
-    pool_run(p, add_index, sums, 0);
-    pool_destroy(p);
-    for (int64_t i = 0; i < 1000; i++)
-        assert_int_equal(sums[i], 200 * i);
+    static const int counts[] = {1, 2, 3, 64};
+    for (size_t k = 0; k < COUNT_OF(counts); k++) {
+        ts_error e;
+        pool *p;
+        int64_t sums[1000] = {0};
+        assert_int_equal(pool_create(counts[k], &p, &e), TS_OK);
+        assert_int_equal(pool_threads(p), counts[k]);
+        for (int round = 0; round < 200; round++)
+            pool_run(p, add_index, sums, 1000);
+        for (int round = 0; round < 2000; round++)
+            pool_run(p, add_index, sums, 3);
+        pool_run(p, add_index, sums, 0);
+        pool_destroy(p);
+        for (int64_t i = 0; i < 1000; i++)
+            assert_int_equal(sums[i], (i < 3 ? 2200 : 200) * i);
+    }
 }
 
 /* Indices 30, 60 and so on fail, the later the sooner. */
@@ -372,6 +380,64 @@ static void test_pool_status(void **state)
     }
     char ran[100];
     assert_int_equal(pool_run_status(NULL, fail_at_30, ran, 100, NULL), TS_IO);
+}
+
+static void put(const char *folder, const char *name, const char *content)
+{
+    char *parent = path_join(folder, name, NULL);
+    ts_error e;
+    *strrchr(parent, '/') = '\0';
+    assert_int_equal(directory_create(parent, &e), TS_OK);
+    free(parent);
+    char *path = path_join(folder, name, NULL);
+    assert_int_equal(file_put(path, content, strlen(content), &e), TS_OK);
+    free(path);
+}
+
+static void remove_tree(const char *folder)
+{
+    char *command = string_format("rm -rf %s", folder);
+    assert_int_equal(system(command), 0);
+    free(command);
+}
+
+/* Quotas of a made tree of cgroups: of the process's own group and of those above it. */
+static void test_processor_quota(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *membership;
+        int expected;
+    } cases[] = {
+        {"0::/job/step\n", 2},                           /* own 3.5, above 1.5 */
+        {"0::/job\n", 2},                                /* 1.5 */
+        {"0::/free\n", INT_MAX},                         /* "max" */
+        {"0::/\n", INT_MAX},                             /* no file at the root */
+        {"0::/job/unseen/by/a/container\n", 2},          /* the nearest above */
+        {"5:cpu,cpuacct:/slurm\n0::/\n", 3},             /* v1 */
+        {"5:cpuset:/slurm\n4:memory:/slurm\n", INT_MAX}, /* not the controller: nothing */
+        {"5:cpu:/slurm/uid\n", 3},                       /* own -1, above 3 */
+        {"", INT_MAX},
+        {"nonsense\n:\n", INT_MAX},
+    };
+    char folder[] = "/tmp/twinseg-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    put(folder, "job/cpu.max", "150000 100000\n");
+    put(folder, "job/step/cpu.max", "350000 100000\n");
+    put(folder, "free/cpu.max", "max 100000\n");
+    put(folder, "cpu/slurm/cpu.cfs_quota_us", "300000\n");
+    put(folder, "cpu/slurm/cpu.cfs_period_us", "100000\n");
+    put(folder, "cpu/slurm/uid/cpu.cfs_quota_us", "-1\n");
+    put(folder, "cpu/slurm/uid/cpu.cfs_period_us", "100000\n");
+    char *membership = path_join(folder, "membership", NULL);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        put(folder, "membership", cases[i].membership);
+        assert_int_equal(processor_quota(membership, folder), cases[i].expected);
+    }
+    assert_int_equal(processor_quota("/nowhere", folder), INT_MAX);
+    assert_true(processor_count() >= 1);
+    free(membership);
+    remove_tree(folder);
 }
 
 /* A child takes the lock, says so through the pipe and waits to be killed. */
@@ -463,6 +529,7 @@ int main(void)
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_pool),
         cmocka_unit_test(test_pool_status),
+        cmocka_unit_test(test_processor_quota),
         cmocka_unit_test(test_process_lock),
         cmocka_unit_test(test_process_name),
     };

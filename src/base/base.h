@@ -69,7 +69,8 @@ size_t memory_peak_bytes(void);
 
 typedef struct pool pool;
 
-/* threads >= 1, counting the caller's own. Destroy with pool_destroy. */
+/* threads >= 1, counting the caller's own; of more threads than processor_count() as many work at a
+ * time as there are processors. Destroy with pool_destroy. */
 ts_status pool_create(int threads, pool **out, ts_error *error);
 void pool_destroy(pool *p);
 int pool_threads(const pool *p);
@@ -88,8 +89,13 @@ void pool_run(pool *p, void (*task)(void *context, int64_t index, int thread), v
 typedef ts_status (*pool_task)(void *context, int64_t index, int thread, ts_error *error);
 ts_status pool_run_status(pool *p, pool_task task, void *context, int64_t count, ts_error *error);
 
-/* Processors that this process may use. */
+/* Processors that this process may use, at least 1: those of its affinity, bounded by the CPU quota
+ * of its cgroups. */
 int processor_count(void);
+/* The least CPU quota, in processors rounded up, of a process's cgroup and of those above it, v1 or
+ * v2; INT_MAX where there is none. membership: /proc/self/cgroup; root: where the cgroups are
+ * mounted. */
+int processor_quota(const char *membership, const char *root);
 
 /* The machine, for records: the processor's name ("" where the system does not tell), how many of
  * them this process may use, the kernel's name and release. */

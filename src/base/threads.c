@@ -1,12 +1,13 @@
 /* The pool: threads that wait for a job and take its indices one by one from a shared counter.
  *
  * A step of training is several hundred jobs of about a millisecond with little between them, and
- * to sleep and be woken takes a thread of a virtual machine some 50 microseconds: who waits looks
- * on for SPINS pauses (some 100 microseconds) before it sleeps. */
+ * a thread of a virtual machine takes some 50 microseconds to sleep and be woken: a waiting thread
+ * spins for SPINS pauses (some 100 microseconds) before it sleeps. In a pool with more threads than
+ * processors a spinning thread would keep a working one from running: there all waiting threads
+ * sleep at once, and only as many work on a job as there are processors. */
 #include "base/base.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +24,13 @@ struct worker {
 struct pool {
     int threads, started;
     struct worker *workers; /* threads - 1 */
+    bool crowded;           /* more threads than processors */
+    int most;               /* workers on a job at a time */
     pthread_mutex_t lock;
     pthread_cond_t wake, done;
     atomic_ullong job; /* counts jobs; a change wakes the workers */
-    atomic_int busy;   /* workers still on the current job */
+    atomic_bool open;  /* the job may be entered; changes to true under the lock */
+    atomic_int active; /* workers within the job; changes under the lock */
     bool quit;
     void (*task)(void *, int64_t, int);
     void *context;
@@ -50,25 +54,38 @@ static inline void pause_briefly(void)
 #endif
 }
 
+/* Enters the job, under the lock; false where it is over or has workers enough. */
+static bool enter(pool *p)
+{
+    if (!atomic_load(&p->open) || atomic_load(&p->active) >= p->most ||
+        atomic_load(&p->next) >= p->count)
+        return false;
+    if (atomic_fetch_add(&p->active, 1) + 1 < p->most && p->crowded)
+        pthread_cond_signal(&p->wake); /* one wakes the next, as long as there is work */
+    return true;
+}
+
 static void *work(void *argument)
 {
     struct worker *w = argument;
     pool *p = w->owner;
     uint64_t seen = 0;
     for (;;) {
-        for (int i = 0; i < SPINS && atomic_load(&p->job) == seen; i++)
+        for (int i = 0; !p->crowded && i < SPINS && atomic_load(&p->job) == seen; i++)
             pause_briefly();
         pthread_mutex_lock(&p->lock);
         while (atomic_load(&p->job) == seen && !p->quit)
             pthread_cond_wait(&p->wake, &p->lock);
         seen = atomic_load(&p->job);
-        const bool quit = p->quit;
+        const bool quit = p->quit, entered = !quit && enter(p);
         pthread_mutex_unlock(&p->lock);
         if (quit)
             return NULL;
+        if (!entered)
+            continue;
         take_indices(p, w->index);
         pthread_mutex_lock(&p->lock);
-        if (atomic_fetch_sub(&p->busy, 1) == 1)
+        if (atomic_fetch_sub(&p->active, 1) == 1)
             pthread_cond_signal(&p->done);
         pthread_mutex_unlock(&p->lock);
     }
@@ -82,7 +99,10 @@ ts_status pool_create(int threads, pool **out, ts_error *error)
     pool *p = memory_allocate(1, sizeof *p, "the thread pool", error);
     if (!p)
         return TS_MEMORY;
+    const int processors = processor_count();
     p->threads = threads;
+    p->crowded = threads > processors;
+    p->most = (p->crowded ? processors : threads) - 1;
     p->workers = memory_allocate((size_t)threads, sizeof *p->workers, "the thread pool", error);
     if (!p->workers) {
         free(p);
@@ -127,6 +147,34 @@ int pool_threads(const pool *p)
     return p ? p->threads : 1;
 }
 
+static void open_job(pool *p, void (*task)(void *, int64_t, int), void *context, int64_t count)
+{
+    pthread_mutex_lock(&p->lock);
+    p->task = task;
+    p->context = context;
+    p->count = count;
+    atomic_store(&p->next, 0);
+    atomic_store(&p->open, true);
+    atomic_fetch_add(&p->job, 1);
+    if (!p->crowded)
+        pthread_cond_broadcast(&p->wake);
+    else if (p->most)
+        pthread_cond_signal(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* Once no index is left: nobody may enter any more, and who is within leaves. */
+static void close_job(pool *p)
+{
+    atomic_store(&p->open, false);
+    for (int i = 0; !p->crowded && i < SPINS && atomic_load(&p->active) > 0; i++)
+        pause_briefly();
+    pthread_mutex_lock(&p->lock);
+    while (atomic_load(&p->active) > 0)
+        pthread_cond_wait(&p->done, &p->lock);
+    pthread_mutex_unlock(&p->lock);
+}
+
 void pool_run(pool *p, void (*task)(void *context, int64_t index, int thread), void *context,
               int64_t count)
 {
@@ -135,22 +183,9 @@ void pool_run(pool *p, void (*task)(void *context, int64_t index, int thread), v
             task(context, i, 0);
         return;
     }
-    pthread_mutex_lock(&p->lock);
-    p->task = task;
-    p->context = context;
-    p->count = count;
-    atomic_store(&p->next, 0);
-    atomic_store(&p->busy, p->started);
-    atomic_fetch_add(&p->job, 1);
-    pthread_cond_broadcast(&p->wake);
-    pthread_mutex_unlock(&p->lock);
+    open_job(p, task, context, count);
     take_indices(p, 0);
-    for (int i = 0; i < SPINS && atomic_load(&p->busy) > 0; i++)
-        pause_briefly();
-    pthread_mutex_lock(&p->lock);
-    while (atomic_load(&p->busy) > 0)
-        pthread_cond_wait(&p->done, &p->lock);
-    pthread_mutex_unlock(&p->lock);
+    close_job(p);
 }
 
 /* ---- tasks that can fail -------------------------------------------------------------------- */
@@ -192,14 +227,6 @@ ts_status pool_run_status(pool *p, pool_task task, void *context, int64_t count,
     if (error)
         *error = r.error;
     return r.error.status;
-}
-
-int processor_count(void)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        return CPU_COUNT(&set);
-    return 1;
 }
 
 double clock_seconds(void)
