@@ -2,6 +2,7 @@
  * the pool, processes and their locks. */
 #include "base/base.h"
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
 #include <math.h>
@@ -9,7 +10,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -440,6 +443,117 @@ static void test_processor_quota(void **state)
     remove_tree(folder);
 }
 
+/* A named pipe in the place of a file is refused and does not hold the reader for ever. */
+static void test_named_pipe(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/twinseg-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    ts_error e;
+    uint8_t *bytes;
+    size_t count;
+    file_map map;
+    json_t *json;
+    csv_table table;
+    char *path = path_join(folder, "pipe", &e);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    alarm(10); /* ends the test where an open waits */
+    assert_int_equal(file_get(path, 100, &bytes, &count, &e), TS_IO);
+    assert_non_null(strstr(e.text, "pipe': it is not a regular file"));
+    assert_int_equal(file_map_open(path, &map, &e), TS_IO);
+    assert_int_equal(ini_read(path, NULL, NULL, &e), TS_IO);
+    assert_int_equal(json_read(path, 100, &json, &e), TS_IO);
+    assert_int_equal(csv_read(path, 100, false, &table, &e), TS_IO);
+    alarm(0);
+    free(path);
+    remove_tree(folder);
+}
+
+static size_t names_in(const char *folder)
+{
+    string_list names;
+    assert_int_equal(directory_list(folder, &names, NULL), TS_OK);
+    const size_t count = names.count;
+    string_list_free(&names);
+    return count;
+}
+
+/* kill -9 while a file is written: the next writer of the same path removes what stayed, but
+ * nothing of a process that lives. */
+static void test_killed_writer(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/twinseg-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    ts_error e;
+    file_writer w;
+    int ends[2];
+    char byte;
+    char *path = path_join(folder, "x.nii.gz", &e), *other = path_join(folder, "x.nii", &e);
+    assert_int_equal(pipe(ends), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        const bool good = file_begin(&w, path, NULL) == TS_OK;
+        (void)!write(ends[1], good ? "y" : "n", 1);
+        pause();
+        _exit(0);
+    }
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    assert_int_equal(names_in(folder), 1);
+    assert_int_equal(file_put(path, "a", 1, &e), TS_OK);
+    assert_int_equal(names_in(folder), 2); /* the child lives */
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    assert_int_equal(file_put(other, "b", 1, &e), TS_OK);
+    assert_int_equal(names_in(folder), 3); /* another file's writer leaves it */
+    assert_int_equal(file_put(path, "c", 1, &e), TS_OK);
+    assert_int_equal(names_in(folder), 2);
+    close(ends[0]);
+    close(ends[1]);
+    free(path);
+    free(other);
+    remove_tree(folder);
+}
+
+/* By the names alone: an earlier process of the same pid; other machines, by age; what is none. */
+static void test_abandoned_names(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/twinseg-test-XXXXXX", machine[16] = "";
+    long long pid = 0, start = 0;
+    assert_non_null(mkdtemp(folder));
+    ts_error e;
+    file_writer w;
+    char *path = path_join(folder, "x", &e);
+    assert_int_equal(file_begin(&w, path, &e), TS_OK);
+    assert_int_equal(
+        sscanf(strstr(w.temporary, ".tmp."), ".tmp.%lld.%lld.%15s", &pid, &start, machine), 3);
+    file_abort(&w);
+    assert_int_equal(pid, getpid());
+    char *names[] = {
+        string_format("%s.tmp.%lld.%lld.%s", path, pid, start - 1, machine), /* goes */
+        string_format("%s.tmp.%lld.%lld.00000001", path, pid, start - 1),    /* goes: old */
+        string_format("%s.tmp.%lld.%lld.00000002", path, pid, start - 1),
+        string_format("%s.tmp.%lld", path, pid),
+        string_format("%s.tmp.notes.txt", path),
+    };
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        FILE *f = fopen(names[i], "w");
+        assert_non_null(f);
+        fclose(f);
+    }
+    const struct timespec times[2] = {{.tv_sec = time(NULL) - 100000},
+                                      {.tv_sec = time(NULL) - 100000}};
+    assert_int_equal(utimensat(AT_FDCWD, names[1], times, 0), 0);
+    assert_int_equal(file_try(path, &e), TS_OK);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        assert_int_equal(file_exists(names[i]), i >= 2);
+        free(names[i]);
+    }
+    free(path);
+    remove_tree(folder);
+}
+
 /* A child takes the lock, says so through the pipe and waits to be killed. */
 static pid_t start_holder(const char *path)
 {
@@ -530,6 +644,9 @@ int main(void)
         cmocka_unit_test(test_pool),
         cmocka_unit_test(test_pool_status),
         cmocka_unit_test(test_processor_quota),
+        cmocka_unit_test(test_named_pipe),
+        cmocka_unit_test(test_killed_writer),
+        cmocka_unit_test(test_abandoned_names),
         cmocka_unit_test(test_process_lock),
         cmocka_unit_test(test_process_name),
     };

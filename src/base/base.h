@@ -208,7 +208,8 @@ bool parse_integer(const char *s, int64_t *value);
 
 /* A file that appears whole or not at all: written beside its place under a temporary name,
  * flushed, renamed on commit. Every begun writer ends in file_commit or file_abort; a failed
- * file_write or file_commit has aborted already (file_abort is then harmless). */
+ * file_write or file_commit has aborted already (file_abort is then harmless). file_begin removes
+ * what processes that were killed left under temporary names of the same path. */
 typedef struct {
     FILE *stream;
     char *path, *temporary;
@@ -301,6 +302,7 @@ ts_status ini_read(const char *path, ini_entry entry, void *context, ts_error *e
 
 /* The file's content, to be released with json_decref; keys that occur twice are an error. */
 typedef struct json_t json_t;
+#define JSON_BYTES_MAX ((size_t)1 << 28) /* far more than a file that this program writes */
 ts_status json_read(const char *path, size_t limit, json_t **out, ts_error *error);
 
 /* ---- CSV (RFC 4180) -------------------------------------------------------------------- */
@@ -348,6 +350,7 @@ void print_escaped(FILE *stream, const char *s);
 void print_line(FILE *stream, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Bytes of the UTF-8 character at s; 0, and *code untouched, where it is not one. */
 int utf8_decode(const char *s, uint32_t *code);
+void print_line_list(FILE *stream, const char *format, va_list list);
 
 /* ---- what people see ------------------------------------------------------------------- */
 

@@ -79,15 +79,20 @@ void print_escaped(FILE *stream, const char *s)
     }
 }
 
-void print_line(FILE *stream, const char *format, ...)
+void print_line_list(FILE *stream, const char *format, va_list list)
 {
     text t = {0};
-    va_list list;
-    va_start(list, format);
     text_append_list(&t, format, list);
-    va_end(list);
     if (t.data)
         print_escaped(stream, t.data);
     fputc('\n', stream);
     text_free(&t);
+}
+
+void print_line(FILE *stream, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    print_line_list(stream, format, list);
+    va_end(list);
 }

@@ -8,25 +8,78 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+/* ---- writing -------------------------------------------------------------------------------- */
+
+/* X.tmp.PID.START.MACHINE: who writes it, so that what a killed process left can be told. */
+static uint64_t machine_hash(const process_name *p)
+{
+    const uint64_t hash = hash_bytes(HASH_START, p->host, strlen(p->host) + 1);
+    return hash_bytes(hash, p->machine, strlen(p->machine));
+}
+
+static char *name_temporary(const char *path)
+{
+    const process_name self = process_self();
+    return string_format("%s.tmp.%lld.%lld.%08x", path, (long long)self.pid, (long long)self.start,
+                         (unsigned)machine_hash(&self));
+}
+
+/* owner: what follows ".tmp." in the name. Of a process on another machine (or before a reboot, or
+ * in a container that is gone) the file's age decides: nobody takes a day to write a file. */
+static bool is_abandoned(int folder, const char *name, const char *owner)
+{
+    enum { DAY_SECONDS = 86400 };
+    const process_name self = process_self();
+    long long pid, start;
+    unsigned machine;
+    int length = 0;
+    struct stat s;
+    if (sscanf(owner, "%lld.%lld.%x%n", &pid, &start, &machine, &length) != 3 || owner[length])
+        return false;
+    if (machine == (unsigned)machine_hash(&self))
+        return !process_lives(&(process_name){.pid = pid, .start = start});
+    return fstatat(folder, name, &s, AT_SYMLINK_NOFOLLOW) == 0 &&
+           time(NULL) - s.st_mtime > DAY_SECONDS;
+}
+
+/* Removes what killed processes left of this path. Nothing is said where it cannot be. */
+static void remove_abandoned(const char *path)
+{
+    const char *name = string_file_name(path);
+    const size_t length = strlen(name);
+    char *folder = strndup(path, (size_t)(name - path));
+    DIR *directory = folder ? opendir(*folder ? folder : ".") : NULL;
+    for (struct dirent *d; directory && (d = readdir(directory));)
+        if (!strncmp(d->d_name, name, length) && !strncmp(d->d_name + length, ".tmp.", 5) &&
+            is_abandoned(dirfd(directory), d->d_name, d->d_name + length + 5))
+            unlinkat(dirfd(directory), d->d_name, 0);
+    if (directory)
+        closedir(directory);
+    free(folder);
+}
 
 ts_status file_begin(file_writer *w, const char *path, ts_error *error)
 {
     *w = (file_writer){0};
     w->path = strdup(path);
-    w->temporary = string_format("%s.tmp.%ld", path, (long)getpid());
-    if (!w->path || !w->temporary) {
+    char *temporary = name_temporary(path);
+    if (!w->path || !temporary) {
+        free(temporary);
         file_abort(w);
         return error_set(error, TS_MEMORY, "out of memory while opening '%s'", path);
     }
-    w->stream = fopen(w->temporary, "wb");
+    remove_abandoned(path);
+    w->stream = fopen(temporary, "wbe");
     if (!w->stream) {
         const int cause = errno;
-        free(w->temporary);
-        w->temporary = NULL;
+        free(temporary);
         file_abort(w);
         return error_set(error, TS_IO, "cannot write '%s': %s", path, strerror(cause));
     }
+    w->temporary = temporary;
     return TS_OK;
 }
 
@@ -101,12 +154,13 @@ ts_status file_put(const char *path, const void *bytes, size_t count, ts_error *
 {
     file_writer w;
     ts_status status = file_begin(&w, path, error);
-    if (status == TS_OK)
-        status = file_write(&w, bytes, count, error);
-    if (status == TS_OK)
-        status = file_commit(&w, error);
-    return status;
+    if (status != TS_OK)
+        return status;
+    status = file_write(&w, bytes, count, error);
+    return status == TS_OK ? file_commit(&w, error) : status;
 }
+
+/* ---- reading -------------------------------------------------------------------------------- */
 
 /* Not blocking: a named pipe among the files of a data set would hold a thread for ever. */
 static int open_for_reading(const char *path)
@@ -114,56 +168,67 @@ static int open_for_reading(const char *path)
     return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
-ts_status file_get(const char *path, size_t limit, uint8_t **bytes, size_t *count, ts_error *error)
+static ts_status open_regular(const char *path, int *fd, struct stat *s, ts_error *error)
 {
-    struct stat s;
-    *bytes = NULL;
-    *count = 0;
-    const int fd = open_for_reading(path);
-    if (fd < 0)
+    *fd = open_for_reading(path);
+    if (*fd < 0)
         return error_set(error, TS_IO, "cannot open '%s': %s", path, strerror(errno));
-    ts_status status = TS_OK;
-    if (fstat(fd, &s) != 0 || !S_ISREG(s.st_mode))
-        status = error_set(error, TS_IO, "cannot read '%s': it is not a regular file", path);
-    else if ((uint64_t)s.st_size > limit)
-        status = error_set(error, TS_BAD_INPUT, "'%s' has %lld bytes, more than the %zu expected",
-                           path, (long long)s.st_size, limit);
-    size_t at = 0;
-    const size_t size = status == TS_OK ? (size_t)s.st_size : 0;
-    if (status == TS_OK && !(*bytes = memory_allocate(size + 1, 1, path, error)))
-        status = TS_MEMORY;
-    while (status == TS_OK && at < size) {
-        const ssize_t got = read(fd, *bytes + at, size - at);
+    if (fstat(*fd, s) == 0 && S_ISREG(s->st_mode))
+        return TS_OK;
+    close(*fd);
+    return error_set(error, TS_IO, "cannot read '%s': it is not a regular file", path);
+}
+
+/* Up to size bytes; fewer where the file has become shorter meanwhile. */
+static ts_status read_bytes(const char *path, int fd, uint8_t *bytes, size_t size, size_t *count,
+                            ts_error *error)
+{
+    while (*count < size) {
+        const ssize_t got = read(fd, bytes + *count, size - *count);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            status = error_set(error, TS_IO, "cannot read '%s': %s", path, strerror(errno));
-        if (got <= 0)
+            return error_set(error, TS_IO, "cannot read '%s': %s", path, strerror(errno));
+        if (got == 0)
             break;
-        at += (size_t)got;
+        *count += (size_t)got;
     }
-    close(fd);
-    if (status != TS_OK) {
-        free(*bytes);
-        *bytes = NULL;
-        return status;
-    }
-    (*bytes)[at] = 0;
-    *count = at;
     return TS_OK;
+}
+
+ts_status file_get(const char *path, size_t limit, uint8_t **bytes, size_t *count, ts_error *error)
+{
+    struct stat s;
+    int fd;
+    *bytes = NULL;
+    *count = 0;
+    ts_status status = open_regular(path, &fd, &s, error);
+    if (status != TS_OK)
+        return status;
+    if ((uint64_t)s.st_size > limit) {
+        close(fd);
+        return error_set(error, TS_BAD_INPUT, "'%s' has %lld bytes, more than the %zu expected",
+                         path, (long long)s.st_size, limit);
+    }
+    *bytes = memory_allocate((size_t)s.st_size + 1, 1, path, error);
+    status = *bytes ? read_bytes(path, fd, *bytes, (size_t)s.st_size, count, error) : TS_MEMORY;
+    close(fd);
+    if (status == TS_OK)
+        return TS_OK;
+    free(*bytes);
+    *bytes = NULL;
+    *count = 0;
+    return status;
 }
 
 ts_status file_map_open(const char *path, file_map *map, ts_error *error)
 {
     struct stat s;
+    int fd;
     *map = (file_map){0};
-    const int fd = open_for_reading(path);
-    if (fd < 0)
-        return error_set(error, TS_IO, "cannot open '%s': %s", path, strerror(errno));
-    if (fstat(fd, &s) != 0 || !S_ISREG(s.st_mode)) {
-        close(fd);
-        return error_set(error, TS_IO, "cannot read '%s': it is not a regular file", path);
-    }
+    const ts_status status = open_regular(path, &fd, &s, error);
+    if (status != TS_OK)
+        return status;
     if (s.st_size > 0) {
         void *bytes = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         const int cause = errno;
@@ -183,6 +248,8 @@ void file_map_close(file_map *map)
         munmap((void *)(uintptr_t)map->bytes, map->count);
     *map = (file_map){0};
 }
+
+/* ---- names and folders ---------------------------------------------------------------------- */
 
 bool file_same(const char *a, const char *b)
 {

@@ -112,13 +112,8 @@ static void say(const char *kind, const char *format, va_list list)
     pthread_mutex_lock(&show_lock);
     if (progress_stands && isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K");
-    text t = {0};
-    text_append_list(&t, format, list);
     fprintf(stderr, "%s: ", kind);
-    if (t.data)
-        print_escaped(stderr, t.data);
-    fputc('\n', stderr);
-    text_free(&t);
+    print_line_list(stderr, format, list);
     pthread_mutex_unlock(&show_lock);
 }
 
