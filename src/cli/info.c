@@ -175,23 +175,20 @@ static ts_status read_metrics(const char *folder, json_t **out, ts_error *error)
 static ts_status count_cases(const char *folder, json_t **out, ts_error *error)
 {
     static const char *const lists[] = {"train", "held_out", "skipped"};
-    json_error_t cause;
-    char *path = path_join(folder, "split.json", NULL);
-    json_t *split = path ? json_load_file(path, 0, &cause) : NULL;
-    if (!split) {
-        const ts_status status =
-            path ? error_set(error, TS_BAD_INPUT, "cannot read '%s': %s", path, cause.text)
-                 : error_set(error, TS_MEMORY, "out of memory");
-        free(path);
+    json_t *split;
+    char *path = path_join(folder, "split.json", error);
+    if (!path)
+        return TS_MEMORY;
+    const ts_status status = json_read(path, JSON_BYTES_MAX, &split, error);
+    free(path);
+    if (status != TS_OK)
         return status;
-    }
     *out = json_object();
     for (size_t i = 0; i < COUNT_OF(lists); i++)
         json_object_set_new(
             *out, lists[i],
             json_integer((json_int_t)json_array_size(json_object_get(split, lists[i]))));
     json_decref(split);
-    free(path);
     return TS_OK;
 }
 
@@ -244,7 +241,7 @@ static ts_status describe_run(const char *path, json_t *out, ts_error *error)
 static void print_value(const json_t *v)
 {
     if (json_is_string(v))
-        printf("%s", json_string_value(v));
+        print_escaped(stdout, json_string_value(v));
     else if (json_is_integer(v))
         printf("%lld", (long long)json_integer_value(v));
     else if (json_is_real(v))
@@ -275,12 +272,14 @@ static void print_lines(const char *indent, int width, json_t *object)
     json_object_foreach(object, key, value)
     {
         const bool matrix = json_is_array(json_array_get(value, 0));
+        char shown[256];
+        escape_into(shown, sizeof shown, key);
         if (json_is_object(value)) {
-            printf("%s%s\n", indent, key);
+            printf("%s%s\n", indent, shown);
             print_lines("  ", 22, value);
             continue;
         }
-        printf("%s%-*s  ", indent, width, key);
+        printf("%s%-*s  ", indent, width, shown);
         for (size_t i = 0; matrix && i < json_array_size(value); i++) {
             printf("%s%*s", i ? "\n" : "", i ? width + 2 : 0, "");
             print_value(json_array_get(value, i));

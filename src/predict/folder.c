@@ -106,16 +106,18 @@ static ts_status check_record(const predictor *p, const char *data, const char *
 {
     char *path = path_join(out, "predict.json", error), *content = NULL;
     json_t *now = make_record(p), *record = NULL;
-    json_error_t cause;
     bool added = false;
     ts_status status = path ? TS_OK : TS_MEMORY;
     if (status != TS_OK)
         goto done;
     const bool first = !file_exists(path);
-    record = first ? json_incref(now) : json_load_file(path, JSON_REJECT_DUPLICATES, &cause);
-    if (!record)
-        status = error_set(error, TS_BAD_INPUT, "cannot read '%s': %s", path, cause.text);
-    else if (!first && is_of_another(record, now))
+    if (first)
+        record = json_incref(now);
+    else
+        status = json_read(path, JSON_BYTES_MAX, &record, error);
+    if (status != TS_OK)
+        goto done;
+    if (!first && is_of_another(record, now))
         status = error_set(error, TS_BAD_INPUT,
                            "'%s' says that the results there came from another model or other "
                            "settings: give another output folder, or delete this one to start over",

@@ -65,19 +65,18 @@ static const dataset_case *find_case(const prediction_list *l, const char *id)
 static ts_status read_record(prediction_list *l, const char *folder, json_t **record,
                              ts_error *error)
 {
-    json_error_t cause;
     plan p;
     char *path = path_join(folder, "predict.json", error);
     if (!path)
         return TS_MEMORY;
     ts_status status = TS_OK;
-    *record = file_exists(path) ? json_load_file(path, 0, &cause) : json_null();
+    *record = json_null();
+    if (file_exists(path))
+        status = json_read(path, JSON_BYTES_MAX, record, error);
     const char *labels =
         json_string_value(json_object_get(json_object_get(*record, "settings"), "labels"));
     plan_defaults(&p);
-    if (!*record)
-        status = error_set(error, TS_BAD_INPUT, "cannot read '%s': %s", path, cause.text);
-    else if (labels)
+    if (status == TS_OK && labels)
         status = plan_set(&p, "labels", labels, path, error);
     l->labels = l->o->labels[0] != LABELS_AUTO ? l->o->labels[0] : (label_map)p.labels;
     free(path);

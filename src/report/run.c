@@ -122,16 +122,16 @@ static ts_status add_file(const char *folder, const char *file, const char *key,
                           bool (*is_good)(const json_t *), const char *fault, json_t *out,
                           ts_error *error)
 {
-    json_error_t cause;
     char *path = path_join(folder, file, error);
     if (!path)
         return TS_MEMORY;
     ts_status status = TS_OK;
-    json_t *content = file_exists(path) ? json_load_file(path, 0, &cause) : json_null();
-    if (!json_is_null(content) && !is_good(content))
-        status = error_set(error, TS_BAD_INPUT, "cannot read '%s': %s", path,
-                           content ? fault : cause.text);
-    else
+    json_t *content = json_null();
+    if (file_exists(path))
+        status = json_read(path, JSON_BYTES_MAX, &content, error);
+    if (status == TS_OK && !json_is_null(content) && !is_good(content))
+        status = error_set(error, TS_BAD_INPUT, "cannot read '%s': %s", path, fault);
+    if (status == TS_OK)
         json_object_set(out, key, content);
     json_decref(content);
     free(path);

@@ -30,15 +30,15 @@ ts_status report_study(const char *folder, json_t **out, ts_error *error)
     ts_status status = TS_OK;
     *out = NULL;
     for (size_t i = 0; i < COUNT_OF(places) && status == TS_OK && !*out; i++) {
-        json_error_t cause;
         char *path = path_join(folder, places[i], error);
         if (!path)
             return TS_MEMORY;
         if (file_exists(path)) {
-            *out = json_load_file(path, JSON_REJECT_DUPLICATES, &cause);
-            if (!is_table(*out))
-                status = error_set(error, TS_BAD_INPUT, "'%s' is no table of a study (%s)", path,
-                                   *out ? "its rows are not those of one" : cause.text);
+            status = json_read(path, JSON_BYTES_MAX, out, error);
+            if (status == TS_OK && !is_table(*out))
+                status = error_set(error, TS_BAD_INPUT,
+                                   "'%s' is not a table of a study (its rows are not those of one)",
+                                   path);
         }
         free(path);
     }

@@ -45,17 +45,22 @@ static json_t *session(int64_t from_step, int threads, const char *target)
 ts_status provenance_add(const char *folder, const run_cases *cases, int64_t from_step, int threads,
                          const char *target, ts_error *error)
 {
-    json_error_t cause;
+    ts_error cause;
     char *path = path_join(folder, "provenance.json", error), *content = NULL;
     if (!path)
         return TS_MEMORY;
     json_t *sums = case_checksums(cases);
-    json_t *record = file_exists(path) ? json_load_file(path, 0, &cause) : json_object();
+    json_t *record = NULL;
     ts_status status = TS_OK;
-    if (!json_is_object(record))
-        status = error_set(error, TS_BAD_INPUT,
-                           "cannot read '%s': %s; the run goes on where it is moved away", path,
-                           record ? "it is no record of a run" : cause.text);
+    if (!file_exists(path))
+        record = json_object();
+    else
+        status = json_read(path, JSON_BYTES_MAX, &record, &cause);
+    if (status == TS_OK && !json_is_object(record))
+        status =
+            error_set(&cause, TS_BAD_INPUT, "cannot read '%s': it is not a record of a run", path);
+    if (status != TS_OK)
+        error_set(error, status, "%s; the run goes on where it is moved away", cause.text);
     if (status == TS_OK) {
         if (json_is_object(json_object_get(record, "cases")))
             note_changes(json_object_get(record, "cases"), sums);

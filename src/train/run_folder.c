@@ -142,16 +142,15 @@ static ts_status compare_split(const char *path, const json_t *before, const jso
 
 ts_status train_read_fold(const char *out, int *fold, int *folds, ts_error *error)
 {
-    json_error_t cause;
+    json_t *split;
     char *path = path_join(out, "split.json", error);
     if (!path)
         return TS_MEMORY;
-    json_t *split = json_load_file(path, JSON_REJECT_DUPLICATES, &cause);
-    ts_status status = TS_OK;
-    if (!split || json_unpack(split, "{s:i, s:i}", "fold", fold, "folds", folds) != 0)
+    ts_status status = json_read(path, JSON_BYTES_MAX, &split, error);
+    if (status == TS_OK && json_unpack(split, "{s:i, s:i}", "fold", fold, "folds", folds) != 0)
         status =
-            error_set(error, TS_BAD_INPUT, "cannot read '%s' (%s); begin anew with another --out",
-                      path, split ? "it names no fold" : cause.text);
+            error_set(error, TS_BAD_INPUT,
+                      "cannot read '%s' (it names no fold); begin anew with another --out", path);
     json_decref(split);
     free(path);
     return status;
@@ -159,17 +158,16 @@ ts_status train_read_fold(const char *out, int *fold, int *folds, ts_error *erro
 
 ts_status train_read_held_out(const char *out, string_list *ids, ts_error *error)
 {
-    json_error_t cause;
+    json_t *split;
     *ids = (string_list){0};
     char *path = path_join(out, "split.json", error);
     if (!path)
         return TS_MEMORY;
-    json_t *split = json_load_file(path, JSON_REJECT_DUPLICATES, &cause);
+    ts_status status = json_read(path, JSON_BYTES_MAX, &split, error);
     const json_t *list = json_object_get(split, "held_out");
-    ts_status status = json_is_array(list)
-                           ? TS_OK
-                           : error_set(error, TS_BAD_INPUT, "cannot read '%s' (%s)", path,
-                                       split ? "it lists no held-out cases" : cause.text);
+    if (status == TS_OK && !json_is_array(list))
+        status =
+            error_set(error, TS_BAD_INPUT, "cannot read '%s' (it lists no held-out cases)", path);
     for (size_t i = 0; status == TS_OK && i < json_array_size(list); i++)
         status = string_list_add(ids, json_string_value(json_array_get(list, i)) ?: "", error);
     json_decref(split);
@@ -190,20 +188,18 @@ static ts_status write_split(const char *path, const json_t *split, ts_error *er
 /* Writes the split of a new run, compares that of one that has begun. */
 static ts_status handle_split(const char *path, const run_split *split, bool begun, ts_error *error)
 {
-    json_error_t cause;
-    json_t *now = split_json(split);
+    ts_error cause;
+    json_t *now = split_json(split), *before = NULL;
     ts_status status;
     if (!now)
         return error_set(error, TS_MEMORY, "out of memory while writing '%s'", path);
-    if (begun) {
-        json_t *before = json_load_file(path, JSON_REJECT_DUPLICATES, &cause);
-        status = before ? compare_split(path, before, now, error)
-                        : error_set(error, TS_BAD_INPUT,
-                                    "cannot read '%s' (%s); begin anew with another --out", path,
-                                    cause.text);
-        json_decref(before);
-    } else
+    if (!begun)
         status = write_split(path, now, error);
+    else if ((status = json_read(path, JSON_BYTES_MAX, &before, &cause)) == TS_OK)
+        status = compare_split(path, before, now, error);
+    else
+        error_set(error, status, "%s; begin anew with another --out", cause.text);
+    json_decref(before);
     json_decref(now);
     return status;
 }
@@ -370,9 +366,8 @@ void run_folder_log(run_folder *f, const char *format, ...)
     strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S", localtime_r(&now, &local));
     fprintf(f->log, "%s  ", stamp);
     va_start(list, format);
-    vfprintf(f->log, format, list);
+    print_line_list(f->log, format, list);
     va_end(list);
-    fputc('\n', f->log);
     fflush(f->log);
 }
 
