@@ -149,7 +149,8 @@ static void name_as_nnunet(const char *ours, char out[64])
 }
 
 /* A model's weights as they stand, under nnU-Net's names. */
-static void write_converted(const model *m, const char *plans, const char *dataset_json)
+static void write_converted(const char *path, const model *m, const char *plans,
+                            const char *dataset_json)
 {
     net_parameter *parameters;
     size_t count;
@@ -163,8 +164,7 @@ static void write_converted(const model *m, const char *plans, const char *datas
     }
     const char *const keys[] = {"nnunet.format", "nnunet.plans", "nnunet.dataset"};
     const char *const values[] = {"1", plans, dataset_json};
-    assert_int_equal(safetensors_write(below("converted"), tensors, count, keys, values, 3, &e),
-                     TS_OK);
+    assert_int_equal(safetensors_write(path, tensors, count, keys, values, 3, &e), TS_OK);
     free(tensors);
     free(parameters);
 }
@@ -208,7 +208,7 @@ static void test_import(void **state)
         char *plans = altered(nnunet_plans, NULL, NULL);
         char *labels = altered(regions ? nnunet_regions : nnunet_labels, NULL, NULL);
         ts_error e = {0};
-        write_converted(&m, plans, labels);
+        write_converted(below("converted"), &m, plans, labels);
         if (exchange_import_nnunet(below("converted"), &got, &e) != TS_OK)
             fail_msg("%s", e.text);
         assert_int_equal(got.channels, 1u << T1CE | 1u << FLAIR);
@@ -264,7 +264,7 @@ static void test_import_refusals(void **state)
         char *plans = altered(nnunet_plans, plans_differ ? cases[i].from : NULL, cases[i].to);
         char *data = altered(labels, plans_differ ? NULL : cases[i].from, cases[i].to);
         ts_error e = {0};
-        write_converted(&m, plans, data);
+        write_converted(below("converted"), &m, plans, data);
         assert_int_equal(exchange_import_nnunet(below("converted"), &got, &e), TS_BAD_INPUT);
         if (!strstr(e.text, cases[i].words))
             fail_msg("'%s' does not say '%s'", e.text, cases[i].words);
@@ -339,6 +339,14 @@ static int make_all(const char *into)
     make_files(into, "wide", &models[1]);
     model_free(&models[0]);
     model_free(&models[1]);
+    model m = nnunet_sized(false);
+    char *plans = altered(nnunet_plans, NULL, NULL), *labels = altered(nnunet_labels, NULL, NULL);
+    char *path = path_join(into, "converted.safetensors", NULL);
+    write_converted(path, &m, plans, labels);
+    model_free(&m);
+    free(plans);
+    free(labels);
+    free(path);
     return 0;
 }
 

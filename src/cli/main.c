@@ -1,6 +1,11 @@
 /* The table of commands, in the order of the work. */
 #include "cli/cli.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
 extern const cli_command phantom_command;
 extern const cli_command prepare_command;
 extern const cli_command check_command;
@@ -40,8 +45,36 @@ const cli_command *const cli_commands[] = {
 };
 /* clang-format on */
 
+/* A file opened while one of the descriptors 0 to 2 is closed would get its number, and what is
+ * printed would land in that file. */
+static void open_standard_files(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* Standard output is written when its buffer is full or at the end: only here every error is known.
+ */
+static int finish_output(int status)
+{
+    const bool failed_before = ferror(stdout);
+    errno = 0;
+    if (fflush(stdout) == 0 && !failed_before)
+        return status;
+    ts_error e;
+    error_set(&e, TS_IO, "cannot write to standard output: %s",
+              errno ? strerror(errno) : "an earlier part was lost");
+    const int failure = cli_fail(&e);
+    return status ? status : failure;
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_files();
     memory_begin();
-    return cli_main(argc, argv);
+    return finish_output(cli_main(argc, argv));
 }

@@ -110,8 +110,8 @@ static ts_status predict_files(const cli_arguments *a, predictor *p, ts_error *e
         printf("expected Dice: WT %.2f, TC %.2f, ET %.2f; mean entropy in the tumour %.2f of 1\n",
                outcome.confidence.dice[0], outcome.confidence.dice[1], outcome.confidence.dice[2],
                outcome.confidence.entropy);
-        printf("%s (from %s, %.1f s)\n", out, modality_print(outcome.used, used),
-               clock_seconds() - start);
+        print_line(stdout, "%s (from %s, %.1f s)", out, modality_print(outcome.used, used),
+                   clock_seconds() - start);
     }
     predict_outcome_free(&outcome);
     for (int m = 0; m < MODALITIES; m++)
@@ -134,8 +134,8 @@ static ts_status predict_data(const cli_arguments *a, predictor *p, size_t *fail
         note("%s", d.notes.items[i]);
     status = predict_folder(p, &d, out, &counts, error);
     if (status == TS_OK || status == TS_STOPPED)
-        printf("%s: %zu written, %zu there already and kept, %zu failed, of %zu cases\n", out,
-               counts.written, counts.kept, counts.failed, d.count);
+        print_line(stdout, "%s: %zu written, %zu there already and kept, %zu failed, of %zu cases",
+                   out, counts.written, counts.kept, counts.failed, d.count);
     *failed = counts.failed;
     dataset_close(&d);
     return status;

@@ -42,7 +42,7 @@ static void print_result(const align_request *r, const align_result *result)
              "one and say --skull-strip 'hd-bet -i {in} -o {out}' (HD-BET) or 'mri_synthstrip -i "
              "{in} "
              "-o {out}' (SynthStrip); 'predict' wants exactly 0 outside of the brain");
-    printf("%s: %s_*.nii.gz, registration.json, registration.png\n", r->folder, r->id);
+    print_line(stdout, "%s: %s_*.nii.gz, registration.json, registration.png", r->folder, r->id);
 }
 
 static int run(const cli_arguments *a)

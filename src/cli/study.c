@@ -51,8 +51,8 @@ static int list_cells(const study *s, const study_options *o)
     for (size_t i = o->first; i <= o->last; i++) {
         char note_text[1024];
         const study_state state = study_cell_state(s, i, o, note_text);
-        printf("%4zu  %-8s %s%s%s\n", i + 1, words[state], s->cells[i].name,
-               note_text[0] ? "  " : "", note_text);
+        print_line(stdout, "%4zu  %-8s %s%s%s", i + 1, words[state], s->cells[i].name,
+                   note_text[0] ? "  " : "", note_text);
     }
     return 0;
 }
@@ -63,7 +63,7 @@ static int make_table(const study *s, const study_options *o)
     size_t done;
     if (study_table(s, o->scores, &done, &e) != TS_OK)
         return cli_fail(&e);
-    printf("%s/table.md: %zu of %zu cells\n", o->scores, done, s->cell_count);
+    print_line(stdout, "%s/table.md: %zu of %zu cells", o->scores, done, s->cell_count);
     return 0;
 }
 

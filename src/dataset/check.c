@@ -186,7 +186,7 @@ static void print_counts(const dataset *d, FILE *out)
         for (int m = 0; m < MODALITIES; m++)
             having[m] += set >> m & 1;
     }
-    fprintf(out, "layout      %s\n", d->layout);
+    print_line(out, "layout      %s", d->layout);
     fprintf(out, "cases       %zu: %zu with truth, %zu with all four modalities\n", d->count,
             truths, complete);
     fprintf(out, "modalities  t1 %zu, t1ce %zu, t2 %zu, flair %zu\n", having[T1], having[T1CE],
