@@ -77,6 +77,15 @@ options_exist() {
     return $bad
 }
 
+every_command_is_explained() {
+    local command bad=0
+    for command in $("$twinseg" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p'); do
+        grep -qE "^## (.*, )?$command(,|\$)" "$source/docs/usage.md" ||
+            { echo "docs/usage.md has no section on $command" && bad=1; }
+    done
+    return $bad
+}
+
 # Options that the text of a page names without a command are those of some command.
 named_options_exist() {
     local all option bad=0 c
@@ -121,6 +130,7 @@ expect "comments refer to headings that exist" comments_refer_to_headings
 expect "no page refers to what readers do not have" nothing_from_elsewhere
 expect "the pages show commands" test "$(commands | wc -l)" -gt 40
 expect "their options and settings exist" options_exist
+expect "every command has a section" every_command_is_explained
 expect "options named in the text exist" named_options_exist
 expect "committed tables are those of their score files" tables_are_of_the_scores
 expect "the first table of the results is the study's" page_has_the_table
