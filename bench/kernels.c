@@ -3,6 +3,7 @@
  * network; norm as GB/s beside the triad. */
 #include "bench.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,16 +106,20 @@ typedef struct {
 } totals;
 
 /* One line of the table: medians, and medians of the shares of the roof measured just before. */
-static void layer_measure(layer *l, const listed *k, int repeats, totals *sum, char cells[7][24])
+static void layer_measure(layer *l, const listed *k, int repeats, totals *sum, char cells[7][24],
+                          json_t *layers)
 {
     static const char *const kinds[] = {"3x3x3", "3x3x3/2", "up"};
     const double flops = conv_flops(&l->c, &l->x[0]);
     snprintf(cells[0], 24, "%d %s %ld%s->%ld @%ld", k->times, kinds[k->c.kind], (long)k->c.in[0],
              k->c.in[1] ? "+" : "", (long)k->c.out, (long)k->size);
+    json_t *passes = json_array();
     for (int pass = CONV_FORWARD; pass <= CONV_WEIGHT_GRADIENT; pass++) {
         double times[64], shares[64];
-        if (pass == CONV_DATA_GRADIENT && k->first)
+        if (pass == CONV_DATA_GRADIENT && k->first) {
+            json_array_append_new(passes, json_null());
             continue;
+        }
         for (int r = 0; r < repeats; r++) {
             const double roof = roof_gflops(l->e), start = bench_seconds();
             layer_run(l, (conv_pass)pass);
@@ -125,10 +130,12 @@ static void layer_measure(layer *l, const listed *k, int repeats, totals *sum, c
         const double share = spread_of(shares, (size_t)repeats).median;
         snprintf(cells[1 + 2 * pass], 24, "%.0f", flops * 1e-9 / seconds);
         snprintf(cells[2 + 2 * pass], 24, "%.0f %%", 100 * share);
+        json_array_append_new(passes, json_real(share));
         sum->seconds[pass] += k->times * seconds;
         sum->roof_seconds += k->times * seconds * share;
         sum->flops += k->times * flops;
     }
+    json_array_append_new(layers, json_pack("{s:s, s:o}", "layer", cells[0], "shares", passes));
 }
 
 static int64_t width(const bench_options *o, int64_t stage)
@@ -142,7 +149,7 @@ static conv layer_of(conv_kind kind, int64_t in, int64_t second, int64_t out)
     return (conv){.kind = kind, .in = {in, second}, .out = out};
 }
 
-/* The layers of METHOD 3's network, each kind and size once. */
+/* The layers of the network (docs/method.md, "Network"), each kind and size once. */
 static size_t list_layers(const bench_options *o, listed *list)
 {
     size_t count = 0;
@@ -195,6 +202,29 @@ static void measure_norm(engine *e, const bench_options *o)
     }
 }
 
+static void print_json(const engine *e, const totals *sum, json_t *layers)
+{
+    const double seconds = sum->seconds[0] + sum->seconds[1] + sum->seconds[2];
+    json_t *json = json_pack("{s:s, s:f, s:f, s:O}", "target", engine_target(e), "gflops",
+                             sum->flops * 1e-9 / seconds, "share", sum->roof_seconds / seconds,
+                             "layers", layers);
+    char *line = json_dumps(json, JSON_REAL_PRECISION(6));
+    printf("%s\n", line);
+    free(line);
+    json_decref(json);
+}
+
+static void print_table(engine *e, const totals *sum, const char *const *cells, size_t rows)
+{
+    const double seconds = sum->seconds[0] + sum->seconds[1] + sum->seconds[2];
+    printf("target %s, roof %.0f GFLOP/s\n", engine_target(e), roof_gflops(e));
+    table_print(stdout, cells, rows, 7);
+    printf("all, by their times: %.0f GFLOP/s, %.0f %% of the roof (forward %.1f ms, data gradient "
+           "%.1f ms, weight gradient %.1f ms)\n",
+           sum->flops * 1e-9 / seconds, 100 * sum->roof_seconds / seconds, sum->seconds[0] * 1e3,
+           sum->seconds[1] * 1e3, sum->seconds[2] * 1e3);
+}
+
 int bench_kernels(const bench_options *o)
 {
     static const char *const header[] = {"times, layer", "forward",    "share", "data gr.",
@@ -210,23 +240,22 @@ int bench_kernels(const bench_options *o)
     static char lines[65][7][24];
     static const char *cells[65 * 7];
     totals sum = {0};
+    json_t *json = json_array();
     for (size_t i = 0; i < count; i++) {
         layers[i].c.winograd = o->winograd;
         layer l = layer_make(e, &layers[i].c, o->batch, layers[i].size);
-        layer_measure(&l, &layers[i], (int)o->repeats, &sum, lines[i + 1]);
+        layer_measure(&l, &layers[i], (int)o->repeats, &sum, lines[i + 1], json);
         layer_free(&l);
     }
     for (size_t i = 0; i < (count + 1) * 7; i++)
         cells[i] = i < 7 ? header[i] : lines[i / 7][i % 7];
-    printf("target %s, roof %.0f GFLOP/s\n", engine_target(e), roof_gflops(e));
-    table_print(stdout, cells, count + 1, 7);
-    const double seconds = sum.seconds[0] + sum.seconds[1] + sum.seconds[2];
-    printf("all, by their times: %.0f GFLOP/s, %.0f %% of the roof (forward %.1f ms, data gradient "
-           "%.1f ms, weight "
-           "gradient %.1f ms)\n",
-           sum.flops * 1e-9 / seconds, 100 * sum.roof_seconds / seconds, sum.seconds[0] * 1e3,
-           sum.seconds[1] * 1e3, sum.seconds[2] * 1e3);
-    measure_norm(e, o);
+    if (o->json) {
+        print_json(e, &sum, json);
+    } else {
+        print_table(e, &sum, cells, count + 1);
+        measure_norm(e, o);
+    }
+    json_decref(json);
     engine_destroy(e);
     return 0;
 }

@@ -22,7 +22,8 @@ for dtype in fp32 bf16; do
         keys "$command, $dtype" "${timed[@]}" gflop gflops roof_gflops -- \
             "$bench" $command "${one[@]}" --dtype $dtype --json
     done
-    check "kernels, $dtype" 0 '^all, .*: [0-9]+ GFLOP/s, [0-9]+ % of the roof' "$bench" kernels "${one[@]}" --dtype $dtype
+    check "kernels, $dtype" 0 '^all, .*: [0-9]+ GFLOP/s, [0-9]+ % of the roof' \
+        "$bench" kernels "${one[@]}" --dtype $dtype
 done
 
 # Its files are of 6 mm, which the program brings to 1 mm: a width of 1 keeps the case short.
@@ -55,7 +56,10 @@ for convention in legacy lesion panoptic; do
 done
 check "an unknown command ends with status 2" 2 "no such command" "$bench" nonsense
 
-# The page: run.py beside a program that only prints.
+keys "kernels, JSON" gflops share -- "$bench" kernels "${one[@]}" --json
+expect "kernels, JSON: each layer" test "$(grep -o '"layer"' said | wc -l)" = 6
+
+# The page: run.py beside a program that only prints, and that says which target it was told to take.
 if ! command -v python3 >/dev/null; then
     echo "skip - the page: no python3"
     finish
@@ -63,20 +67,37 @@ fi
 mkdir -p docs
 cat >build/twinseg-bench <<'END'
 #!/bin/sh
-echo '{"median_ms": 5.0, "min_ms": 4.0, "max_ms": 6.0, "peak_mb": 7.0, "gflop": 1, "gflops": 8.0, "roof_gflops": 10.0}'
+if [ "$1" = kernels ]; then
+    echo '{"target": "T", "gflops": 5.0, "share": 0.5, "layers": [{"layer": "L", "shares": [0.25, null, 0.75]}]}'
+    exit
+fi
+echo '{"median_ms": 5.0, "min_ms": 4.0, "max_ms": 6.0, "peak_mb": 7.0, "gflop": 1, "gflops": 8.0,
+    "roof_gflops": 10.0, "target": "'${TWINSEG_TARGET:-best}'"}' | tr -d '\n'
 END
 chmod +x build/twinseg-bench
-measure() { python3 "$source/bench/run.py" --case . "$@"; }
+page=docs/benchmarks.md
+measure() { python3 "$source/bench/run.py" --case . --alone "$@"; }
 check "a section measured" 0 '5\.0 ms' measure --only preprocess
-expect "stands on the page" grep -q '^| four volumes, threads 2 | twinseg | 5.0 | 4.0 | 6.0 |' docs/benchmarks.md
-printf 'A word.\n' >>docs/benchmarks.md
-cp docs/benchmarks.md before.md
+expect "its row is on the page" grep -q '^| four volumes, threads 2 | twinseg | 5.0 | 4.0 | 6.0 | 7 |' $page
+expect "under the machine's kind" grep -qE '^### [0-9]+ cores of .* GiB$' $page
+expect "with the versions" grep -qE '^twinseg [0-9.]+.*, target best, gcc .*--only preprocess`:$' $page
+cp $page before.md
 rm -r build/bench
 check "another, in a fresh clone" 0 '5\.0 ms' measure --only step --dtype fp32
-expect "comes before the first" test "$(grep -o '^## [AR]' docs/benchmarks.md | tr -d '\n')" = "## A## R"
-expect "which stands as it stood, like the notes" \
-    cmp <(sed -n '/^## Reading/,$p' before.md) <(sed -n '/^## Reading/,$p' docs/benchmarks.md)
-check "--add to runs that are not there" 1 "no runs of preprocess" measure --only preprocess --add
-check "--add to those that are" 0 '5\.0 ms' measure --only step --dtype bf16 --add
-expect "gives both" test "$(grep -c '^| base 8, 4 stages, .*| twinseg' docs/benchmarks.md)" = 2
+expect "comes before the first" test "$(grep -o '^## [AR]' $page | tr -d '\n')" = "## A## R"
+expect "which stays as it is" \
+    cmp <(sed -n '/^## Reading/,$p' before.md) <(sed -n '/^## Reading/,$p' $page)
+expect "speeds stand beside the roof" grep -qE '^\| base 8, .* \| 8 \| 10 \| 80 % \|$' $page
+if grep -q avx512f /proc/cpuinfo; then
+    expect "and a table of the same machine held to AVX2" grep -q 'GiB, held to AVX2$' $page
+    expect "which is measured so" grep -q 'target avx2, gcc' $page
+else
+    echo "skip - a table held to AVX2: no AVX-512 here"
+fi
+sed -i 's/^### .* GiB$/### another machine/' $page
+check "the same section on another machine" 0 '5\.0 ms' measure --only preprocess
+expect "leaves that of the first beside it" test "$(sed -n '/^## Reading/,$p' $page | grep -c '^### ')" = 2
+check "layers" 0 'all 5 GFLOP/s' measure --only layers --dtype bf16
+expect "are a table of shares" grep -q '^| base 8, 64^3 x 2 | L |  | 25, -, 75 |$' $page
+check "an unknown section is named" 1 "no section 'nonsense'" measure --only nonsense
 finish

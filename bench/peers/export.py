@@ -1,4 +1,4 @@
-"""The network of METHOD 3 with random weights, for prediction (full-resolution logits alone), as an
+"""The network of torch_unet.py with random weights, for prediction (full-resolution logits alone), as an
 OpenVINO model and as ONNX, so that a peer that is measured need not load PyTorch.
     python3 export.py --base 32 --stages 6 --patch 128 FOLDER"""
 import argparse

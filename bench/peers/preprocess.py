@@ -1,4 +1,4 @@
-"""Reading and preparing a case (METHOD 3) with nibabel and scipy, the usual way of Python pipelines.
+"""Reading and preprocessing a case (docs/method.md, "Preprocessing") with nibabel and scipy, the usual way of Python pipelines.
 Files are read, and modalities normalised, by threads side by side.
 As a program it measures itself:
     python3 preprocess.py CASE [--threads 2]"""

@@ -1,4 +1,4 @@
-"""The U-Net of METHOD 3 in PyTorch as its users write it, for the benchmarks' other side."""
+"""The U-Net of docs/method.md, "Network", in PyTorch as its users write it, for the benchmarks' other side."""
 import torch
 from torch import nn
 
