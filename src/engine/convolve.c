@@ -1,9 +1,22 @@
 /* Convolutions forward and their data gradients, each as a sum of terms (kernels.h):
  *
- *     CONV_3     y[f]  = sum of w[k] x[f + distance(k)]; its data gradient the same with -distance
- *     CONV_3_2   x falls into eight phases at y's resolution, where a tap is a phase and a
- * distance; its data gradient makes eight phases of 1, 2, 4 or 8 taps each CONV_UP    eight phases
- * of one tap each; its data gradient is one sum over phases of dy */
+ *                forward                                 data gradient
+ *     CONV_3     y[f] = sum of w[k] x[f + distance(k)]   the same over dy with -distance
+ *     CONV_3_2   x is split into eight phases of y's     eight phases of dx, with 1, 2, 4 or 8
+ *                size: a tap is a phase and a distance   taps each
+ *     CONV_UP    eight phases of y, with one tap each    one sum over the eight phases of dy
+ *
+ * Of each pass this file makes the map of its weights, its scratch and its list of terms;
+ * sweep.c and spread.c run them. */
+#include "engine/correlate.h"
+#include "engine/moments.h"
+#include "engine/pack.h"
+#include "engine/phase.h"
+#include "engine/ref.h"
+#include "engine/scratch.h"
+#include "engine/spread.h"
+#include "engine/sweep.h"
+#include "engine/widen.h"
 #include "engine/winograd.h"
 
 #include <assert.h>
@@ -27,12 +40,6 @@ double conv_flops(const conv *c, const tensor *x)
     if (c->kind == CONV_3_2)
         positions = (double)(x->n * ((x->d + 1) / 2) * ((x->h + 1) / 2) * ((x->w + 1) / 2));
     return 2 * positions * taps * (double)((c->in[0] + c->in[1]) * c->out);
-}
-
-int64_t units_of(const engine *e, int64_t channels)
-{
-    const int per = CHANNELS_PER_UNIT(e->dtype);
-    return (channels + per - 1) / per;
 }
 
 /* ---- maps from a product's weights to the master weights ------------------------------- */

@@ -3,14 +3,15 @@
  *     CONV_3, CONV_3_2   channels are dy's, terms x's (its phases') units and taps;
  *     CONV_UP            channels are x's, terms the phases of dy.
  *
- * Positions are split among PARTS partial sums, a number that depends on the layer alone, and those
- * are added in their order: the same bits with any number of threads. Within a chunk sums run in
- * the lanes of fp32 vectors, CHUNK / lanes long; chunks are added in fp32, parts in double. */
-#include "engine/convolve.h"
-
-/* Input channels whose terms make one task: what a chunk of them reads (9 rows each, or phases)
- * stays in the second-level cache while all channels of the task pass over it. */
-#define TERM_GROUP 16
+ * Positions are split among at most WEIGHT_PARTS partial sums, a number that depends on the
+ * layer alone, and those are added in their order: the same bits with any number of threads.
+ * Within a chunk sums run in the lanes of fp32 vectors, CHUNK / lanes long; chunks are added in
+ * fp32, parts in double. */
+#include "engine/correlate.h"
+#include "engine/phase.h"
+#include "engine/ref.h"
+#include "engine/scratch.h"
+#include "engine/sweep.h"
 
 typedef struct {
     engine *e;
@@ -44,8 +45,8 @@ typedef struct {
     char *local;
     int64_t first_channel, channels, first_input, inputs;
     int64_t n, from, to;
-    /* Of the inputs' parted slices: where a slice's own place is, the positions that it has, and
-     * those that taps may read, beside what lies within reach. */
+    /* Of the inputs' slices, split by channel: the position that a slice begins at, the positions
+     * that it has, and those that taps may read, both without what lies within reach. */
     int64_t origin, extent, room;
     int64_t plane; /* of the chunk, where chunks are taken down the planes (walks_down), else 0 */
     bool below;    /* the task's chunk before is the one above: two of three slices are there */
@@ -77,8 +78,8 @@ static void list_channels(const place *p, const void **a)
         if (channel & 1)
             continue;
         char *high = plane + (j->chunk + PLANE_STEP) * bytes;
-        j->e->kernels->part_channels(tensor_unit(j->walked, p->n, channel / 2) + p->from, whole,
-                                     plane, high);
+        j->e->kernels->split_channels(tensor_unit(j->walked, p->n, channel / 2) + p->from, whole,
+                                      plane, high);
         memset(plane + count * bytes, 0, (size_t)((whole - count) * bytes));
         memset(high + count * bytes, 0, (size_t)((whole - count) * bytes));
     }
@@ -108,12 +109,12 @@ static int64_t whole_steps(int64_t count)
 
 /* One slice of the planes of a unit: what lies within reach of the chunk, and zeros behind it as
  * far as the taps read beside the zeros of the channels' planes. */
-static void part_slice(const place *p, const uint32_t *unit, int64_t reach, char *low, char *high)
+static void split_slice(const place *p, const uint32_t *unit, int64_t reach, char *low, char *high)
 {
     const int64_t bytes = p->j->e->kernels->plane_bytes;
     const int64_t count = whole_steps(p->extent + 2 * reach);
     const int64_t behind = p->room + 2 * reach - count;
-    p->j->e->kernels->part_channels(unit, count, low, high);
+    p->j->e->kernels->split_channels(unit, count, low, high);
     if (behind > 0) {
         memset(low + count * bytes, 0, (size_t)(behind * bytes));
         memset(high + count * bytes, 0, (size_t)(behind * bytes));
@@ -141,8 +142,8 @@ static void list_taps(const place *p, const void **term)
         for (int64_t z = p->below ? 2 : 0; z < slices && (low == i || i == p->first_input); z++) {
             const uint32_t *unit = tensor_unit(x, p->n, channel / 2) + p->origin - x->plane - reach;
             const int64_t at = (p->plane + z) % 3 * j->slice * bytes;
-            part_slice(p, unit + z * x->plane, reach + (3 - slices) / 2 * x->plane,
-                       input_planes(p, low) + at, input_planes(p, low + 1) + at);
+            split_slice(p, unit + z * x->plane, reach + (3 - slices) / 2 * x->plane,
+                        input_planes(p, low) + at, input_planes(p, low + 1) + at);
         }
         const char *middle = input_planes(p, i) + (reach + p->from - p->origin) * bytes;
         for (int64_t z = 0; z < 3; z++) {
@@ -200,8 +201,8 @@ static void list_phases(const place *p, const void **term)
         const uint32_t *first = phases_volume(&q, i / per, 0, 0, 0);
         char *planes = input_planes(p, p->first_input + i);
         if (per == 2 && i % 2 == 0)
-            j->e->kernels->part_channels(first, j->plane_values, planes,
-                                         input_planes(p, p->first_input + i + 1));
+            j->e->kernels->split_channels(first, j->plane_values, planes,
+                                          input_planes(p, p->first_input + i + 1));
         for (int64_t t = 0; t < j->taps; t++) {
             const uint32_t *at = split_term(&q, i / per * j->taps + t, (int)j->taps) + p->from;
             *term++ = per == 2 ? (const void *)(planes + (at - first) * j->e->kernels->plane_bytes)
@@ -210,7 +211,7 @@ static void list_phases(const place *p, const void **term)
     }
 }
 
-/* bf16 takes chunks of planes down the planes, so that it parts one new slice for each. */
+/* bf16 takes chunks down the planes, so that for each it splits one new slice. */
 static bool walks_down(const correlate_job *j)
 {
     return has_planes(j) && !j->split && chunks_of_plane(j->walked, j->chunk) > 0;
@@ -242,7 +243,7 @@ static void place_chunk(place *p, int64_t index, int64_t chunks)
     p->extent = down ? smaller(p->room, t->h * t->row + 15 - before) : p->to - p->from;
 }
 
-/* Lists what another chunk parts, in pieces of `bytes`; returns how many. */
+/* Lists what another chunk splits into channels, in pieces of `bytes`; returns how many. */
 static int64_t list_ahead(const place *p, int64_t bytes, const char **ahead)
 {
     const correlate_job *j = p->j;
@@ -366,7 +367,7 @@ static correlate_job take_scratch(const engine *e, const conv *c, const tensor *
     if (j.split)
         j.chunk = chunk_for(units_of(e, smaller(TERM_GROUP, inputs)) * j.blocks * 4,
                             walked->n * walked->span, CHUNK);
-    j.parts = smaller(groups_of(16, j.channel_groups * j.term_groups),
+    j.parts = smaller(groups_of(WEIGHT_PARTS, j.channel_groups * j.term_groups),
                       walked->n * sweep_chunks(walked, j.chunk));
     take_local(e, &j, walked, s);
     j.dw = scratch_take(s, (size_t)(j.parts * j.terms * j.stride), sizeof *j.dw);

@@ -1,16 +1,17 @@
-/* engine: the CPU's layer calls, on tensors that it lays out itself.
+/* engine: the layers of a network on the CPU, on tensors that it lays out itself. docs/engine.md
+ * says how it works and in which order to read it.
  *
- * The caller (net/) plans memory: it asks for the bytes of tensors, packed weights and scratch
- * before the run, gives pointers into its own arena, and calls one operation after the other.
- * No operation allocates, none can fail; asserts catch a caller's mistakes. Nothing outside
- * engine/ looks into a tensor's data: values go in and out by tensor_upload, tensor_download and
- * the head. Every operation uses all threads of the engine's pool, and its result has the same
- * bits with any number of threads. An engine serves one caller at a time.
+ * The caller (net/) plans memory: it learns the bytes of tensors, packed weights and scratch before
+ * the run, gives pointers into its own arena, and calls one operation after the other. No operation
+ * allocates memory and none can fail; asserts catch a caller's mistakes. Nothing outside engine/
+ * looks into a tensor's data: values go in and out by tensor_upload, tensor_download and the head.
+ * Every operation uses all threads of the engine's pool, and its result has the same bits with any
+ * number of threads. An engine serves one caller at a time.
  *
  * Master weights and gradients are plain fp32 in PyTorch's shapes: convolution [out][in][3][3][3],
  * transposed convolution [in][out][2][2][2], head [classes][in], bias and norm [c].
  *
- * A layer of METHOD 3, forward and backward:
+ * A layer (docs/method.md, "Network"), forward and backward:
  *     conv_pack             after the weights changed
  *     conv_forward          x -> y, and the moments of y
  *     norm_forward          y -> a = leaky ReLU(norm(y)); a may be y itself (prediction)
@@ -32,8 +33,9 @@
 typedef struct engine engine;
 
 /* target: "ref", "portable", "avx2", "avx512", "avx512bf16"; NULL takes the environment's
- * TWINSEG_TARGET or else the best for this CPU and dtype. "avx512bf16" differs from "avx512" only
- * for DTYPE_BF16. A target that the CPU lacks is TS_BAD_INPUT. */
+ * TWINSEG_TARGET or else the fastest for this CPU and dtype. "avx512bf16" differs from "avx512"
+ * only for DTYPE_BF16. A target that the CPU lacks, or an unknown one, is TS_BAD_INPUT. Free
+ * *out with engine_destroy. */
 ts_status engine_create(int threads, compute_dtype dtype, const char *target, engine **out,
                         ts_error *error);
 void engine_destroy(engine *e);
@@ -41,7 +43,7 @@ const char *engine_target(const engine *e);
 compute_dtype engine_dtype(const engine *e);
 pool *engine_pool(const engine *e); /* for the caller's own loops between engine calls */
 
-/* The name of target number `index` (0 = ref, then upward in speed), NULL beyond the last. */
+/* The name of target number `index` (0 = ref, then the faster the higher); NULL beyond the last. */
 const char *engine_target_name(int index);
 bool engine_target_available(const char *target);
 
@@ -79,7 +81,7 @@ typedef enum {
 /* in[1] > 0: the input is the concatenation of two tensors (CONV_3 alone), in[0] channels of the
  * first, then in[1] of the second; never copied together.
  * winograd: conv_forward and conv_data_gradient may take Winograd's algorithm where that is faster:
- * a third of the multiplications, rounding errors about 3 times as large. */
+ * a third of the multiplications, but rounding errors about 3 times as large. */
 typedef struct {
     conv_kind kind;
     int64_t in[2], out;
@@ -101,9 +103,9 @@ void conv_pack(engine *e, const conv *c, const float *weight, void *packed);
 /* Scratch of one pass for an input shaped as x (its data is not read), at a multiple of 64. */
 size_t conv_scratch_bytes(const engine *e, const conv *c, const tensor *x, conv_pass pass);
 
-/* y = convolution of x plus bias. moments (NULL: not wanted; always NULL for CONV_UP, which no norm
- * follows): [n][out][2], receives mean and 1/sqrt(variance + NORM_EPSILON) over each sample's
- * voxels. */
+/* y = convolution of x plus bias [out]. moments: [n][out][2], receives mean and 1/sqrt(variance +
+ * NORM_EPSILON) over each sample's voxels; NULL where they are not wanted, and always for CONV_UP,
+ * which no norm follows. */
 void conv_forward(engine *e, const conv *c, conv_inputs x, const void *packed, const float *bias,
                   const tensor *y, float *moments, void *scratch);
 

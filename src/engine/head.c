@@ -3,10 +3,8 @@
  * A task is a plane of a sample. The weight gradient's planes are split among HEAD_PARTS partial
  * sums, which are added in their order: the same bits with any number of threads. */
 #include "engine/kernels.h"
-
-#define HEAD_PARTS 32
-/* Units of a tensor: the widest network has 4096 channels (net_layout). */
-#define MOST_UNITS 4096
+#include "engine/pads.h"
+#include "engine/ref.h"
 
 typedef struct {
     engine *e;
@@ -21,8 +19,8 @@ typedef struct {
 
 /* What a plane's lists point into. */
 typedef struct {
-    uint32_t *unit[MOST_UNITS];
-    head_norm norm[MOST_UNITS];
+    uint32_t *unit[UNITS_MOST];
+    head_norm norm[UNITS_MOST];
 } lists;
 
 /* Plane number `index` of all samples'. */

@@ -47,7 +47,7 @@ INLINE void head_forward_group(const int count, const head_plane *p, int64_t fir
             }
             for (int64_t c = 0; c < p->channels; c++) {
                 const uint32_t *in = p->unit[c / HALVES] + y * p->row + x;
-                ask_for(in + 8 * VL, VL);
+                prefetch_run(in + 8 * VL, VL);
                 const vf a = head_value(p, c, in, c % HALVES);
                 UNROLL for (int k = 0; k < count; k++)
                 {

@@ -1,19 +1,29 @@
-/* The kernels, once per target and dtype. The including file sets
+/* The kernels, compiled once per target and type. The including file sets
  *     VL      32-bit elements in a vector
  *     TILE    output channels in the register tile
  *     HALVES  channels in an element: 1 (fp32) or 2 (bf16)
  *     DOT     1 where the target multiplies pairs of bf16 (VDPBF16PS), else 0
  *     NAME    the table's name
+ * These combinations exist:
+ *     NAME                    VL  TILE  HALVES  DOT   compiled with
+ *     kernels_portable         4     4       1    0   what the architecture has (SSE2, NEON)
+ *     kernels_portable_bf16    4     4       2    0
+ *     kernels_avx2             8     4       1    0   AVX2, FMA
+ *     kernels_avx2_bf16        8     4       2    0
+ *     kernels_avx512          16     8       1    0   AVX-512 F, VL, BW, DQ
+ *     kernels_avx512_bf16     16     8       2    0
+ *     kernels_avx512_dot      16     8       2    1   and AVX512_BF16
  *
- * The register tile is TILE channels x 3 vectors of neighbouring voxels. A step of multiply loads
- * 3 input vectors and, for each channel, one weight into all lanes, used 3 times:
- *     AVX-512: 8 x 3 = 24 sums + 3 inputs + 1 weight = 28 of 32 registers; 24 multiply-adds for 11
- *              loads, 12 cycles where two units multiply and two load (an unaligned vector crosses
- *              a cache line and counts twice: 14 half-cycles of loads);
- *     AVX2:    4 x 3 = 12 + 3 + 1 = 16 of 16.
+ * The register tile is TILE channels x 3 vectors of neighbouring voxels. A step of multiply loads 3
+ * input vectors and, for each channel, one weight into all lanes, which is used 3 times:
+ *     AVX-512   8 x 3 = 24 sums + 3 inputs + 1 weight = 28 of 32 registers; 24 multiply-adds for 11
+ *               loads: 12 cycles where two units multiply and two load (an unaligned vector crosses
+ *               a cache line and counts twice: 14 half-cycles of loads)
+ *     AVX2      4 x 3 = 12 + 3 + 1 = 16 of 16 registers
  * correlate has the same tile with terms in place of voxels: TILE channels x 3 terms.
- * With DOT a multiply-add takes both channels of an element. bf16 without it is widened into floats
- * first, for all output channels at once, and then computed as fp32: widened in the tile's
+ *
+ * With DOT a multiply-add takes both channels of an element. Without it bf16 is widened into
+ * floats first, once for all output channels, and then computed as fp32: widened in the tile's
  * registers it would take two more of them than AVX2 has (66 % of the roof instead of 90). */
 #include "engine/kernels.h"
 
@@ -21,6 +31,13 @@
 
 #if DOT
 #include <immintrin.h>
+#endif
+
+#if !(VL == 4 && TILE == 4) && !(VL == 8 && TILE == 4) && !(VL == 16 && TILE == 8)
+#error "no such register tile: see the table above"
+#endif
+#if (HALVES != 1 && HALVES != 2) || (DOT && (VL != 16 || HALVES != 2))
+#error "no such type: see the table above"
 #endif
 
 typedef float vf __attribute__((vector_size(4 * VL)));
@@ -36,8 +53,7 @@ typedef vf vf_aligned __attribute__((may_alias));
 #define UNIT_DTYPE      (HALVES == 2 ? DTYPE_BF16 : DTYPE_FP32)
 #define WEIGHTS_OF_TERM (DOT ? 1 : HALVES)
 /* bf16 that is computed as fp32. Terms that are not widened yet are, WIDE_TERMS at a time. */
-#define WIDENS     (HALVES == 2 && !DOT)
-#define WIDE_TERMS 54
+#define WIDENS (HALVES == 2 && !DOT)
 
 /* Keeps a compiler from loading a value anew for each of its uses as an instruction's operand:
  * loads are what a tile is short of. */
@@ -103,11 +119,11 @@ INLINE void store_halves(uint32_t *p, const vf *value)
 #endif
 }
 
-/* Asks for the lines that `count` elements from p on lie in (p may lie beyond all memory). Each
- * unit begins 27 short runs of lines in a tile of multiply, which no hardware prefetcher follows: a
- * tile asks for what the next one reads. Without, an 8 -> 8 layer at 64^3 waits a third of its time
- * (62 % of the roof instead of 88 on Zen 5). */
-INLINE void ask_for(const uint32_t *p, const int count)
+/* Prefetches the lines of `count` elements from p on (p may lie beyond all memory). Each unit
+ * begins 27 short runs of lines in a tile of multiply, which no hardware prefetcher follows: a
+ * tile prefetches what the next one reads. Without that an 8 -> 8 layer at 64^3 waits a third of
+ * its time (62 % of the roof instead of 88 on Zen 5). */
+INLINE void prefetch_run(const uint32_t *p, const int count)
 {
     UNROLL for (int i = 0; i < count; i += 16)
     {
@@ -139,27 +155,35 @@ INLINE void multiply_step(const int vectors, const int dot, const vf *x, const f
     }
 }
 
-/* `vectors` (1 or 3, constant where inlined) vectors of TILE channels over `terms` terms, from
- * `bias`, or, where that is NULL, from `sums`: floats, channel c at c * stride. What comes out goes
- * there too, or, where `units` is not NULL, to units of it, unit_stride apart. */
-INLINE void multiply_tile(const int vectors, const int dot, const float *bias,
-                          const uint32_t *const *term, int64_t terms, int64_t f,
-                          const float *weight, float *sums, int64_t stride, uint32_t *units,
-                          int64_t unit_stride)
+/* Sums of TILE channels at `vectors` vectors of positions. */
+typedef struct {
+    const uint32_t *const *term; /* read at f */
+    int64_t terms, f;
+    const float *weight; /* [terms][TILE] */
+    const float *bias;   /* [TILE], what sums start from; NULL: from `sums` */
+    float *sums;         /* floats, channel c at c * stride: where sums go, unless to `units` */
+    int64_t stride;
+    uint32_t *units; /* NULL, or the units of these channels, unit_stride apart */
+    int64_t unit_stride;
+} tile;
+
+/* vectors (1 or 3) and dot are constants where this is inlined. */
+INLINE void multiply_tile(const int vectors, const int dot, const tile t)
 {
     vf sum[TILE][3];
     UNROLL for (int c = 0; c < TILE; c++)
     {
         UNROLL for (int v = 0; v < vectors; v++)
         {
-            sum[c][v] = bias ? splat(bias[c]) : load(sums + c * stride + v * VL);
+            sum[c][v] = t.bias ? splat(t.bias[c]) : load(t.sums + c * t.stride + v * VL);
         }
     }
-    for (int64_t t = 0; t < terms; t++) {
-        const uint32_t *in = term[t] + f;
+    const float *weight = t.weight;
+    for (int64_t i = 0; i < t.terms; i++) {
+        const uint32_t *in = t.term[i] + t.f;
         vf x[3];
         if (vectors == 3)
-            ask_for(in + 3 * VL + 16, 3 * VL);
+            prefetch_run(in + 3 * VL + 16, 3 * VL);
         UNROLL for (int v = 0; v < vectors; v++)
         {
             x[v] = load(in + v * VL);
@@ -167,13 +191,13 @@ INLINE void multiply_tile(const int vectors, const int dot, const float *bias,
         multiply_step(vectors, dot, x, weight, sum);
         weight += TILE;
     }
-    if (units) {
+    if (t.units) {
         UNROLL for (int c = 0; c < TILE; c += HALVES)
         {
             UNROLL for (int v = 0; v < vectors; v++)
             {
                 const vf value[2] = {sum[c][v], sum[c + HALVES - 1][v]};
-                store_halves(units + c / HALVES * unit_stride + v * VL, value);
+                store_halves(t.units + c / HALVES * t.unit_stride + v * VL, value);
             }
         }
         return;
@@ -182,7 +206,7 @@ INLINE void multiply_tile(const int vectors, const int dot, const float *bias,
     {
         UNROLL for (int v = 0; v < vectors; v++)
         {
-            store(sums + c * stride + v * VL, sum[c][v]);
+            store(t.sums + c * t.stride + v * VL, sum[c][v]);
         }
     }
 }
@@ -197,13 +221,22 @@ typedef struct {
 #endif
 } term_run;
 
-/* Sums of a tile wait in `sums`, or go to p's units at f. */
+/* One tile of channels, from c on: its sums go to `sums`, or to p's units at f. */
 INLINE void multiply_vectors(const int vectors, const product *p, const term_run *b, int64_t c,
                              int64_t f, const float *bias, float *sums, bool to_units)
 {
-    multiply_tile(vectors, DOT, bias, b->term, b->terms, b->f,
-                  p->weight + (c * p->terms + b->first * TILE) * b->weights_of_term, sums,
-                  vectors * VL, to_units ? p->out + c / HALVES * p->stride + f : NULL, p->stride);
+    const tile t = {
+        .term = b->term,
+        .terms = b->terms,
+        .f = b->f,
+        .weight = p->weight + (c * p->terms + b->first * TILE) * b->weights_of_term,
+        .bias = bias,
+        .sums = sums,
+        .stride = vectors * VL,
+        .units = to_units ? p->out + c / HALVES * p->stride + f : NULL,
+        .unit_stride = p->stride,
+    };
+    multiply_tile(vectors, DOT, t);
 }
 
 static void multiply_3(const product *p, const term_run *b, int64_t c, int64_t f, const float *bias,
@@ -218,19 +251,24 @@ static void multiply_1(const product *p, const term_run *b, int64_t c, int64_t f
     multiply_vectors(1, p, b, c, f, bias, sums, to_units);
 }
 
-/* Terms of plain floats (winograd_template.h). */
+/* Terms of plain floats, from 0 (winograd_template.h). */
+INLINE tile tile_of_floats(const uint32_t *const *term, int64_t terms, int64_t f,
+                           const float *weight, float *sums, int64_t stride)
+{
+    static const float zero[TILE];
+    return (tile){term, terms, f, weight, zero, sums, stride, NULL, 0};
+}
+
 static void multiply_floats_3(const uint32_t *const *term, int64_t terms, int64_t f,
                               const float *weight, float *out, int64_t stride)
 {
-    static const float zero[TILE];
-    multiply_tile(3, 0, zero, term, terms, f, weight, out, stride, NULL, 0);
+    multiply_tile(3, 0, tile_of_floats(term, terms, f, weight, out, stride));
 }
 
 static void multiply_floats_1(const uint32_t *const *term, int64_t terms, int64_t f,
                               const float *weight, float *out, int64_t stride)
 {
-    static const float zero[TILE];
-    multiply_tile(1, 0, zero, term, terms, f, weight, out, stride, NULL, 0);
+    multiply_tile(1, 0, tile_of_floats(term, terms, f, weight, out, stride));
 }
 
 /* The sums of the tile of channels from c on, of which some may be missing, into or onto p's
@@ -260,7 +298,7 @@ static void widen(const product *p, term_run *b, int64_t f, int vectors)
     for (int64_t t = b->first; t < b->first + b->terms; t++) {
         const uint32_t *in = p->term[t] + f;
         if (vectors == 3)
-            ask_for(in + 3 * VL + 16, 3 * VL);
+            prefetch_run(in + 3 * VL + 16, 3 * VL);
         for (int v = 0; v < vectors; v++) {
             store(to + v * VL, load_half(in + v * VL, 0));
             store(to + (3 + v) * VL, load_half(in + v * VL, 1));
@@ -274,8 +312,7 @@ static void widen(const product *p, term_run *b, int64_t f, int vectors)
 #endif
 
 /* All channels at positions [f, f + vectors * VL), a block of terms at a time: what a block reads
- * stays in the first-level cache for all channels, whose sums wait in `sums` from block to
- * block. */
+ * stays in the first-level cache for all channels, whose sums are kept in `sums` between blocks. */
 static void multiply_at(const product *p, term_run *b, int64_t f, int vectors)
 {
     float sums[CHANNEL_GROUP * 3 * VL] __attribute__((aligned(4 * VL)));
@@ -359,10 +396,10 @@ INLINE void add_sums(const vf *sum, float *dw)
 #endif
 }
 
-/* `terms` (1 or 3, constant where inlined) terms against TILE channels, planes of values of
- * PLANE_BYTES each; the offset runs in bytes. What a later call reads, at `next`, is asked for on
- * the way: the next call's terms, of which 3 are taps of one row and so mostly the same lines, or
- * what the task parts next. */
+/* `terms` (1 or 3, constant where inlined) terms against TILE channels, `bytes` bytes of each;
+ * the offset runs in bytes. What a later call reads, at `next`, is prefetched on the way: the
+ * next call's terms, of which 3 are taps of one row and so mostly the same lines, or what the
+ * task splits into channels next. */
 INLINE void correlate_tile(const int terms, const char *const *a, const char *const *term,
                            const char *next, int64_t bytes, float *dw, int64_t dw_stride)
 {
@@ -429,9 +466,9 @@ static void correlate(const correlation *k, int64_t count)
 #define WORDS_8(i)    i, (i) + 2, (i) + 4, (i) + 6, (i) + 8, (i) + 10, (i) + 12, (i) + 14
 #define HALF_WORDS(h) WORDS_8(h), WORDS_8(16 + (h)), WORDS_8(32 + (h)), WORDS_8(48 + (h))
 
-/* Each channel's values by themselves: floats, or, for DOT, bf16, so that a lane holds
- * neighbours. */
-static void part_channels(const uint32_t *unit, int64_t count, void *low, void *high)
+/* Each channel's values by themselves: floats, or for DOT bf16, so that a lane holds neighbouring
+ * voxels of one channel. */
+static void split_channels(const uint32_t *unit, int64_t count, void *low, void *high)
 {
     for (int64_t f = 0; f < count; f += 2 * VL) {
 #if DOT
@@ -471,7 +508,7 @@ const kernels NAME = {
     .multiply = multiply,
     .correlate = correlate,
 #if HALVES == 2
-    .part_channels = part_channels,
+    .split_channels = split_channels,
 #endif
     .moments = moments,
     .sum = sum_range,

@@ -1,29 +1,21 @@
-/* kernels: the inner loops that are compiled once per target from kernel_template.h.
+/* kernels: the inner loops that are compiled once per target from kernel_template.h, and what they
+ * take.
  *
- * Everything here works on flat ranges [from, to) of a unit's volume (layout.h); from and to are
- * multiples of 16, and what lies at pads is the caller's business. */
+ * Ranges [from, to) are flat positions of a unit's volume (layout.h), multiples of 16. Kernels
+ * treat pads like voxels; the caller clears them afterwards (pads.h). */
 #ifndef TWINSEG_ENGINE_KERNELS_H
 #define TWINSEG_ENGINE_KERNELS_H
 
 #include "engine/layout.h"
+#include "engine/sizes.h"
 
-/* Flat positions that a task takes at most: 23 tiles of AVX-512, room for the rows of a plane of
- * 32 x 32 beginning anywhere. Eight channels of floats are 35 KiB, within a first-level cache. */
-#define CHUNK 1104
-
-/* Values that correlate takes at least: a vector of 32 bf16. */
-#define PLANE_STEP 32
-
-/* At most so many output channels in one call of multiply. */
-#define CHANNEL_GROUP 64
-
-/* One value of a sum over terms: out[c][f] = start + sum over t of weight[t][c] * term[t][f].
- * A convolution is such a sum with a term for each input unit and tap: the unit's volume, shifted
- * by the tap's distance. */
+/* A sum of terms: out[c][f] = start + sum over t of weight[t][c] * term[t][f]. A convolution is
+ * such a sum with a term for each input unit and tap: the unit's volume, shifted by the tap's
+ * distance. */
 typedef struct {
     const uint32_t *const *term; /* each at the flat position that output position 0 reads */
     int64_t terms;
-    int64_t term_block; /* terms taken at a time, so that what they read stays in the first cache */
+    int64_t term_block; /* terms taken at a time; see TERM_BLOCK (sizes.h) */
     /* [channels / tile][terms][weights_of_term][tile], padded with zeros; for dot a pair of bf16 in
      * each float's place. */
     const float *weight;
@@ -31,26 +23,26 @@ typedef struct {
     int64_t channels;  /* at most CHANNEL_GROUP */
     uint32_t *out;     /* channel c (or pair of channels) at out + c * stride */
     int64_t stride;
-    bool add;    /* start is what out holds */
-    bool floats; /* of bf16 without dot: terms are floats, a weight each; not units */
-    const uint32_t *const *ahead; /* [aheads]: what is asked for on the way, at out's positions */
+    bool add;    /* start from what out holds, not from bias */
+    bool floats; /* bf16 without dot: terms are floats with a weight each, not units */
+    const uint32_t *const *ahead; /* [aheads], prefetched on the way, at out's positions */
     int64_t aheads;
 } product;
 
 /* dw[t * dw_stride + c] += sum over f of a[c][f] * term[t][f], where a channel and a term are
- * planes of plane_bytes a value: in fp32 the tensor itself, in bf16 what part_channels made. */
+ * planes of plane_bytes a value: in fp32 the tensor itself, in bf16 what split_channels makes. */
 typedef struct {
     const void *const *a; /* [channels] */
     int64_t channels;
     const void *const *term;
     int64_t terms;
-    const char *const *ahead; /* [aheads]: as many bytes as a term has are asked for on the way */
+    const char *const *ahead; /* [aheads], prefetched on the way, of each a term's bytes */
     int64_t aheads;
     float *dw;
     int64_t dw_stride;
 } correlation;
 
-/* What norm and leaky ReLU need of a channel; of two where a unit holds two. */
+/* What norm and leaky ReLU need of a unit's channel, or of its two. */
 typedef struct {
     float mean[2], rstd[2], gamma[2], beta[2];
     float g_mean[2], gx_mean[2]; /* backward's second pass */
@@ -100,19 +92,23 @@ typedef struct {
 } winograd_outputs;
 
 typedef struct kernels {
-    int tile; /* channels in a register tile */
-    int weights_of_term, plane_bytes;
-    bool dot; /* multiplies pairs of bf16 */
+    int tile;            /* channels in a register tile */
+    int weights_of_term; /* of a channel, in floats: 1, or 2 where a term is two halves */
+    int plane_bytes;     /* of a value in correlate's planes: 4, or 2 for bf16 */
+    bool dot;            /* multiplies pairs of bf16 */
+    /* p's sums at positions [from, to). */
     void (*multiply)(const product *p, int64_t from, int64_t to);
-    /* count: a multiple of PLANE_STEP; planes are zero, or finite beside zero, beyond what
-     * counts. */
+    /* count is a multiple of PLANE_STEP; values beyond those that are meant must be zero in one
+     * of the two planes and finite in the other. */
     void (*correlate)(const correlation *c, int64_t count);
-    /* bf16: count (a multiple of PLANE_STEP) elements into planes of their two channels. */
-    void (*part_channels)(const uint32_t *unit, int64_t count, void *low, void *high);
-    /* Over the voxels (at least one) among positions of a unit of t, whatever pads hold: the sum,
-     * and the sum of squared distances from the mean; for each channel of the unit. */
+    /* bf16 alone: count (a multiple of PLANE_STEP) elements into a plane for each of their two
+     * channels. */
+    void (*split_channels)(const uint32_t *unit, int64_t count, void *low, void *high);
+    /* Of each channel of a unit of t, over the voxels among the positions (at least one; pads
+     * may hold anything): the sum, and the sum of squared distances from the mean. */
     void (*moments)(const tensor *t, const uint32_t *unit, int64_t from, int64_t to, int64_t voxels,
                     double sum[2], double squares[2]);
+    /* Of each channel, over all positions. */
     void (*sum)(const uint32_t *unit, int64_t from, int64_t to, double sum[2]);
     void (*norm_forward)(const norm_channel *n, const uint32_t *y, uint32_t *a, int64_t from,
                          int64_t to);
@@ -125,12 +121,12 @@ typedef struct kernels {
      * zeros for channels that are not there. flipped: weight 26 is the first. */
     void (*winograd_weights)(const float *weight, int64_t channel_apart, int64_t channels,
                              bool flipped, float *packed, int64_t apart);
-    /* Tiles x.. of a row, whose 4 x 4 input rows
-     * [z][y] begin at `row`: component k of channel h to v + k * stride + h * half_apart, whole
-     * vectors of tiles. */
+    /* Tiles from x on of a row of tiles, whose 4 x 4 input rows [z][y] begin at `row`: component
+     * k of channel h to v + k * stride + h * half_apart, in whole vectors of tiles. */
     void (*winograd_input)(const uint32_t *const row[4][4], int64_t x, int64_t tiles, float *v,
                            int64_t stride, int64_t half_apart, int halves);
-    /* `tile` channels of `lanes` tiles, stride floats apart; each term lanes plain floats. */
+    /* Sums of `tile` channels for `lanes` tiles, stride floats apart; each term is `lanes`
+     * floats. */
     void (*winograd_multiply)(const uint32_t *const *term, int64_t terms, const float *weight,
                               float *out, int64_t lanes, int64_t stride);
     /* Component k of channel h at m + k * stride + h * half_apart; adds sums and squares of the
@@ -156,13 +152,5 @@ typedef struct kernels {
 
 extern const kernels kernels_portable, kernels_portable_bf16, kernels_avx2, kernels_avx2_bf16,
     kernels_avx512, kernels_avx512_bf16, kernels_avx512_dot;
-
-/* Zeroes the pads among positions [from, to) of a unit shaped as t, those beyond the last plane
- * too. from == 0 also clears the lead before. */
-void clear_pads(const tensor *t, uint32_t *unit, int64_t from, int64_t to);
-/* Voxels among positions [from, to). */
-int64_t count_voxels(const tensor *t, int64_t from, int64_t to);
-/* The lead behind the last unit, which no unit owns. */
-void clear_tail(const tensor *t);
 
 #endif

@@ -19,6 +19,16 @@
 
 #include <string.h>
 
+static inline int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t round_up(int64_t n, int64_t multiple)
+{
+    return (n + multiple - 1) / multiple * multiple;
+}
+
 #define CHANNELS_PER_UNIT(dtype) ((dtype) == DTYPE_BF16 ? 2 : 1)
 
 static inline int64_t tensor_units(const tensor *t)
@@ -80,23 +90,17 @@ struct engine {
 
 enum { TARGET_REF, TARGET_PORTABLE, TARGET_AVX2, TARGET_AVX512, TARGET_AVX512BF16, TARGETS };
 
-/* The plain loop nests that every target is tested against (ref.c); contracts as in engine.h. */
-void ref_conv_forward(engine *e, const conv *c, conv_inputs x, const void *packed,
-                      const float *bias, const tensor *y, float *moments);
-void ref_conv_data_gradient(engine *e, const conv *c, const float *weight, const tensor *dy,
-                            conv_inputs dx, const bool add[2]);
-void ref_conv_weight_gradient(engine *e, const conv *c, conv_inputs x, const tensor *dy,
-                              float *dweight, float *dbias);
-void ref_norm_forward(engine *e, const tensor *y, const float *moments, const float *gamma,
-                      const float *beta, const tensor *a);
-void ref_norm_backward(engine *e, const tensor *y, const float *moments, const float *gamma,
-                       const float *beta, const tensor *da, const tensor *dy, float *dgamma,
-                       float *dbeta);
-void ref_head_forward(engine *e, const tensor *y, const norm_parameters *norm, const float *weight,
-                      const float *bias, int64_t classes, float *logits);
-void ref_head_data_gradient(engine *e, const float *dlogits, const float *weight, int64_t classes,
-                            const tensor *da, bool add);
-void ref_head_weight_gradient(engine *e, const tensor *y, const norm_parameters *norm,
-                              const float *dlogits, int64_t classes, float *dweight, float *dbias);
+/* Units that hold so many channels. */
+static inline int64_t units_of(const engine *e, int64_t channels)
+{
+    const int per = CHANNELS_PER_UNIT(e->dtype);
+    return (channels + per - 1) / per;
+}
+
+/* Distance from a position to its neighbour at tap 0..26 of a 3x3x3 kernel. */
+static inline int64_t tap_distance(const tensor *t, int tap)
+{
+    return (tap / 9 - 1) * t->plane + (tap / 3 % 3 - 1) * t->row + tap % 3 - 1;
+}
 
 #endif

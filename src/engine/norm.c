@@ -1,6 +1,8 @@
 /* Instance norm with leaky ReLU. A task is a unit (with all its samples where the affine gradients
  * add over them); sums run over chunks in their order, in double from chunk to chunk. */
 #include "engine/kernels.h"
+#include "engine/pads.h"
+#include "engine/ref.h"
 
 typedef struct {
     const engine *e;

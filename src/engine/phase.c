@@ -1,5 +1,5 @@
 /* Where things lie in the phases of a task (kernels.h). */
-#include "engine/convolve.h"
+#include "engine/phase.h"
 
 int64_t phases_length(const tensor *half, int64_t positions)
 {

@@ -1,17 +1,17 @@
-/* Phases (kernels.h): even and odd positions of the axes apart and together again, once per target.
- * Included by kernel_template.h.
+/* Phases (kernels.h): a tensor split into its even and odd positions along each axis, and merged
+ * again, once per target. Included by kernel_template.h.
  *
  * A task goes through all units at a few rows each, runs that end before a hardware prefetcher has
- * caught up: with each row that of the next unit is asked for, `next` elements on. */
+ * caught up: with each row that of the next unit is prefetched, `next` elements further. */
 
-/* One row apart: `pairs` pairs, then zeros up to `row` elements. Whole vectors may reach into the
- * next row, which is written later, or into the zeros behind the last. */
+/* One row of w elements, split: w / 2 pairs, then zeros up to `row` elements. Whole vectors may
+ * reach into the next row, which is written later, or into the zeros behind the last. */
 INLINE void split_pair(const uint32_t *in, int64_t w, int64_t next, int64_t row, uint32_t *even,
                        uint32_t *odd)
 {
     const int64_t pairs = w / 2;
     for (int64_t i = 0; i < pairs; i += VL) {
-        ask_for(in + 2 * i + next, 2 * VL);
+        prefetch_run(in + 2 * i + next, 2 * VL);
         const vf a = load(in + 2 * i), b = load(in + 2 * i + VL);
         *(vf_unaligned *)(even + i) = __builtin_shufflevector(a, b, EVENS(0));
         *(vf_unaligned *)(odd + i) = __builtin_shufflevector(a, b, EVENS(1));
@@ -81,12 +81,12 @@ INLINE void put_elements(uint32_t *to, vf value, bool add)
     store_halves(to, sum);
 }
 
-/* A row of w elements out of an even and an odd one, and the pad behind it. */
+/* A row of w elements merged from an even and an odd one, and the pad behind it. */
 INLINE void merge_pair(const uint32_t *even, const uint32_t *odd, uint32_t *to, int64_t w,
                        int64_t next, bool add)
 {
     for (int64_t i = 0; 2 * i < w; i += VL) {
-        ask_for(to + 2 * i + next, 2 * VL);
+        prefetch_run(to + 2 * i + next, 2 * VL);
         const vf a = load(even + i), b = load(odd + i);
         const vf low = __builtin_shufflevector(a, b, MIX(0));
         const vf high = __builtin_shufflevector(a, b, MIX(VL / 2));

@@ -1,6 +1,6 @@
 /* The reference: every operation as the loop nest of its definition, sums in double. Slow on
  * purpose; what the other targets are tested against. */
-#include "engine/layout.h"
+#include "engine/ref.h"
 
 #include <math.h>
 

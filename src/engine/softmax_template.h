@@ -1,5 +1,6 @@
-/* Softmax over four classes and the gradient of a loss behind it, in place, once per target. Included
- * by kernel_template.h behind head_template.h, whose load_plain and store_plain it uses. */
+/* Softmax over four classes and the gradient of a loss behind it, in place, once per target.
+ * Included by kernel_template.h behind head_template.h, whose load_plain and store_plain it
+ * uses. */
 
 typedef double vd_wide __attribute__((vector_size(8 * VL)));
 typedef uint8_t vb __attribute__((vector_size(VL)));

@@ -1,130 +1,12 @@
-/* Sums of terms over whole tensors: packed weights, the split into tasks, moments.
+/* One sum of terms over a whole tensor, split into tasks.
  *
  * A task is one chunk of one sample's positions for a group of output channels, so that its sums
  * and their order do not depend on the number of threads. */
-#include "engine/convolve.h"
-
-#include <math.h>
-
-#define MOST_TILE 8 /* of any target */
-
-void *scratch_take(scratch_pieces *s, size_t count, size_t size)
-{
-    void *piece = s->base ? s->base + s->used : NULL;
-    s->used += (count * size + 63) & ~(size_t)63;
-    return piece;
-}
-
-int64_t tap_distance(const tensor *t, int tap)
-{
-    return (tap / 9 - 1) * t->plane + (tap / 3 % 3 - 1) * t->row + tap % 3 - 1;
-}
-
-/* ---- packed weights -------------------------------------------------------------------- */
-
-int64_t packed_count(const engine *e, int64_t terms, int64_t channels)
-{
-    return terms * e->kernels->weights_of_term * round_up(channels, e->kernels->tile);
-}
-
-typedef struct {
-    const engine *e;
-    const weight_map *map;
-    const float *weight;
-    float *packed;
-    int64_t last_half;
-} packing;
-
-/* The weights of a term's half for a tile of channels, as weight_map says; asks for those of the
- * next unit, runs of 27 that no hardware prefetcher follows (a quarter of the time). */
-static void pack_row(const packing *j, int64_t term_half, const int64_t *channel, int64_t tile,
-                     float *out)
-{
-    const int64_t at = j->map->term_at[term_half], last = j->last_half;
-    const int64_t next = j->map->term_at[term_half + 64 < last ? term_half + 64 : last];
-    for (int64_t c = 0; c < tile; c++) {
-        __builtin_prefetch(j->weight + (next < 0 || channel[c] < 0 ? 0 : next + channel[c]));
-        out[c] = at < 0 || channel[c] < 0 ? 0 : j->weight[at + channel[c]];
-    }
-}
-
-static void pack_block(void *context, int64_t block, int thread)
-{
-    (void)thread;
-    const packing *j = context;
-    const kernels *k = j->e->kernels;
-    const int64_t rows = j->map->terms * k->weights_of_term, tile = k->tile;
-    int64_t channel[MOST_TILE];
-    for (int64_t c = 0; c < tile; c++)
-        channel[c] =
-            block * tile + c < j->map->channels ? j->map->channel_at[block * tile + c] : -1;
-    float *to = j->packed + block * rows * tile;
-    for (int64_t r = 0; r < rows; r++, to += tile) {
-        if (!k->dot) {
-            pack_row(j, r, channel, tile, to);
-            continue;
-        }
-        float low[MOST_TILE], high[MOST_TILE];
-        uint32_t pair[MOST_TILE];
-        pack_row(j, 2 * r, channel, tile, low);
-        pack_row(j, 2 * r + 1, channel, tile, high);
-        for (int64_t c = 0; c < tile; c++)
-            pair[c] = float_to_bf16(low[c]) | (uint32_t)float_to_bf16(high[c]) << 16;
-        memcpy(to, pair, (size_t)tile * sizeof *pair);
-    }
-}
-
-void pack_weights(engine *e, const weight_map *map, const float *weight, float *packed)
-{
-    packing j = {.e = e, .map = map, .weight = weight, .packed = packed};
-    j.last_half = map->terms * CHANNELS_PER_UNIT(e->dtype) - 1;
-    const int64_t tile = e->kernels->tile;
-    pool_run(e->threads, pack_block, &j, (map->channels + tile - 1) / tile);
-}
-
-/* ---- pads ------------------------------------------------------------------------------ */
-
-int64_t count_voxels(const tensor *t, int64_t from, int64_t to)
-{
-    int64_t count = 0, y = from / t->row % (t->h + 1);
-    for (int64_t row = from / t->row * t->row; row < to && row < t->d * t->plane; row += t->row) {
-        const int64_t first = row < from ? from : row;
-        const int64_t end = row + t->w < to ? row + t->w : to;
-        if (y < t->h && end > first)
-            count += end - first;
-        y = y == t->h ? 0 : y + 1;
-    }
-    return count;
-}
-
-void clear_pads(const tensor *t, uint32_t *unit, int64_t from, int64_t to)
-{
-    if (from == 0)
-        memset(unit - t->lead, 0, (size_t)t->lead * sizeof *unit);
-    int64_t y = from / t->row % (t->h + 1), row = from / t->row * t->row;
-    for (; row < to && row < t->d * t->plane; row += t->row) {
-        const bool pads = y == t->h;
-        y = pads ? 0 : y + 1;
-        const int64_t pad = row + t->w;
-        if (!pads) {
-            if (pad >= from && pad < to)
-                unit[pad] = 0;
-            continue;
-        }
-        const int64_t first = row < from ? from : row, end = pad + 1 < to ? pad + 1 : to;
-        memset(unit + first, 0, (size_t)(end - first) * sizeof *unit);
-    }
-    const int64_t behind = row > from ? row : from;
-    if (behind < to)
-        memset(unit + behind, 0, (size_t)(to - behind) * sizeof *unit);
-}
-
-void clear_tail(const tensor *t)
-{
-    memset((uint32_t *)t->data + t->n * t->sample_stride, 0, (size_t)t->lead * sizeof(uint32_t));
-}
-
-/* ---- the sweep ------------------------------------------------------------------------- */
+#include "engine/sweep.h"
+#include "engine/pads.h"
+#include "engine/phase.h"
+#include "engine/sizes.h"
+#include "engine/widen.h"
 
 /* Where plane z's chunks begin: the last multiple of 16 that is not behind it. */
 static int64_t plane_begin(const tensor *t, int64_t z)
@@ -161,14 +43,12 @@ stretch sweep_stretch(const tensor *out, int64_t chunk, int64_t index)
     return s;
 }
 
-/* 200 Ki elements are 800 KiB, which leaves room for weights in a second-level cache of 2 MiB; 16
- * tasks keep a few threads evenly busy. */
 int64_t chunk_for(int64_t per_position, int64_t positions, int64_t most)
 {
-    int64_t chunk = 200 * 1024 / per_position;
-    chunk = chunk < positions / 16 ? chunk : positions / 16;
-    chunk = chunk / 96 * 96;
-    return chunk < 96 ? 96 : smaller(chunk, most);
+    int64_t chunk = LOCAL_ELEMENTS / per_position;
+    chunk = chunk < positions / TASKS_LEAST ? chunk : positions / TASKS_LEAST;
+    chunk = chunk / CHUNK_STEP * CHUNK_STEP;
+    return chunk < CHUNK_STEP ? CHUNK_STEP : smaller(chunk, most);
 }
 
 static int64_t tasks_of_sample(const sweep *s)
@@ -244,7 +124,7 @@ void sweep_chunk(const sweep *s, const share *part, int64_t chunk, const uint32_
         const product p = {
             .term = term,
             .terms = terms,
-            .term_block = s->channels > 8 ? 27 * 8 : terms,
+            .term_block = s->channels > 8 ? TERM_BLOCK : terms,
             .weight = s->packed + c * s->terms * s->e->kernels->weights_of_term,
             .bias = s->bias ? s->bias + c : NULL,
             .channels = part->end - c < CHANNEL_GROUP ? part->end - c : CHANNEL_GROUP,
@@ -289,71 +169,4 @@ void sweep_run(const sweep *s)
     sweep copy = *s;
     pool_run(s->e->threads, sweep_task, &copy, s->out->n * tasks_of_sample(s) * groups);
     clear_tail(s->out);
-}
-
-/* Joins the tasks' sums (Chan, Golub, LeVeque 1983) in the order of the tasks. */
-void moments_join(int64_t samples, int64_t channels, int64_t tasks, const double *partial,
-                  float *moments)
-{
-    const int64_t stride = channels * 3;
-    for (int64_t i = 0; i < samples * channels; i++) {
-        const double *p = partial + i / channels * tasks * stride + i % channels * 3;
-        double count = 0, mean = 0, squares = 0;
-        for (int64_t k = 0; k < tasks; k++, p += stride) {
-            if (p[0] == 0)
-                continue;
-            const double distance = p[1] / p[0] - mean;
-            squares += p[2] + distance * distance * count * p[0] / (count + p[0]);
-            mean += distance * p[0] / (count + p[0]);
-            count += p[0];
-        }
-        moments[i * 2] = (float)mean;
-        moments[i * 2 + 1] = (float)(1 / sqrt((squares > 0 ? squares : 0) / count + NORM_EPSILON));
-    }
-}
-
-/* ---- products into phases -------------------------------------------------------------- */
-
-static void spread_task(void *context, int64_t index, int thread)
-{
-    const spread *s = context;
-    const tensor *half = s->half;
-    const int per = CHANNELS_PER_UNIT(half->dtype);
-    const int64_t all_rows = half->d * (half->h + 1);
-    const int64_t tasks = (all_rows + s->rows - 1) / s->rows, n = index / tasks;
-    phases p = {
-        .half = half,
-        .first_row = index % tasks * s->rows,
-        .length = phases_length(half, s->rows * half->row),
-        .blocks = 2,
-        .data = s->local + thread * s->local_count,
-    };
-    p.rows = all_rows - p.first_row < s->rows ? all_rows - p.first_row : s->rows;
-    const int64_t from = p.first_row * half->row;
-    const int64_t to = from + round_up(p.rows * half->row, 16);
-    const int64_t apart = p.length * (s->products > 1 ? s->products : 1);
-    for (int k = 0; k < s->products; k++)
-        for (int64_t c = 0; c < s->channels; c += CHANNEL_GROUP) {
-            const product q = {
-                .term = s->term[k] + n * s->terms[k],
-                .terms = s->terms[k],
-                .term_block = 27 * 8,
-                .weight = s->packed[k] + c * s->terms[k] * s->e->kernels->weights_of_term,
-                .bias = s->bias ? s->bias + c : NULL,
-                .channels = s->channels - c < CHANNEL_GROUP ? s->channels - c : CHANNEL_GROUP,
-                .out = p.data + k * p.length + c / per * apart - from,
-                .stride = apart,
-            };
-            s->e->kernels->multiply(&q, from, to);
-        }
-    s->e->kernels->phases_merge(&p, s->whole, n, s->add);
-}
-
-void spread_run(const spread *s)
-{
-    spread copy = *s;
-    const int64_t all_rows = s->half->d * (s->half->h + 1);
-    pool_run(s->e->threads, spread_task, &copy, s->whole->n * ((all_rows + s->rows - 1) / s->rows));
-    if (!s->add)
-        clear_tail(s->whole);
 }

@@ -1,12 +1,7 @@
 /* Tensors: their layout (layout.h), and plain floats in and out. */
-#include "engine/kernels.h"
+#include "engine/pads.h"
 
 #include <assert.h>
-
-static int64_t round_up_16(int64_t n)
-{
-    return (n + 15) & ~(int64_t)15;
-}
 
 tensor tensor_describe(const engine *e, int64_t n, int64_t c, int64_t d, int64_t h, int64_t w)
 {
@@ -14,8 +9,8 @@ tensor tensor_describe(const engine *e, int64_t n, int64_t c, int64_t d, int64_t
     tensor t = {.n = n, .c = c, .d = d, .h = h, .w = w, .dtype = e->dtype};
     t.row = w + 1;
     t.plane = (h + 1) * t.row;
-    t.lead = round_up_16(t.plane + t.row + 1) + 48;
-    t.span = round_up_16(d * t.plane);
+    t.lead = round_up(t.plane + t.row + 1, 16) + 48;
+    t.span = round_up(d * t.plane, 16);
     t.unit_stride = t.lead + t.span;
     t.sample_stride = tensor_units(&t) * t.unit_stride;
     return t;

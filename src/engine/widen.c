@@ -5,10 +5,7 @@
  * three *slices*, what the chunk's taps reach in the planes z - 1, z and z + 1, and widens one new
  * slice a plane. Where chunks go on across planes (sweep_stretch) a task is one of them, and slices
  * that would overlap are one run. */
-#include "engine/convolve.h"
-
-#define PLANES      32 /* of a task */
-#define TASKS_LEAST 16 /* keep a few threads evenly busy */
+#include "engine/widen.h"
 
 bool widens(const engine *e, conv_kind kind)
 {
@@ -39,7 +36,7 @@ int64_t widened_count(const tensor *out, int64_t units, int64_t chunk)
     return units * 2 * slices_elements(out, chunk);
 }
 
-/* Two halves of each term, and of each unit what is asked for. */
+/* The two halves of each term, and for each unit what is prefetched. */
 int64_t widened_pointers(int64_t terms)
 {
     return terms * 2 + terms / 27;
@@ -49,7 +46,7 @@ static int64_t planes_of_task(const sweep *s)
 {
     const tensor *t = s->out;
     const int64_t planes = t->n * t->d * chunks_of_plane(t, s->chunk) / TASKS_LEAST;
-    return planes < 1 ? 1 : smaller(planes, PLANES);
+    return planes < 1 ? 1 : smaller(planes, WIDENED_PLANES);
 }
 
 int64_t widened_tasks(const sweep *s)
@@ -76,8 +73,8 @@ static void widen_plane(const slices *w, int64_t z, int64_t count)
     for (int side = 0; side < 2 && s->widened[side]; side++) {
         const tensor *x = s->widened[side];
         for (int64_t u = 0; u < tensor_units(x); u++, low += 2 * w->channel)
-            s->e->kernels->part_channels(tensor_unit(x, w->part->n, u) + z * x->plane + w->first,
-                                         count, low, low + w->channel);
+            s->e->kernels->split_channels(tensor_unit(x, w->part->n, u) + z * x->plane + w->first,
+                                          count, low, low + w->channel);
     }
 }
 

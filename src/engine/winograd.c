@@ -7,10 +7,9 @@
  * the transforms' sums: about 3 times those of the direct sum in fp32 (tests/test_engine.c bounds
  * them). */
 #include "engine/winograd.h"
-
-/* Tiles in a task: 3 vectors of 16, the register tile's. With 32 channels the inputs' components
- * take 400 KiB, beside 100 KiB of sums: within a second-level cache of 1 MiB. */
-enum { LANES = 48 };
+#include "engine/moments.h"
+#include "engine/pads.h"
+#include "engine/scratch.h"
 
 /* From 32 channels on the transforms are the small part (at 16 to 16 the direct sum is as fast);
  * what has more outputs than 256 has too few tiles. */
@@ -153,8 +152,8 @@ static void store_piece(const job *j, int64_t n, const piece *p, int64_t first, 
                 o.row[r] = unit + z * y->plane + row * y->row;
         }
         double sum[2] = {0}, squares[2] = {0};
-        j->e->kernels->winograd_output(&o, m + (c - first) * j->sums_apart + p->lane, LANES,
-                                       j->sums_apart, p->count, sum, squares);
+        j->e->kernels->winograd_output(&o, m + (c - first) * j->sums_apart + p->lane,
+                                       WINOGRAD_TILES, j->sums_apart, p->count, sum, squares);
         for (int h = 0; partial && h < per && c + h < y->c; h++) {
             partial[(c + h) * 3 + 1] += sum[h];
             partial[(c + h) * 3 + 2] += squares[h];
@@ -181,8 +180,8 @@ static void clear_piece(const job *j, int64_t n, const piece *p)
 static void winograd_task(void *context, int64_t index, int thread)
 {
     const job *j = context;
-    const int64_t n = index / j->tasks, first = index % j->tasks * LANES;
-    const int64_t end = first + LANES < j->tiles ? first + LANES : j->tiles;
+    const int64_t n = index / j->tasks, first = index % j->tasks * WINOGRAD_TILES;
+    const int64_t end = first + WINOGRAD_TILES < j->tiles ? first + WINOGRAD_TILES : j->tiles;
     const int64_t in = j->in, out = j->y->c, tile = j->e->kernels->tile;
     char *local = j->local + (size_t)thread * j->local_bytes;
     float *v = (float *)local, *m = (float *)(local + j->sums_at);
@@ -203,8 +202,8 @@ static void winograd_task(void *context, int64_t index, int thread)
     for (int64_t c = 0; c < out; c += tile) {
         for (int64_t k = 0; k < 64; k++)
             j->e->kernels->winograd_multiply(term + k * in, in,
-                                             j->packed + (c * 64 + k * tile) * in, m + k * LANES,
-                                             lanes, j->sums_apart);
+                                             j->packed + (c * 64 + k * tile) * in,
+                                             m + k * WINOGRAD_TILES, lanes, j->sums_apart);
         for (piece p = {0}; next_piece(j, first, end, &p);)
             store_piece(j, n, &p, c, m, partial);
     }
@@ -231,12 +230,12 @@ static job take_scratch(const engine *e, int64_t in, int64_t out, const tensor *
 {
     job j = {.in = in};
     /* Where rows are no whole vectors, a last one writes up to 15 lanes too many. */
-    j.stride = (x->w + 1) / 2 % 16 ? LANES + 16 : LANES;
-    j.sums_apart = 64 * LANES + 16;
+    j.stride = (x->w + 1) / 2 % 16 ? WINOGRAD_TILES + 16 : WINOGRAD_TILES;
+    j.sums_apart = 64 * WINOGRAD_TILES + 16;
     j.rows = (x->h + 1) / 2;
     j.row_tiles = (x->w + 1) / 2;
     j.tiles = (x->d + 1) / 2 * j.rows * j.row_tiles;
-    j.tasks = (j.tiles + LANES - 1) / LANES;
+    j.tasks = (j.tiles + WINOGRAD_TILES - 1) / WINOGRAD_TILES;
     scratch_pieces local = {0};
     scratch_take(&local, (size_t)(64 * in * j.stride), sizeof(float));
     j.sums_at = local.used;

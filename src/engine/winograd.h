@@ -2,7 +2,7 @@
 #ifndef TWINSEG_ENGINE_WINOGRAD_H
 #define TWINSEG_ENGINE_WINOGRAD_H
 
-#include "engine/convolve.h"
+#include "engine/kernels.h"
 
 /* Whether a pass of a layer that asks for it gets it: forward and data gradient, where widths pay
  * and the target does not multiply pairs of bf16 instead. */

@@ -1,11 +1,11 @@
-/* Barlow Twins (Zbontar et al. 2021) between two feature maps, every voxel a sample. METHOD 2,
- * "BT".
+/* Barlow Twins (Zbontar et al. 2021) between two feature maps, every voxel a sample
+ * (docs/method.md, "Barlow Twins").
  *
  * With z the standardised features, C_ij = mean(zT_i zS_j), L = (1/C)[sum_i (1 - C_ii)^2 + lambda
  * sum_{i != j} C_ij^2] and G = dL/dC:
  *     dL/dxS_j = (1 / (S sigma_j)) [ sum_i G_ij zT_i - zS_j sum_i G_ij C_ij ]
- * and alike for the teacher with G transposed. (Standardising has a third term, the mean of dL/dz,
- * which is 0 here because zT has mean 0.) */
+ * and alike for the teacher with G transposed. (Standardising has a third term, the mean of
+ * dL/dz, which is 0 here because zT has mean 0.) */
 #include "loss/features.h"
 #include "loss/loss.h"
 #include "loss/projector.h"

@@ -1,4 +1,6 @@
-/* loss: deep supervision (CE, CE + Dice, regions) and Barlow Twins on the latent. METHOD 2. */
+/* loss: deep supervision (cross-entropy, with Dice, by regions), softened labels, and Barlow
+ * Twins on the latents (docs/method.md, "One iteration" and "Barlow Twins"). Sums run in a fixed
+ * order: the same bits with any number of threads. */
 #ifndef TWINSEG_LOSS_H
 #define TWINSEG_LOSS_H
 
@@ -9,7 +11,7 @@ int loss_classes(loss_kind kind); /* 4, or 3 (WT TC ET by sigmoid) for LOSS_REGI
 
 /* The loss of one head, gradient in place of the logits.
  * logits [N][classes][voxels] in, d(weight * loss)/d logits out; labels [N][voxels] 0..3.
- * Returns the unweighted loss. Sums are double and in a fixed order. */
+ * Returns the unweighted loss. */
 double loss_segmentation(loss_kind kind, float *logits, const uint8_t *labels, int64_t n,
                          int64_t voxels, double weight, engine *e);
 
@@ -50,8 +52,8 @@ typedef struct {
 /* TS_MEMORY where loss_barlow_bytes() are not to be had. */
 ts_status loss_barlow(const barlow_pair *b, pool *p, double *loss, ts_error *error);
 
-/* The projector: convolution 1x1x1, standardisation over the batch, ReLU, convolution 1x1x1, without
- * biases, as in Zbontar 2021. Weights: [width][channels], then [width][width], flat. */
+/* The projector: convolution 1x1x1, standardisation over the batch, ReLU, convolution 1x1x1,
+ * without biases, as in Zbontar 2021. Weights: [width][channels], then [width][width], flat. */
 int64_t loss_projector_weights(int64_t channels, int64_t width);
 /* He initialisation, keyed by (seed, name). */
 void loss_projector_initialise(float *weights, int64_t channels, int64_t width, uint64_t seed,

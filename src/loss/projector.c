@@ -129,8 +129,8 @@ static void add_products(const features *a, const features *b, double *work, flo
         sum[i] += (float)work[i];
 }
 
-/* From t's gradient of o to the projector's gradient, which is added to, and x's (NULL: not wanted).
- * work: room for the larger of the two matrices. */
+/* From t's gradient of o to the projector's gradient, which is added to, and x's (NULL: not
+ * wanted). work: room for the larger of the two matrices. */
 static void go_back(const barlow_pair *b, const features *x, path *t, double *work,
                     float *x_gradient, pool *p)
 {

@@ -1,9 +1,9 @@
-/* The losses of segmentation and their gradients: cross-entropy, soft Dice, regions. METHOD 2,
- * "DS".
+/* The losses of segmentation and their gradients: cross-entropy, soft Dice, regions
+ * (docs/method.md, "One iteration").
  *
- * Two passes over memory: the first turns logits into probabilities in place and sums what the loss
- * needs, the second turns probabilities into gradients. Sums are double, over a fixed number of
- * parts that are added in order, so that threads change no bit. */
+ * Two passes over memory: the first turns logits into probabilities in place and sums what the
+ * loss needs, the second turns probabilities into gradients. Sums are double, over a fixed
+ * number of parts that are added in order, so that threads change no bit. */
 #include "labels/labels.h"
 #include "loss/loss.h"
 

@@ -1,8 +1,8 @@
 /* The backward pass: heads and decoder from full resolution down, bottleneck, encoder up again.
  *
- * Gradients go to and fro between the temporaries. The activation that a weight gradient reads is
- * made in the stage's place of net.skip, as long as that does not hold the gradient of the skip,
- * which waits there for its encoder stage; then in a temporary. */
+ * Gradients alternate between the two temporaries. The activation that a weight gradient reads
+ * is made again in the stage's place of net.skip until that holds the gradient of the skip,
+ * which is kept there for its encoder stage; from then on in a temporary. */
 #include "net/graph.h"
 
 /* Adds the caller's gradient at this unit's activation, if there is one. */
@@ -111,7 +111,7 @@ ts_status net_backward(net *n, ts_error *error)
     const int lowest = n->config.stages - 1;
     int here = 0;
     if (n->mode != NET_TRAIN)
-        return error_set(error, TS_BAD_INPUT, "a network made for prediction was asked to learn");
+        return error_set(error, TS_BAD_INPUT, "a network made for prediction cannot be trained");
     tensor da = tensor_in(&n->decoder[0][1].y, n->temporary[here]);
     for (int s = 0; s < lowest; s++) {
         if (s < net_heads(n))

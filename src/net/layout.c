@@ -1,5 +1,6 @@
-/* The parameters of a U-Net of METHOD 3, from its configuration alone: names, PyTorch's shapes, and
- * where each lies in the flat arrays. Nets, model files and checkpoints agree by this one table. */
+/* The parameters of a U-Net (docs/method.md, "Network"), from its configuration alone: names,
+ * PyTorch's shapes, and where each lies in the flat arrays. Nets, model files and checkpoints
+ * share this table. */
 #include "net/net.h"
 
 #include <stdlib.h>

@@ -191,7 +191,7 @@ static net shape_of(const net_config *config, int64_t batch, const int64_t patch
         .batch = batch,
         .patch = {patch[0], patch[1], patch[2]},
         .mode = mode,
-        .engine = (engine *)(uintptr_t)e, /* only asked for sizes */
+        .engine = (engine *)(uintptr_t)e, /* nothing runs on it */
     };
     make_units(&n);
     return n;

@@ -1,4 +1,5 @@
-/* net: the U-Net of METHOD 3 as a list of layers over the engine. Forward, backward, memory.
+/* net: the U-Net of docs/method.md, "Network", as a list of layers over the engine: forward,
+ * backward, memory.
  *
  * Outside of engine/ and net/, tensors are plain float [N][C][D][H][W]: the batch going in,
  * logits and latents coming out, their gradients going back. */
@@ -56,7 +57,8 @@ size_t net_packed_bytes(const net_config *config, net_mode mode, const engine *e
 /* Gives the net memory of net_workspace_bytes (aligned to 64). Two nets may be given the same
  * memory when their passes do not overlap in time. */
 void net_bind(net *n, void *workspace);
-/* Another patch for a network made for prediction, with the same weights; it wants memory anew. */
+/* Another patch for a network made for prediction, with the same weights; net_bind must follow,
+ * with memory for the new patch. */
 ts_status net_set_patch(net *n, const int64_t patch[3], ts_error *error);
 
 size_t net_parameter_count(const net *n); /* tensors */
@@ -70,7 +72,7 @@ float *net_gradients(net *n);           /* filled by net_backward (overwritten, 
  * keyed by (seed, name), so that a network's role or channels elsewhere change nothing. */
 void net_initialise(net *n, uint64_t seed);
 
-/* input [N][in_channels][D][H][W]. */
+/* input [N][in_channels][D][H][W]. TS_BAD_INPUT without net_bind. */
 ts_status net_forward(net *n, const float *input, ts_error *error);
 /* channels: [N][in_channels] pointers to [D][H][W]; NULL: zeros. */
 ts_status net_forward_channels(net *n, const float *const *channels, ts_error *error);
@@ -88,7 +90,8 @@ void net_feature_read(net *n, const char *name, float *out);
  * 8. */
 ts_status net_feature_gradient(net *n, const char *name, const float *gradient, ts_error *error);
 
-/* Takes the gradients that stand in net_logits (heads without a loss: zero them). */
+/* Fills net_gradients from the gradients that the caller left in net_logits (zeros for a head
+ * without a loss). TS_BAD_INPUT for a net made for prediction. */
 ts_status net_backward(net *n, ts_error *error);
 
 /* Multiply-adds of one forward (a backward is twice that, less the first layer's data gradient);
