@@ -28,16 +28,10 @@ typedef struct {
 static bool has_place(const volume_header *h)
 {
     const double(*a)[4] = h->affine;
-    double lengths = 1, determinant = 0;
-    for (int k = 0; k < 3; k++) {
-        const double mm = sqrt(a[0][k] * a[0][k] + a[1][k] * a[1][k] + a[2][k] * a[2][k]);
-        const int u = (k + 1) % 3, v = (k + 2) % 3;
-        if (!voxel_size_possible(mm) || !isfinite(a[k][3]))
+    for (int k = 0; k < 3; k++)
+        if (!voxel_size_possible(sqrt(a[0][k] * a[0][k] + a[1][k] * a[1][k] + a[2][k] * a[2][k])))
             return false;
-        lengths *= mm;
-        determinant += a[0][k] * (a[1][u] * a[2][v] - a[1][v] * a[2][u]);
-    }
-    return fabs(determinant) > 1e-3 * lengths;
+    return volume_affine_possible(a);
 }
 
 static ts_status read_input(const patient *p, const char *path, volume *out, ts_error *error)

@@ -3,6 +3,7 @@
 #include "dataset/layout.h"
 #include "dataset/load.h"
 #include "voxels/voxels.h"
+#include "voxels/voxels.h"
 
 #include <libdeflate.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* layout (private to dataset/): how the files of a folder become cases.
  *
- * names.c reads file names, survey.c finds the data set below a folder, folder.c turns BraTS-like
+ * names.c reads file names, cases.c keeps the list of cases, survey.c finds the data set below a folder, folder.c turns BraTS-like
  * trees into cases, raw.c imagesTr/labelsTr (MSD, nnU-Net), description.c reads dataset.json. */
 #ifndef TWINSEG_DATASET_LAYOUT_H
 #define TWINSEG_DATASET_LAYOUT_H
@@ -37,6 +37,9 @@ size_t name_patient(const char *id);
  * for every other id. */
 const char *name_known_case(const char *id, size_t length);
 
+/* imagesTr, imagesTs, imagesVal: the folders of images of MSD and nnU-Net. */
+bool name_is_image_folder(const char *name);
+
 /* Files that people never put there: hidden ones, macOS's "._x" and .DS_Store. */
 bool name_is_stray(const char *name);
 
@@ -55,8 +58,6 @@ ts_status folder_open(const char *path, label_map labels, dataset *d, ts_error *
 
 /* ---- MSD and nnU-Net -------------------------------------------------------------------- */
 
-/* imagesTr, imagesTs, imagesVal. */
-bool name_is_image_folder(const char *name);
 /* "nnU-Net raw" or "MSD Task01", by the names in a folder of images. */
 const char *raw_layout(const char *images);
 ts_status raw_open(const char *root, const char *images, label_map labels, dataset *d,

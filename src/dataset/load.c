@@ -201,13 +201,10 @@ static void judge_grids(judge *j, const char *path, const volume_header *h, cons
               other_path, path, corner_distance_mm(h, other));
 }
 
-/* Can the axes of space be told by this header? Damaged ones hold zeros, NaN or anything: sizes that
- * are not possible, or axes that lie in one plane, whose determinant is 0. */
+/* Does this header say where the voxels are? Damaged ones hold zeros, NaN or anything. */
 static bool judge_geometry(judge *j, const char *path, const volume_header *h)
 {
-    const double(*a)[4] = h->affine;
-    double lengths = 1;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3; i++)
         if (!voxel_size_possible(h->zooms[i])) {
             found(j, FINDING_PROBLEM, TS_BAD_INPUT,
                   "'%s' says that its voxels measure %.4gx%.4gx%.4g mm: its header is damaged, "
@@ -215,12 +212,7 @@ static bool judge_geometry(judge *j, const char *path, const volume_header *h)
                   path, h->zooms[0], h->zooms[1], h->zooms[2]);
             return false;
         }
-        lengths *= sqrt(a[0][i] * a[0][i] + a[1][i] * a[1][i] + a[2][i] * a[2][i]);
-    }
-    const double determinant = a[0][0] * (a[1][1] * a[2][2] - a[1][2] * a[2][1]) -
-                               a[0][1] * (a[1][0] * a[2][2] - a[1][2] * a[2][0]) +
-                               a[0][2] * (a[1][0] * a[2][1] - a[1][1] * a[2][0]);
-    if (fabs(determinant) > 1e-3 * lengths && isfinite(a[0][3] + a[1][3] + a[2][3]))
+    if (volume_affine_possible(h->affine))
         return true;
     found(j, FINDING_PROBLEM, TS_BAD_INPUT,
           "'%s' does not say how its voxels lie in space: the %s of its header is damaged, copy it "
@@ -264,7 +256,7 @@ static void judge_image(judge *j, const char *path, const case_data *d, int m)
     const int64_t *n = d->header.shape;
     double litres, share;
     const int64_t too_large =
-        f->nonfinite ? volume_values_too_large(&d->image[m], n[0] * n[1] * n[2]) : 0;
+        f->nonfinite ? volume_values_too_large(&d->image[m], voxel_count(n)) : 0;
     if (too_large)
         found(j, FINDING_PROBLEM, TS_BAD_INPUT,
               "'%s' holds %lld voxels beyond the range of float32 (3.4e38): divide its "

@@ -15,7 +15,7 @@ typedef void (*finding_sink)(void *context, finding kind, ts_status status, cons
 typedef struct {
     int64_t nonzero, nonfinite;
     int64_t begin[3], end[3]; /* x y z of the box around its non-zero voxels; empty where none */
-    float value; /* of the first of these; of all, unless it varies */
+    float value;              /* of the first of these; of all, unless it varies */
     bool varies;
 } image_facts;
 

@@ -159,3 +159,24 @@ bool name_is_stray(const char *name)
 {
     return name[0] == '.' || !strcmp(name, "__MACOSX");
 }
+
+bool name_is_image_folder(const char *name)
+{
+    static const char *const folders[] = {"imagesTr", "imagesTs", "imagesVal"};
+    for (size_t i = 0; i < COUNT_OF(folders); i++)
+        if (!strcmp(name, folders[i]))
+            return true;
+    return false;
+}
+
+label_map dataset_labels_by_name(const char *id)
+{
+    char name[256];
+    size_t length;
+    snprintf(name, sizeof name, "%s", string_file_name(id));
+    if (name_is_image(name, &length)) {
+        name_role(name, length, &length);
+        name[length] = '\0';
+    }
+    return name_labels(name);
+}

@@ -8,7 +8,9 @@
  * spline rings over the brain's edge; mean and deviation are those of the resampled voxels, as
  * METHOD orders it (nnU-Net 2 normalises first: the two differ in the outermost voxels alone). */
 #include "dataset/block.h"
+#include "dataset/crop.h"
 #include "dataset/load.h"
+#include "voxels/voxels.h"
 #include "voxels/voxels.h"
 
 #include <math.h>
@@ -60,26 +62,6 @@ static ts_status plan_geometry(const case_data *d, double spacing_mm, const char
 static bool is_resampled(const preprocessed_geometry *g)
 {
     return memcmp(g->shape, g->crop_shape, sizeof g->shape) != 0;
-}
-
-/* Walks a file's voxels in oriented, cropped order: voxel (x, y, z) of the crop is the file's
- * element start + x*step[0] + y*step[1] + z*step[2]. */
-typedef struct {
-    int64_t start, step[3];
-} crop_walk;
-
-static crop_walk walk_crop(const preprocessed_geometry *g)
-{
-    const int64_t *n = g->header.shape;
-    const int64_t stride[3] = {1, n[0], n[0] * n[1]};
-    crop_walk w = {0};
-    for (int i = 0; i < 3; i++) {
-        const int axis = g->orientation.axis[i];
-        const bool flip = g->orientation.flip[i];
-        w.step[i] = flip ? -stride[axis] : stride[axis];
-        w.start += stride[axis] * (flip ? n[axis] - 1 - g->crop_begin[i] : g->crop_begin[i]);
-    }
-    return w;
 }
 
 /* ---- nnU-Net's mask ---------------------------------------------------------------------- */

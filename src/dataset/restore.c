@@ -3,7 +3,7 @@
  * Classes are resampled one at a time and only the best so far is kept, so that besides the result
  * no more than two floats and one byte a voxel of the crop are held, whatever the number of
  * classes. */
-#include "dataset/dataset.h"
+#include "dataset/crop.h"
 #include "voxels/voxels.h"
 
 #include <stdlib.h>
@@ -32,29 +32,14 @@ static void compete_plane(void *context, int64_t z, int thread)
         }
 }
 
-/* The place in the file of voxel (0, y, z) of the crop, and the step to the next x. */
-static int64_t place_row(const preprocessed_geometry *g, int64_t y, int64_t z, int64_t *step)
-{
-    const int64_t *n = g->header.shape, stride[3] = {1, n[0], n[0] * n[1]}, at[3] = {0, y, z};
-    int64_t place = 0;
-    for (int i = 0; i < 3; i++) {
-        const int axis = g->orientation.axis[i];
-        const int64_t oriented = g->crop_begin[i] + at[i];
-        place += stride[axis] * (g->orientation.flip[i] ? n[axis] - 1 - oriented : oriented);
-    }
-    const int axis = g->orientation.axis[0];
-    *step = g->orientation.flip[0] ? -stride[axis] : stride[axis];
-    return place;
-}
-
 /* A plane of the crop into the file's grid; elements are 4 bytes long (probabilities) or 1. */
 static void place_plane(const preprocessed_geometry *g, int64_t z, const void *crop, void *file,
                         size_t element)
 {
-    const int64_t nx = g->crop_shape[0], ny = g->crop_shape[1];
+    const crop_walk w = walk_crop(g);
+    const int64_t nx = g->crop_shape[0], ny = g->crop_shape[1], step = w.step[0];
     for (int64_t y = 0; y < ny; y++) {
-        int64_t step;
-        const int64_t to = place_row(g, y, z, &step), from = (z * ny + y) * nx;
+        const int64_t to = w.start + y * w.step[1] + z * w.step[2], from = (z * ny + y) * nx;
         for (int64_t x = 0; x < nx; x++)
             if (element == sizeof(float))
                 ((float *)file)[to + x * step] = ((const float *)crop)[from + x];

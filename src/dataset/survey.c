@@ -6,24 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const image_folders[] = {"imagesTr", "imagesTs", "imagesVal"};
-static const char *const label_folders[] = {"labelsTr", "labelsTs", "labelsVal"};
-
 typedef struct {
     string_list roots; /* of MSD or nnU-Net */
     char *image;       /* the first one with a BraTS-like name; NULL: there is none */
 } survey;
 
-bool name_is_image_folder(const char *name)
-{
-    for (size_t i = 0; i < COUNT_OF(image_folders); i++)
-        if (!strcmp(name, image_folders[i]))
-            return true;
-    return false;
-}
-
 static bool is_label_folder(const char *name)
 {
+    static const char *const label_folders[] = {"labelsTr", "labelsTs", "labelsVal"};
     for (size_t i = 0; i < COUNT_OF(label_folders); i++)
         if (!strcmp(name, label_folders[i]))
             return true;
@@ -105,6 +95,7 @@ static ts_status look(survey *s, const char *path, int depth, ts_error *error)
 /* The first folder of images within `root`, in memory of its own; NULL where there is none. */
 static char *images_within(const char *root)
 {
+    static const char *const image_folders[] = {"imagesTr", "imagesTs", "imagesVal"};
     for (size_t i = 0; i < COUNT_OF(image_folders); i++) {
         char *images = path_join(root, image_folders[i], NULL);
         if (images && directory_exists(images))

@@ -3,6 +3,7 @@
  * truth is written anew on its images' grid, with the values of the new layout. */
 #include "exchange/layouts.h"
 #include "voxels/voxels.h"
+#include "voxels/voxels.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* labels: the classes of a voxel, and the regions of classes that the challenges score. What they
- * are called and which labels a region holds is stated here alone. */
+/* labels: the classes of a voxel, the regions of classes that the challenges score, and what the
+ * values of a file mean. What they are called and which labels a region holds is stated here alone. */
 #ifndef TWINSEG_LABELS_H
 #define TWINSEG_LABELS_H
 
@@ -61,5 +61,41 @@ static inline unsigned regions_with(int value)
         set |= (unsigned)region_holds(r, value) << r;
     return set;
 }
+
+/* ---- files -------------------------------------------------------------------------------- */
+
+/* How the label values of a file are read; docs/data.md, "Labels", lists which challenge has which.
+ * The first six are the choices of labels=, in the order of LABEL_CHOICES. */
+typedef enum {
+    LABELS_AUTO,      /* 1 NCR, 2 ED, and 3 or 4 ET */
+    LABELS_BRATS2021, /* 1 NCR, 2 ED, 4 ET; BraTS to 2016: 3 NET, which is NCR here */
+    LABELS_BRATS2023, /* 1 NCR, 2 ED, 3 ET */
+    LABELS_BRATS2024, /* the same, and 4 the resection cavity, which is background here */
+    LABELS_MSD,       /* 1 ED, 2 NCR, 3 ET */
+    LABELS_PED,       /* BraTS-PED from 2024 on: 1 ET, 2 NET and 3 CC (both NCR here), 4 ED */
+    /* no setting names these */
+    LABELS_CAVITY,   /* as BRATS2024, but the cavity stays 4 */
+    LABELS_PED_AUTO, /* a case called BraTS-PED-*: PED where it holds a 4, else not known */
+    LABELS_OWN,      /* the program's classes in a case where 4 may be anything but ET */
+    LABELS_GTV,      /* BraTS-MEN-RT: 1 GTV, which is no class of this program */
+    LABEL_MAPS
+} label_map;
+
+/* Names that labels= takes: '|' between maps, ',' before a second name of the same map. */
+#define LABEL_CHOICES                                                                              \
+    "auto|brats2021|brats2023,brats-gli,brats-men,brats-ssa,brats-goat,brats-ped2023|"             \
+    "brats2024,brats-gli-post,brats-met|msd|brats-ped"
+#define LABEL_NAMES "auto, brats2021, brats2023, brats2024, msd or brats-ped" /* for help lines */
+
+/* Maps a file's values to 0 background, 1 NCR, 2 ED, 3 ET in place. Values that can be read in
+ * several ways are an error that names the readings and the setting; so is what is no class of this
+ * program (LABELS_GTV). With strict, values outside the map are an error; else background. name is
+ * for messages. */
+ts_status labels_map(uint8_t *labels, size_t count, label_map map, bool strict, const char *name,
+                     ts_error *error);
+/* The way back, for writing: 1 NCR, 2 ED, 3 ET to the map's values in place; larger ones stay. */
+void labels_unmap(uint8_t *labels, size_t count, label_map map);
+/* "labels=brats2021 (1 NCR, 2 ED, ...), labels=...": every reading, for messages. */
+const char *labels_settings(char buffer[512]);
 
 #endif

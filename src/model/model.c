@@ -29,7 +29,7 @@ bool model_any_subset(const model *m)
     return !strcmp(m->role, "student") && plan_any_subset(&m->plan);
 }
 
-static const char *label_names(const plan *p)
+static const char *labels_written(const plan *p)
 {
     return p->loss == LOSS_REGIONS ? labels_of_regions : labels_of_classes;
 }
@@ -73,7 +73,7 @@ ts_status model_metadata_make(const model *m, model_metadata *out, ts_error *err
         {"twinseg.channels", true, string_format("%s", modality_print(m->channels, channels))},
         {"twinseg.inputs", true,
          string_format("%s", model_any_subset(m) ? inputs_any : inputs_all)},
-        {"twinseg.labels", true, string_format("%s", label_names(&m->plan))},
+        {"twinseg.labels", true, string_format("%s", labels_written(&m->plan))},
         {"twinseg.plan", true, plan_json(&m->plan)},
         {"twinseg.normalisation", true, string_format("%s", normalisations[m->brain])},
         {"twinseg.provenance", m->provenance, m->provenance ? strdup(m->provenance) : NULL},
@@ -244,7 +244,7 @@ static ts_status read_metadata(const safetensors *s, const char *name, model *m,
                          "'%s': its inputs '%.32s' disagree with its method and role", name,
                          inputs);
     m->brain = strcmp(scaling, normalisations[BRAIN_UNION]) ? BRAIN_OWN : BRAIN_UNION;
-    if (strcmp(scaling, normalisations[m->brain]) || strcmp(labels, label_names(&m->plan)))
+    if (strcmp(scaling, normalisations[m->brain]) || strcmp(labels, labels_written(&m->plan)))
         return error_set(error, TS_BAD_INPUT,
                          "'%s' wants a normalisation or labels that this "
                          "twinseg does not know",

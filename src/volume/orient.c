@@ -6,6 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool volume_affine_possible(const double a[4][4])
+{
+    double lengths = 1, determinant = 0;
+    for (int k = 0; k < 3; k++) {
+        const int u = (k + 1) % 3, v = (k + 2) % 3;
+        if (!isfinite(a[k][3]))
+            return false;
+        lengths *= sqrt(a[0][k] * a[0][k] + a[1][k] * a[1][k] + a[2][k] * a[2][k]);
+        determinant += a[0][k] * (a[1][u] * a[2][v] - a[1][v] * a[2][u]);
+    }
+    return fabs(determinant) > 1e-3 * lengths; /* false for NaN */
+}
+
 /* The permutation of axes whose columns point best along L, P, S: the greatest sum of |cosine|. */
 volume_orientation volume_orientation_lps(const double affine[4][4])
 {

@@ -123,6 +123,10 @@ typedef struct {
 } volume_orientation;
 
 volume_orientation volume_orientation_lps(const double affine[4][4]);
+
+/* Is it finite, and do its axes span the space? (Damaged headers hold zeros, NaN or anything; axes
+ * that lie in one plane have a determinant of 0.) */
+bool volume_affine_possible(const double affine[4][4]);
 /* out axis i takes from in axis o.axis[i]; shape_in is x, y, z. */
 void volume_reorient(const void *in, const int64_t shape_in[3], volume_orientation o,
                      size_t element_bytes, void *out);

@@ -1,16 +1,23 @@
 /* What a file's label values mean (docs/data.md, "Labels"): every reading once, and the values that
  * each reading gives to the program's own classes. */
-#include "plan/plan.h"
+#include "labels/labels.h"
 
 #include <string.h>
 
-enum { BACKGROUND, NCR, ED, ET, RC, OUTSIDE = 255 };
+enum {
+    BACKGROUND = LABEL_BACKGROUND,
+    NCR = LABEL_NCR,
+    ED = LABEL_ED,
+    ET = LABEL_ET,
+    RC = LABEL_RC,
+    OUTSIDE = 255
+};
 enum { BLOCK = 4096 }; /* voxels looked at together */
 enum { VALUES = 5 };   /* no challenge has used more than 0 to 4 */
 
 typedef struct {
     uint8_t classes[VALUES]; /* what values 0 to 4 become */
-    uint8_t values[4];       /* what background, NCR, ED and ET are written as */
+    uint8_t values[LABELS];  /* what background, NCR, ED and ET are written as */
     const char *words;       /* for messages; NULL: no setting names this reading */
 } reading;
 
