@@ -192,8 +192,8 @@ static bool range_of(const metrics *m, const char *prefix, double *low, double *
 /* "loss_student" reads "Student", "dice_teacher_wt" reads "Teacher WT". */
 static void legend_name(const char *column, char name[NAME_MAX_BYTES])
 {
-    char *region = strrchr(strcpy(name, column[4] == '_' && column[5] ? column + 5 : column), '_');
-    for (char *c = region; c && *c && !strncmp(column, "dice", 4); c++)
+    char *upper = strrchr(strcpy(name, column[4] == '_' && column[5] ? column + 5 : column), '_');
+    for (char *c = upper; c && *c && !strncmp(column, "dice", 4); c++)
         *c = (char)toupper((unsigned char)*c);
     for (char *c = name; *c; c++)
         *c = *c == '_' ? ' ' : *c;
