@@ -102,4 +102,37 @@ expect "a damaged result was made again" cmp out/BraTS2021_00001.nii.gz first.ni
 check "other settings, the same folder" 1 'other settings' predict run --data data -o out mirror=on
 check "no such data" 1 'nodata' predict run --data nodata -o out2
 
+# a folder that is another's: nothing is written, nothing is claimed
+state() { find "$1" -type f | sort | xargs md5sum | md5sum; }
+mkdir foreign && cp first.nii.gz foreign/BraTS2021_00002.nii.gz
+before=$(state foreign)
+check "results of another program" 1 \
+    "'foreign' holds files that are not predictions of twinseg, such as 'BraTS2021_00002.nii.gz'" \
+    predict run --data data -o foreign
+expect "nothing was written" test "$(state foreign)" = "$before"
+cp first.nii.gz out/patient7.nii.gz
+check "one among ours" 1 "such as 'patient7.nii.gz' .its predict.json does not name that case" \
+    predict run --data data -o out
+rm out/patient7.nii.gz
+check "without it" 0 '0 written, 3 there already and kept' predict run --data data -o out
+expect "the record names the cases" test "$(grep -c '"BraTS2021_0000' out/predict.json)" = 3
+mkdir more && cp -r data/BraTS2021_00001 more/BraTS2021_00009
+rename=more/BraTS2021_00009/BraTS2021_0000
+for m in flair t1 t1ce t2; do mv ${rename}1_$m.nii.gz ${rename}9_$m.nii.gz; done
+check "a second data set into the same folder" 0 '1 written, 0 there already' predict run --data more -o out
+check "and the first again" 0 '0 written, 3 there already and kept' predict run --data data -o out
+expect "a row a case" test "$(cut -d, -f1 out/confidence.csv | sort -u | wc -l)" = 5
+
+mkdir -p raw/imagesTr raw/labelsTr
+echo '{"channel_names": {"0": "T1ce", "1": "FLAIR"}, "labels": {"background": 0, "NCR": 1, "ED": 2, "ET": 3},
+    "numTraining": 1, "file_ending": ".nii.gz"}' >raw/dataset.json
+cp t1ce.nii.gz raw/imagesTr/c_0000.nii.gz && cp flair.nii.gz raw/imagesTr/c_0001.nii.gz
+before=$(state raw)
+for place in raw raw/ ./raw/labelsTr "$PWD/raw/labelsTr/" raw/imagesTr raw/labelsTs; do
+    check "into the data set: $place" 1 "belongs to the data set 'raw'" predict run --data raw -o "$place"
+done
+check "into a case's folder" 1 "belongs to the data set 'more'" predict run --data more -o more/BraTS2021_00009
+expect "nothing was written" test "$(state raw)" = "$before"
+check "beside the images" 0 '1 written' predict run --data raw -o raw/predictions
+
 [ $failures -eq 0 ]

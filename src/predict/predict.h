@@ -113,9 +113,9 @@ typedef struct {
 
 /* Every case of a data set into OUT/<id>.nii.gz (the folder is made). What is there already and
  * reads back whole is kept, so that a second run goes on where the first stopped; OUT/predict.json
- * records models and settings, and others than recorded are an error, and the data sets' whole
- * paths; OUT/confidence.csv has a row
- * a case: its outcome. A case that fails is warned of and counted, and the others go on; TS_STOPPED
+ * records models and settings, of which others than recorded are an error, the data sets' whole paths
+ * and their cases. A label file in OUT that it does not name is an error, as is an OUT that the data
+ * set's own files lie in. OUT/confidence.csv has a row a case: its outcome. A case that fails is warned of and counted, and the others go on; TS_STOPPED
  * after an interrupt. */
 ts_status predict_folder(predictor *p, const dataset *d, const char *out, predict_counts *counts,
                          ts_error *error);
