@@ -82,6 +82,13 @@ full() { (trap '' XFSZ; ulimit -f 1; predict run "${both[@]}" -o full.nii); }
 check "a full disk" 1 'full.nii' full
 expect "nothing half-written" test -z "$(ls | grep -v -e '^p.nii' | grep '^full')"
 
+mkdir dicom && { head -c 128 /dev/zero; printf DICM; head -c 500 /dev/zero; } >dicom/0001
+check "a DICOM folder" 1 "'dicom' is a folder of DICOM files: 'twinseg prepare'" \
+    predict run --flair dicom --t1ce t1ce.nii.gz -o none.nii.gz
+check "a DICOM file" 1 "'dicom/0001' is not a NIfTI file: it is DICOM .'twinseg prepare'" \
+    predict run --flair dicom/0001 --t1ce t1ce.nii.gz -o none.nii.gz
+check "a data set of DICOM" 1 "DICOM.*twinseg prepare" predict run --data dicom -o none
+
 check "no output" 2 'where shall' predict run "${both[@]}"
 check "no input" 2 'either' predict run -o none.nii.gz
 check "files and a folder" 2 'either' predict run "${both[@]}" --data . -o out

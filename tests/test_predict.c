@@ -458,6 +458,31 @@ static void test_whole(void **state)
     model_free(&m);
 }
 
+/* Weights that are finite and make infinities: refused at the first window, by the model's name. */
+static void test_diverged_model(void **state)
+{
+    (void)state;
+    ts_error e;
+    const int64_t brain[3] = {16, 16, 16};
+    const loss_kind losses[] = {LOSS_CE, LOSS_REGIONS};
+    preprocessed c = make_case(16, 16, 16, brain);
+    for (size_t i = 0; i < COUNT_OF(losses); i++) {
+        model m = made_model(1u << FLAIR | 1u << T1CE, losses[i], 3);
+        predictor *p;
+        m.name = strdup("run/diverged.safetensors");
+        for (int64_t k = 0; k < m.weight_count; k++)
+            m.weights[k] *= 1e30f;
+        p = create(&m, 1, &m.plan);
+        float *probabilities = calloc(4 * 16 * 16 * 16, sizeof *probabilities);
+        assert_int_equal(predict_probabilities(p, &c, probabilities, &e), TS_BAD_INPUT);
+        assert_non_null(strstr(e.text, "'run/diverged.safetensors'"));
+        free(probabilities);
+        predictor_destroy(p);
+        model_free(&m);
+    }
+    free_case(&c);
+}
+
 static void test_predictor_errors(void **state)
 {
     (void)state;
@@ -495,6 +520,7 @@ int main(void)
         cmocka_unit_test(test_mirroring),
         cmocka_unit_test(test_windows_threads_models),
         cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_diverged_model),
         cmocka_unit_test(test_predictor_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -183,7 +183,7 @@ static bool is_dicom(const char *path)
     file_map map;
     if (file_map_open(path, &map, NULL) != TS_OK)
         return false;
-    const bool is = map.count >= 132 && !memcmp(map.bytes + 128, "DICM", 4);
+    const bool is = volume_is_dicom(map.bytes, map.count);
     file_map_close(&map);
     return is;
 }

@@ -24,6 +24,11 @@ void weights_fingerprint(const float *weights, int64_t count, char hex[20])
     snprintf(hex, 20, "%016llx", (unsigned long long)print);
 }
 
+const char *model_name(const model *m)
+{
+    return m->name ? m->name : "the model";
+}
+
 bool model_any_subset(const model *m)
 {
     return !strcmp(m->role, "student") && plan_any_subset(&m->plan);
@@ -312,8 +317,9 @@ static ts_status read_weights(const safetensors *s, const char *name, model *m, 
 
 ts_status model_decode(const safetensors *s, const char *name, model *out, ts_error *error)
 {
-    *out = (model){0};
-    ts_status status = read_metadata(s, name, out, error);
+    *out = (model){.name = strdup(name)};
+    ts_status status = out->name ? read_metadata(s, name, out, error)
+                                 : error_set(error, TS_MEMORY, "out of memory");
     if (status == TS_OK)
         status = read_weights(s, name, out, error);
     if (status != TS_OK)
@@ -346,6 +352,7 @@ ts_status model_open(const char *name, model *out, ts_error *error)
 
 void model_free(model *m)
 {
+    free(m->name);
     free(m->weights);
     free(m->provenance);
     *m = (model){0};

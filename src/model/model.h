@@ -56,6 +56,7 @@ typedef struct {
 #define MODEL_FORMAT 1 /* twinseg.format; a greater one is refused */
 
 typedef struct {
+    char *name;            /* the file that it was read from; NULL: of memory */
     plan plan;             /* as trained; plan.student says the channels */
     modality_set channels; /* the network's inputs, in modality order */
     net_config config;
@@ -72,6 +73,9 @@ typedef struct {
  * source tree or of the installation that the running program belongs to. free(*path). The error
  * lists the names that are there. */
 ts_status model_find(const char *name, char **path, ts_error *error);
+
+/* For messages: the file's name, or "the model". */
+const char *model_name(const model *m);
 
 /* Does it take whatever modalities a patient has, zeros in place of the others? */
 bool model_any_subset(const model *m);

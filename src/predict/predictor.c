@@ -14,30 +14,31 @@
 
 static ts_status check_alike(const model *models, size_t count, ts_error *error)
 {
-    char first[24], other[24];
+    char wanted[2][24];
     for (size_t i = 1; i < count; i++) {
         const model *a = &models[0], *b = &models[i];
+        const char *first = model_name(a), *other = model_name(b);
         if (model_any_subset(a) != model_any_subset(b))
             return error_set(error, TS_BAD_INPUT,
-                             "the models cannot be averaged: of the first and number %zu one takes "
-                             "any modalities and the other does not",
-                             i + 1);
+                             "the models cannot be averaged: of '%s' and '%s' one takes any "
+                             "modalities and the other does not",
+                             first, other);
         if (a->channels != b->channels)
             return error_set(error, TS_BAD_INPUT,
-                             "the models cannot be averaged: the first wants %s, number %zu %s",
-                             modality_print(a->channels, first), i + 1,
-                             modality_print(b->channels, other));
+                             "the models cannot be averaged: '%s' needs %s, '%s' %s", first,
+                             modality_print(a->channels, wanted[0]), other,
+                             modality_print(b->channels, wanted[1]));
         if (a->plan.spacing_mm != b->plan.spacing_mm)
             return error_set(error, TS_BAD_INPUT,
-                             "the models cannot be averaged: the first works at %g mm, number %zu "
-                             "at %g",
-                             a->plan.spacing_mm, i + 1, b->plan.spacing_mm);
+                             "the models cannot be averaged: '%s' works at %g mm, '%s' at %g",
+                             first, a->plan.spacing_mm, other, b->plan.spacing_mm);
         if (memcmp(a->plan.patch, b->plan.patch, sizeof a->plan.patch) ||
             a->config.classes != b->config.classes || a->brain != b->brain)
-            return error_set(error, TS_BAD_INPUT,
-                             "the models cannot be averaged: the patch, the classes or the "
-                             "normalisation of the first and of number %zu differ",
-                             i + 1);
+            return error_set(
+                error, TS_BAD_INPUT,
+                "the models cannot be averaged: '%s' and '%s' differ in the patch, the "
+                "classes or the normalisation",
+                first, other);
     }
     return TS_OK;
 }
@@ -128,6 +129,9 @@ static ts_status create_parts(predictor *p, const model *models, ts_error *error
     for (size_t i = 0; status == TS_OK && i < p->count; i++) {
         const int64_t multiple = (int64_t)1 << (models[i].config.stages - 1);
         p->configs[i] = models[i].config;
+        p->names[i] = strdup(model_name(&models[i]));
+        if (!p->names[i])
+            return error_set(error, TS_MEMORY, "out of memory for the predictor");
         p->multiple = multiple > p->multiple ? multiple : p->multiple;
         status = net_create(&models[i].config, 1, p->trained, NET_PREDICT, p->engine, &p->nets[i],
                             error);
@@ -193,7 +197,8 @@ ts_status predictor_create(const model *models, size_t count, const plan *settin
     p->rules = models[0].rules;
     p->nets = memory_allocate(count, sizeof(net *), "the predictor", error);
     p->configs = memory_allocate(count, sizeof *p->configs, "the predictor", error);
-    status = p->nets && p->configs ? create_parts(p, models, error) : TS_MEMORY;
+    p->names = memory_allocate(count, sizeof *p->names, "the predictor", error);
+    status = p->nets && p->configs && p->names ? create_parts(p, models, error) : TS_MEMORY;
     if (status != TS_OK)
         predictor_destroy(p);
     else
@@ -208,6 +213,9 @@ void predictor_destroy(predictor *p)
     for (size_t i = 0; p->nets && i < p->count; i++)
         net_destroy(p->nets[i]);
     engine_destroy(p->engine);
+    for (size_t i = 0; p->names && i < p->count; i++)
+        free(p->names[i]);
+    free(p->names);
     free(p->nets);
     free(p->configs);
     release_memory(p);

@@ -17,6 +17,7 @@ struct predictor {
     engine *engine;
     net **nets;
     net_config *configs;
+    char **names; /* of the models' files, for messages */
     size_t count;
     int64_t multiple; /* of which extents must be */
     void *workspace;  /* of the nets, one at a time */

@@ -11,6 +11,7 @@
 #include "voxels/voxels.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,13 +19,14 @@
 typedef struct {
     predictor *predictor;
     const preprocessed *source;
-    int64_t size[3];      /* d h w of the case */
-    int64_t begin[3];     /* of the window */
-    unsigned flip;        /* bit 0: along d, 1: h, 2: w */
-    const float *logits;  /* [classes][d][h][w] of the flipped window */
-    float *probabilities; /* [LABELS][d][h][w] of the case; before the end the first `classes`
+    int64_t size[3];       /* d h w of the case */
+    int64_t begin[3];      /* of the window */
+    unsigned flip;         /* bit 0: along d, 1: h, 2: w */
+    const float *logits;   /* [classes][d][h][w] of the flipped window */
+    float *probabilities;  /* [LABELS][d][h][w] of the case; before the end the first `classes`
                              hold weighted sums */
-    float *weights;       /* [d][h][w]: sums of importance */
+    float *weights;        /* [d][h][w]: sums of importance */
+    atomic_bool nonfinite; /* a logit was */
 } walk;
 
 /* Place i of an axis of the window after flipping. */
@@ -115,15 +117,30 @@ static void add_sigmoid(const float *logits, size_t stride, int classes, float *
             mean[(size_t)k * stride + (size_t)x] += 1 / (1 + expf(-logits[(size_t)k * stride]));
 }
 
+/* Infinities and NaN have all bits of the exponent set. */
+static bool is_finite_row(const float *row, int64_t count)
+{
+    uint32_t carries = 0;
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, row + i, sizeof bits);
+        carries |= (bits & 0x7f800000u) + 0x00800000u;
+    }
+    return !(carries >> 31);
+}
+
 /* Plane z of the window: the flipped logits' probabilities are added to the mean. */
 static void add_plane(void *context, int64_t z, int thread)
 {
     (void)thread;
-    const walk *w = context;
+    walk *w = context;
     const predictor *p = w->predictor;
     const int64_t *patch = p->patch;
     for (int64_t y = 0; y < patch[1]; y++) {
         const int64_t from = (flipped(w, 0, z) * patch[1] + flipped(w, 1, y)) * patch[2];
+        for (int k = 0; k < p->classes; k++)
+            if (!is_finite_row(w->logits + k * voxel_count(patch) + from, patch[2]))
+                atomic_store(&w->nonfinite, true);
         (p->regions ? add_sigmoid : add_softmax)(
             w->logits + from + flipped(w, 2, 0), (size_t)voxel_count(patch), p->classes,
             p->mean + (z * patch[1] + y) * patch[2], patch[2], w->flip >> 2 & 1 ? -1 : 1);
@@ -173,6 +190,13 @@ static ts_status predict_window(walk *w, ts_error *error)
                 return status;
             w->logits = net_logits(p->nets[i], 0);
             pool_run(threads, add_plane, w, p->patch[0]);
+            if (atomic_load(&w->nonfinite))
+                return error_set(
+                    error, TS_BAD_INPUT,
+                    "case %s: the model '%s' computes infinite numbers or NaN: its "
+                    "weights are damaged or its training diverged; copy it anew or give "
+                    "another",
+                    w->source->id, p->names[i]);
         }
     }
     pool_run(threads, merge_plane, w, p->patch[0]);

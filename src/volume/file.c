@@ -154,6 +154,18 @@ static bool is_image_name(const char *name)
            (string_ends_nocase(name, ".nii") || string_ends_nocase(name, ".nii.gz"));
 }
 
+static bool is_dicom(const char *folder, const char *name)
+{
+    file_map map;
+    char *path = path_join(folder, name, NULL);
+    const bool opened = path && file_map_open(path, &map, NULL) == TS_OK;
+    const bool dicom = opened && volume_is_dicom(map.bytes, map.count);
+    if (opened)
+        file_map_close(&map);
+    free(path);
+    return dicom;
+}
+
 /* The file to read for `path`: the .hdr of an .img, the one image in a folder of that name;
  * free(). */
 static ts_status resolve(const char *path, char **file, ts_error *error)
@@ -171,16 +183,24 @@ static ts_status resolve(const char *path, char **file, ts_error *error)
     if (status != TS_OK)
         return status;
     size_t images = 0, place = 0;
+    bool dicom = false;
     for (size_t i = 0; i < names.count; i++)
         if (is_image_name(names.items[i])) {
             images++;
             place = i;
         }
+    for (size_t i = 0; i < names.count && images == 0 && !dicom; i++)
+        dicom = is_dicom(path, names.items[i]);
     if (images == 1)
         *file = path_join(path, names.items[place], NULL);
     string_list_free(&names);
     if (*file)
         return TS_OK;
+    if (dicom)
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s' is a folder of DICOM files: 'twinseg prepare' makes a case of a "
+                         "patient's DICOM folders",
+                         path);
     return error_set(error, TS_BAD_INPUT, "'%s' is a folder that holds %zu images, not one", path,
                      images);
 }

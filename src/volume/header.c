@@ -235,6 +235,21 @@ static ts_status read_offset(const fields *f, const char *name, nifti_descriptio
     return TS_OK;
 }
 
+/* What a file is that does not begin like NIfTI, and the remedy. */
+static const char *what_it_is(const uint8_t *bytes, size_t count)
+{
+    if (volume_is_dicom(bytes, count))
+        return "it is DICOM ('twinseg prepare' makes a case of a patient's DICOM folders)";
+    if (count > 11 && !memcmp(bytes, "version http", 12))
+        return "it is a pointer of Git LFS ('git lfs pull' fetches the file itself)";
+    return "its first number is neither 348 nor 540";
+}
+
+bool volume_is_dicom(const uint8_t *bytes, size_t count)
+{
+    return count >= 132 && !memcmp(bytes + 128, "DICM", 4);
+}
+
 ts_status nifti_parse(const uint8_t *bytes, size_t count, const char *name, nifti_description *d,
                       ts_error *error)
 {
@@ -252,9 +267,7 @@ ts_status nifti_parse(const uint8_t *bytes, size_t count, const char *name, nift
         f.at = &places_2;
     else
         return error_set(error, TS_BAD_INPUT, "'%s' is not a NIfTI file: %s", name,
-                         count > 11 && !memcmp(bytes, "version http", 12)
-                             ? "it is a pointer of Git LFS ('git lfs pull' fetches the file itself)"
-                             : "its first number is neither 348 nor 540");
+                         what_it_is(bytes, count));
     f.swap = bytes[0] == 0;
     if (count < (size_t)(f.at->wide ? NIFTI_2_HEADER : NIFTI_1_HEADER))
         return error_set(error, TS_BAD_INPUT, "'%s' is cut short within its header", name);

@@ -54,6 +54,9 @@ ts_status volume_header_doubts(const volume_header *h, const char *path, string_
  * copies have such) is read through. */
 ts_status volume_read(const char *path, volume *out, ts_error *error);
 
+/* Does a file with these bytes say that it is DICOM? */
+bool volume_is_dicom(const uint8_t *bytes, size_t count);
+
 /* Voxels as they are stored, in a file or in memory, made float where they are asked for: half the
  * memory of int16 images, which most are. bytes are another's. */
 typedef struct {
