@@ -26,6 +26,10 @@ check "as JSON" 0 '"role": "student"' info --json model.safetensors
 cp model.safetensors renamed
 check "a model by another name" 0 '^role +student' info renamed
 
+LC_ALL=C sed 's/:"0\.1\.0"/:"0.\xc2\x9b0"/' model.safetensors >odd.safetensors
+check "a control character in the metadata" 0 '^version +0\.\\x9b0$' info odd.safetensors
+expect "none is printed raw" test -z "$(LC_ALL=C grep -P '\xc2\x9b' said)"
+
 mkdir run
 printf 'steps = 40\nstudent = flair\n' >run/config.ini
 echo '{"fold": 1, "folds": 5, "train": ["a", "b", "c"], "held_out": ["d"], "skipped": []}' >run/split.json
@@ -38,6 +42,8 @@ expect "its last loss" grep -qE '^  loss_student +1.25$' said
 expect "its last validation" grep -qE '^  dice_student_wt +0.25$' said
 expect "its models" grep -qE '^models +model.safetensors$' said
 check "as JSON" 0 '"fold": "1/5"' info run --json
+printf '\n5,2.5\n' >>run/metrics.csv
+check "a damaged metrics.csv" 1 "run/metrics.csv' line 5" info run
 echo '{"fold": 1' >run/split.json
 check "a run with a damaged split" 1 'split.json' info run
 

@@ -125,50 +125,34 @@ static ts_status describe_model(const char *path, json_t *out, ts_error *error)
 
 /* ---- a run -------------------------------------------------------------------------------- */
 
-static char *next_cell(char **line)
-{
-    char *cell = *line, *end = cell + strcspn(cell, ",");
-    *line = *end ? end + 1 : end;
-    *end = '\0';
-    return cell;
-}
-
-/* The latest value of every column of metrics.csv; a row cut by a kill counts as none. content is
- * taken apart. */
-static json_t *latest_metrics(char *content)
+/* The latest value of every column of metrics.csv; the row that is being written counts as none. */
+static json_t *latest_metrics(const csv_table *t)
 {
     json_t *latest = json_object();
-    char *header = content, *row = strchr(content, '\n');
-    if (!row)
-        return latest;
-    *row++ = '\0';
-    for (char *end; (end = strchr(row, '\n')) != NULL; row = end + 1) {
-        *end = '\0';
-        char *columns = strdup(header), *at = columns;
-        for (char *cell = row; columns && *at;) {
-            const char *name = next_cell(&at);
+    for (size_t row = 0; row < t->rows; row++)
+        for (int c = 0; c < (int)t->columns; c++) {
             double value;
-            if (parse_double(next_cell(&cell), &value))
-                json_object_set_new(latest, name, number(value));
+            if (csv_number(t, row, c, &value))
+                json_object_set_new(latest, t->names[c], number(value));
         }
-        free(columns);
-    }
     return latest;
 }
 
 static ts_status read_metrics(const char *folder, json_t **out, ts_error *error)
 {
-    uint8_t *content = NULL;
-    size_t count;
-    char *path = path_join(folder, "metrics.csv", NULL);
-    ts_status status = path ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
-    if (status == TS_OK && file_exists(path)) /* not yet, while cases are being preprocessed */
-        status = file_get(path, (size_t)1 << 32, &content, &count, error);
-    if (status == TS_OK)
-        *out = content ? latest_metrics((char *)content) : json_object();
-    free(content);
+    csv_table t = {0};
+    ts_status status = TS_OK;
+    char *path = path_join(folder, "metrics.csv", error);
+    if (!path)
+        return TS_MEMORY;
+    if (file_exists(path)) /* not yet, while cases are being preprocessed */
+        status = csv_read(path, (size_t)1 << 32, true, &t, error);
     free(path);
-    return status;
+    if (status != TS_OK)
+        return status;
+    *out = latest_metrics(&t);
+    csv_free(&t);
+    return TS_OK;
 }
 
 /* {"train": 18, "held_out": 5, "skipped": 0} */
@@ -213,12 +197,15 @@ static ts_status describe_run(const char *path, json_t *out, ts_error *error)
     char words[32];
     json_t *metrics = NULL, *cases = NULL;
     ts_status status = train_read_config(path, &p, error);
-    if (status == TS_OK)
-        status = train_read_fold(path, &fold, &folds, error);
-    if (status == TS_OK)
-        status = count_cases(path, &cases, error);
-    if (status == TS_OK)
-        status = read_metrics(path, &metrics, error);
+    if (status != TS_OK)
+        return status;
+    status = train_read_fold(path, &fold, &folds, error);
+    if (status != TS_OK)
+        return status;
+    status = count_cases(path, &cases, error);
+    if (status != TS_OK)
+        return status;
+    status = read_metrics(path, &metrics, error);
     if (status != TS_OK) {
         json_decref(cases);
         return status;
@@ -306,13 +293,17 @@ static bool is_safetensors(const char *path)
 
 static ts_status describe(const char *path, json_t *out, ts_error *error)
 {
-    json_object_set_new(out, "file", json_string(path));
+    char shown[4096]; /* a name need not be UTF-8, JSON must */
+    escape_into(shown, sizeof shown, path);
+    json_object_set_new(out, "file", json_string(path) ?: json_string(shown));
     if (!file_exists(path))
         return error_set(error, TS_IO, "'%s' is not there", path);
     if (directory_exists(path) && !string_ends_nocase(path, ".nii") &&
         !string_ends_nocase(path, ".nii.gz")) {
-        char *config = path_join(path, "config.ini", NULL);
-        const bool run = config && file_exists(config);
+        char *config = path_join(path, "config.ini", error);
+        if (!config)
+            return TS_MEMORY;
+        const bool run = file_exists(config);
         free(config);
         return run ? describe_run(path, out, error)
                    : error_set(error, TS_BAD_INPUT,
