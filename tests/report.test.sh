@@ -26,7 +26,7 @@ expect "and names no other address" test "$(grep -oE 'https?://[a-z0-9./]+' "$wo
     "http://www.w3.org/2000/svg"
 expect "settings are in it" has "$work/r.html" '"key":"learning_rate"'
 expect "the run's machine and data are in it" has "$work/r.html" '"from_step":0'
-expect "and what predict expected" has "$work/r.html" '"confidence":"case,modalities'
+expect "and the expected Dice" has "$work/r.html" '"confidence":"case,modalities'
 expect "checksums are in it" has "$work/r.html" '"fnv1a64":"'
 "$twinseg" report "$work/half" -o "$work/half.html" >/dev/null 2>&1
 expect "a half-finished run shows what is there" has "$work/half.html" '"steps_done":4'
@@ -47,7 +47,7 @@ E2
 expect "with one, the table" has "$work/r.html" '"mean":0.625'
 echo '{"rows": 3}' >"$work/begun/table.json" && rm "$work/begun/config.ini"
 "$twinseg" report "$work/begun" -o "$work/x.html" >"$work/log" 2>&1
-expect "a table that is none is named" has "$work/log" "begun/table.json' is no table of a study"
+expect "a table that is not one is named" has "$work/log" "begun/table.json' is not a table of a study"
 echo '{"train": 5}' >"$work/half/split.json"
 "$twinseg" report "$work/half" -o "$work/x.html" >"$work/log" 2>&1
 expect "a damaged split is named" has "$work/log" "half/split.json': it lists no cases"
@@ -83,7 +83,7 @@ mkdir "$work/loose" && cp "$work/pred/$first" "$work/loose"
 expect "label files without a record say what is missing" has "$work/x.html" \
     "It is not recorded which images these were predicted from. Give the data set by --data"
 "$twinseg" report "$work/data" -o "$work/x.html" >"$work/log" 2>&1
-expect "a folder that is none of these is refused" test $? -eq 1
+expect "any other folder is refused" test $? -eq 1
 expect "with what was looked for" has "$work/log" "neither a run (config.ini), nor a study"
 "$twinseg" report "$work/run" >"$work/log" 2>&1
 expect "without -o it is a usage error" test $? -eq 2
@@ -127,7 +127,7 @@ cat >"$work/after.html" <<'E2'
     press(0);
     const names = column(0);
     press(0);
-    say("a click on a head sorts, another one turns", String(names) === String([...names].sort()) &&
+    say("a click on a header sorts, another one reverses", String(names) === String([...names].sort()) &&
       String(column(0)) === String([...names].reverse()) && heads[0].getAttribute("aria-sort") === "descending");
     const canvas = document.querySelector(".case canvas"), slider = document.querySelector(".case input[type=range]");
     const pixels = () => canvas.toDataURL(), at = +slider.value, before = pixels();
@@ -154,8 +154,8 @@ cat >"$work/after.html" <<'E2'
     const page = () => getComputedStyle(document.body).backgroundColor, light = page();
     document.getElementById("theme").click();
     say("light turns dark", page() !== light);
-    const expected = [...document.querySelectorAll("details")].find(d => d.textContent.startsWith("what predict expected"));
-    say("what predict expected has a row a case", expected.querySelectorAll("tbody tr").length === 4 &&
+    const expected = [...document.querySelectorAll("details")].find(d => d.textContent.startsWith("Expected Dice"));
+    say("the expected Dice has a row for each case", expected.querySelectorAll("tbody tr").length === 4 &&
       [...expected.querySelectorAll("tbody td:nth-child(3)")].every(c => Number(c.textContent) >= 0));
     const study = [...document.querySelectorAll("section")].at(-1);
     say("a study's table is laid out", study.textContent.includes("3 of 4 cells: not finished") &&

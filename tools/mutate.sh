@@ -6,13 +6,15 @@
 # where a mutation survives or does not fit the source any more.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-source=$PWD word=${1:-}
+word=${1:-}
 tree=$(realpath -m "${MUTATE_FOLDER:-build/mutate}")
 export TWINSEG_SHARED=${TWINSEG_SHARED:-$(realpath -m ../shared)}
-jobs=$(nproc) limit=600 # seconds of a test; one that hangs has seen the break
+jobs=$(nproc)
 log=$tree/build/mutate.log
 mkdir -p "$tree/build"
-git ls-files -z | xargs -0 cp --parents -u -t "$tree" || exit 1
+while IFS= read -r -d '' file; do
+    cmp -s "$file" "$tree/$file" || cp --parents "$file" "$tree" || exit 1
+done < <(git ls-files -z)
 cd "$tree" || exit 1
 
 # build TEST...: what these tests need.
@@ -27,21 +29,24 @@ build() {
     make -j"$jobs" "${targets[@]}" >"$log" 2>&1
 }
 
-# sees TEST: does it fail?
+# sees TEST: does it fail? One that takes far longer than before has hung, and so seen the break.
+declare -A took # seconds of each test, unbroken
 sees() {
+    local limit=$((30 + 5 * ${took[$1]:-120}))
     case $1 in
     *.sh) ! BUILD=build timeout $limit bash "tests/$1" >"$log" 2>&1 ;;
     *) ! timeout $limit "build/tests/$1" >"$log" 2>&1 ;;
     esac
 }
 
-# exchange FILE OLD NEW: in place; fails unless OLD occurs once.
+# exchange FILE OLD NEW: in place, FILE.kept is what it was; fails unless OLD occurs once.
 exchange() {
+    cp -p "$1" "$1.kept"
     OLD=$2 NEW=$3 awk 'BEGIN { RS = "\001"; old = ENVIRON["OLD"] } {
         at = index($0, old)
         if (!at || index(substr($0, at + 1), old)) exit 1
         printf "%s%s%s", substr($0, 1, at - 1), ENVIRON["NEW"], substr($0, at + length(old)) }' \
-        "$source/$1" >"$1.mutated" && mv "$1.mutated" "$1" || { rm -f "$1.mutated"; return 1; }
+        "$1.kept" >"$1"
 }
 
 # mutate FILE TESTS WHAT OLD NEW: one row of the table.
@@ -62,19 +67,22 @@ mutate() {
         done
         [ -n "$by" ] || { by="**survives**" survived=$((survived + 1)); }
     fi
-    cp "$source/$file" "$file"
+    cp "$file.kept" "$file" # with a new time, so that it is compiled again
+    rm "$file.kept"
     printf '| `%s` | %s | %s |\n' "$file" "$what" "$by"
 }
 
 # All tests of the list must pass before anything is broken.
-read -ra all < <(sed -n 's/^src[^|]*| *\([^|]*\) *|.*/\1/p' "$source/tools/mutations.txt" | tr ' ' '\n' | sort -u | xargs)
+read -ra all < <(sed -n 's/^src[^|]*| *\([^|]*\) *|.*/\1/p' tools/mutations.txt | tr ' ' '\n' | sort -u | xargs)
 build "${all[@]}" || { echo "mutate.sh: the tree does not build as it is ($log)"; exit 1; }
 for test in "${all[@]}"; do
+    start=$SECONDS
     if sees "$test"; then
         echo "mutate.sh: $test fails before anything is broken:"
         grep -E '^not ok|FAILED' "$log"
         exit 1
     fi
+    took[$test]=$((SECONDS - start))
 done
 
 printf '| file | what breaks | seen by |\n|---|---|---|\n'
@@ -84,6 +92,6 @@ while IFS= read -r line; do
     "- "*) old=${line#- } ;;
     "+ "*) mutate "$(xargs <<<"$file")" "$tests" "${what# }" "$old" "${line#+ }" ;;
     esac
-done <"$source/tools/mutations.txt"
+done <tools/mutations.txt
 printf '\n%d mutations: %d seen, %d survive, %d do not fit\n' $total $((total - survived - unfit)) $survived $unfit
 [ $((survived + unfit)) -eq 0 ]

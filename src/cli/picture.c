@@ -64,29 +64,34 @@ static ts_status read_labels(picture_case *c, int which, const char *path, label
     return labels_map(c->labels[which], (size_t)voxel_count(header.shape), map, true, path, e);
 }
 
-static ts_status draw_case(const cli_arguments *a, label_map map, ts_error *e)
+static ts_status read_case(const cli_arguments *a, label_map map, picture_case *c, ts_error *e)
 {
     static const char *const names[2] = {"prediction", "truth"};
-    picture_case c = {0};
-    const float *images[MODALITIES] = {0};
-    ts_status status = TS_OK;
-    for (int m = 0; m < MODALITIES && status == TS_OK; m++) {
+    for (int m = 0; m < MODALITIES; m++) {
         const char *path = cli_value(a, modality_names[m]);
-        if (path)
-            status = read_image(&c, m, path, e);
-        images[m] = c.images[m].data;
+        const ts_status status = path ? read_image(c, m, path, e) : TS_OK;
+        if (status != TS_OK)
+            return status;
     }
-    for (int i = 0; i < 2 && status == TS_OK; i++) {
+    for (int i = 0; i < 2; i++) {
         const char *path = cli_value(a, names[i]);
-        if (path)
-            status = read_labels(&c, i, path,
-                                 i && map == LABELS_AUTO ? dataset_labels_by_name(path) : map, e);
+        const ts_status status = path ? read_labels(c, i, path, map, e) : TS_OK;
+        if (status != TS_OK)
+            return status;
     }
-    if (status == TS_OK) {
-        const char *title = cli_value(a, "title");
+    return TS_OK;
+}
+
+static ts_status draw_case(const cli_arguments *a, label_map map, ts_error *e)
+{
+    picture_case c = {0};
+    const char *title = cli_value(a, "title");
+    ts_status status = read_case(a, map, &c, e);
+    const float *const images[MODALITIES] = {c.images[T1].data, c.images[T1CE].data,
+                                             c.images[T2].data, c.images[FLAIR].data};
+    if (status == TS_OK)
         status = picture_slices(a->positional[0], title ? title : string_file_name(c.grid_path),
                                 c.grid, images, c.labels[0], c.labels[1], e);
-    }
     for (int m = 0; m < MODALITIES; m++)
         volume_free(&c.images[m]);
     free(c.labels[0]);

@@ -43,7 +43,7 @@ void canvas_disc(canvas *c, point centre, float radius, colour ink);
 typedef enum { TEXT_PLAIN, TEXT_TITLE, FONT_SIZES } text_size; /* capitals of 12 and 16 pixels */
 
 /* s is UTF-8: of the Latin letters, digits and marks of European languages each has its shape; any
- * other shows as a question mark on a diamond, an accent that stands by itself (U+0300 to U+036F)
+ * other shows as a question mark on a diamond, a combining accent (U+0300 to U+036F)
  * not at all. (x, y) is the upper left corner of a capital letter. */
 void canvas_text(canvas *c, int x, int y, text_size size, colour ink, const char *s);
 int canvas_text_width(const char *s, text_size size);

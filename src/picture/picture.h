@@ -13,7 +13,7 @@ ts_status picture_slices(const char *path, const char *title, const volume_heade
                          const float *const images[MODALITIES], const uint8_t *prediction,
                          const uint8_t *truth, ts_error *error);
 
-/* Columns of a run's metrics.csv as curves over the step: losses, and Dice where it stands. */
+/* Columns of a run's metrics.csv as curves over the step: losses, and Dice where there is any. */
 ts_status picture_curves(const char *path, const char *title, const char *metrics_csv,
                          ts_error *error);
 

@@ -22,7 +22,7 @@ typedef struct {
     double pixels_per_mm;
 } scene;
 
-/* A plane: the axis it stands on, and those that run to the right and down. */
+/* A plane: the axis across it, and those that run to the right and down. */
 typedef struct {
     const char *name;
     int across, right, down;

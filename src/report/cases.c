@@ -260,6 +260,22 @@ static ts_status read_images(const prediction_list *l, const dataset_case *d,
     return TS_OK;
 }
 
+static ts_status read_case(const prediction_list *l, const predicted_case *c, volume_header *grid,
+                           uint8_t *labels[2], volume volumes[MODALITIES],
+                           const float *images[MODALITIES], ts_error *error)
+{
+    ts_status status = read_labels(c->path, l->labels, grid, true, &labels[0], error);
+    if (status != TS_OK || !c->data)
+        return status;
+    if (c->data->truth) {
+        const label_map map = l->o->labels[1] != LABELS_AUTO ? l->o->labels[1] : c->data->labels;
+        status = read_labels(c->data->truth, map, grid, false, &labels[1], error);
+        if (status != TS_OK)
+            return status;
+    }
+    return read_images(l, c->data, grid, volumes, images, error);
+}
+
 static ts_status picture_case(const prediction_list *l, const predicted_case *c, size_t text_limit,
                               json_t **out, ts_error *error)
 {
@@ -267,13 +283,7 @@ static ts_status picture_case(const prediction_list *l, const predicted_case *c,
     volume_header grid;
     uint8_t *labels[2] = {NULL, NULL};
     picture_source s = {.header = &grid};
-    ts_status status = read_labels(c->path, l->labels, &grid, true, &labels[0], error);
-    if (status == TS_OK && c->data && c->data->truth) {
-        const label_map map = l->o->labels[1] != LABELS_AUTO ? l->o->labels[1] : c->data->labels;
-        status = read_labels(c->data->truth, map, &grid, false, &labels[1], error);
-    }
-    if (status == TS_OK && c->data)
-        status = read_images(l, c->data, &grid, volumes, s.images, error);
+    ts_status status = read_case(l, c, &grid, labels, volumes, s.images, error);
     s.prediction = labels[0];
     s.truth = labels[1];
     if (status == TS_OK)
@@ -306,12 +316,21 @@ static ts_status add_file(json_t *files, const char *what, const char *path, ts_
 static ts_status list_files(const predicted_case *c, json_t *files, ts_error *error)
 {
     ts_status status = add_file(files, "prediction", c->path, error);
-    if (status == TS_OK && c->data && c->data->truth)
+    if (status != TS_OK || !c->data)
+        return status;
+    if (c->data->truth) {
         status = add_file(files, "truth", c->data->truth, error);
-    for (int m = 0; m < MODALITIES && c->data && status == TS_OK; m++)
-        if (c->data->image[m] && c->data->channel[m] == 0)
-            status = add_file(files, modality_names[m], c->data->image[m], error);
-    return status;
+        if (status != TS_OK)
+            return status;
+    }
+    for (int m = 0; m < MODALITIES; m++) {
+        if (!c->data->image[m] || c->data->channel[m] != 0)
+            continue;
+        status = add_file(files, modality_names[m], c->data->image[m], error);
+        if (status != TS_OK)
+            return status;
+    }
+    return TS_OK;
 }
 
 /* ---- the folder ----------------------------------------------------------------------------- */
@@ -352,34 +371,41 @@ static json_t *describe_columns(const evaluate_columns *c)
                      figures, "shown", shown);
 }
 
-static ts_status fill(prediction_list *l, size_t text_limit, report_counts *counts, json_t *cases,
-                      ts_error *error)
+/* A case that cannot be scored is warned of, and the others go on. */
+static ts_status score_all(prediction_list *l, ts_error *error)
 {
-    const size_t most = (size_t)l->o->pictures, pictures = l->count < most ? l->count : most;
-    ts_status status = TS_OK;
-    for (size_t i = 0; i < l->count && status == TS_OK; i++) {
+    for (size_t i = 0; i < l->count; i++) {
         ts_error cause;
         progress_show("scoring case %zu of %zu: %s", i + 1, l->count, l->cases[i].id);
-        status = score_case(l, &l->cases[i], &cause);
-        if (status == TS_MEMORY)
+        const ts_status status = score_case(l, &l->cases[i], &cause);
+        if (status == TS_OK)
+            continue;
+        free(l->cases[i].figures);
+        l->cases[i].figures = NULL;
+        if (status == TS_MEMORY) {
             *error = cause;
-        else if (status != TS_OK) {
-            warn("%s", cause.text);
-            free(l->cases[i].figures);
-            l->cases[i].figures = NULL;
-            status = TS_OK;
+            return status;
         }
+        warn("%s", cause.text);
     }
     qsort(l->cases, l->count, sizeof *l->cases, compare_cases);
-    for (size_t i = 0; i < l->count && status == TS_OK; i++) {
+    return TS_OK;
+}
+
+static ts_status add_cases(prediction_list *l, size_t text_limit, report_counts *counts,
+                           json_t *cases, ts_error *error)
+{
+    const size_t most = (size_t)l->o->pictures, pictures = l->count < most ? l->count : most;
+    for (size_t i = 0; i < l->count; i++) {
         /* the worst and the best, as many of each */
         const bool picture = i < (pictures + 1) / 2 || i + pictures / 2 >= l->count;
         progress_show("drawing case %zu of %zu: %s", i + 1, l->count, l->cases[i].id);
-        status =
+        const ts_status status =
             add_case(l, i, picture, pictures ? text_limit / pictures : 0, counts, cases, error);
+        if (status != TS_OK)
+            return status;
     }
-    progress_clear();
-    return status;
+    return TS_OK;
 }
 
 /* What the page shows of the folder; takes record, confidence and cases. */
@@ -420,7 +446,10 @@ ts_status report_predictions(const char *folder, const report_options *o, size_t
     status = read_confidence(folder, &confidence, error);
     if (status != TS_OK)
         goto done;
-    status = fill(&l, text_limit, counts, cases, error);
+    status = score_all(&l, error);
+    if (status == TS_OK)
+        status = add_cases(&l, text_limit, counts, cases, error);
+    progress_clear();
     if (status != TS_OK)
         goto done;
     *out = describe(&l, folder, json_incref(record), json_incref(confidence), json_incref(cases));

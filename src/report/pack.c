@@ -129,7 +129,7 @@ static ts_status deflate_text(const uint8_t *bytes, size_t count, text *out, ts_
     return packed && !out->failed ? TS_OK : error_set(error, TS_MEMORY, "out of memory for slices");
 }
 
-/* From the last voxel to the first, so that what a difference is taken from still stands. */
+/* From the last voxel to the first, so that what a difference is taken from is still there. */
 static void take_differences(uint8_t *v, const int64_t shape[3])
 {
     const int64_t nx = shape[0], ny = shape[1], plane = nx * ny;

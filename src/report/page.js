@@ -24,7 +24,7 @@ function written(v, digits) {
 
 // ---- tables ---------------------------------------------------------------------------------
 
-// Ascending by cell i; what has no value comes last either way. sign -1 turns the order.
+// Ascending by cell i, descending with sign -1; cells without a value come last either way.
 function compareRows(a, b, i, column, sign) {
   if (column.words)
     return sign * String(a.cells[i]).localeCompare(String(b.cells[i]), "en", {numeric: true});
@@ -43,8 +43,8 @@ function groupHeads(columns) {
   return columns.some(c => c.group) ? [row] : [];
 }
 
-// columns: {name, group, words, digits}; rows: {cells, id}. A click on a head sorts by it, another
-// one turns the order. onSort(rows) is told the order.
+// columns: {name, group, words, digits}; rows: {cells, id}. A click on a header sorts by it, another
+// click reverses the order. onSort(rows) is called with the sorted rows.
 function sortedTable(caption, columns, rows, foot = [], onSort = () => {}) {
   const kind = i => columns[i].words ? "words" : "";
   const line = cells => element("tr", {}, ...cells.map((v, i) =>
@@ -156,11 +156,11 @@ function runSummary(run) {
     : `${(run.seconds / 3600).toFixed(1)} hours`;
   const state = finished ? `Finished: ${run.steps} steps`
     : `Not finished: ${run.steps_done} of ${run.steps} steps`;
-  return words("p", `${state}, ${time} in steps.`);
+  return words("p", `${state}, ${time}.`);
 }
 
 function settingsTable(settings) {
-  const table = plainTable("Bold: other than the preset's", ["key", "value", "preset", "meaning"],
+  const table = plainTable("Bold: not the value of the preset", ["key", "value", "preset", "meaning"],
     settings.map(s => [s.key, s.value, s.preset, s.help]));
   table.querySelectorAll("tbody tr").forEach((row, i) => {
     if (settings[i].value !== settings[i].preset) row.className = "changed";
@@ -181,19 +181,19 @@ function splitParts(split) {
   const list = (what, ids) => words("p", `${what}: ${ids.join(", ") || "none"}`);
   return [words("p", `${split.train.length} cases train, ${split.held_out.length} held out` +
     `${fold}, ${split.skipped.length} skipped.`, "soft"),
-  folded("cases", list("train", split.train), list("held out", split.held_out),
+  folded("Cases", list("train", split.train), list("held out", split.held_out),
     list("skipped", split.skipped))];
 }
 
-// On what data and machines the run was made.
+// The data and the machines of the run.
 function provenanceParts(record) {
   if (!record) return [];
   const sessions = record.sessions.map(s => [s.from_step, s.time, s.version, s.processor,
     s.processors, s.threads, s.target, s.system]);
-  return [folded("data and machines",
-    plainTable("Sessions: begun, and each time resumed", ["from step", "time", "twinseg",
-      "processor", "of them", "threads", "kernels", "system"], sessions),
-    plainTable("Prepared cases", ["case", "CRC-32"], Object.entries(record.cases)))];
+  return [folded("Data and machines",
+    plainTable("Sessions: the start, and each time the run was resumed", ["from step", "time", "twinseg",
+      "processor", "processors", "threads", "kernels", "system"], sessions),
+    plainTable("Preprocessed cases", ["case", "CRC-32"], Object.entries(record.cases)))];
 }
 
 function showRun(run) {
@@ -208,13 +208,13 @@ function showRun(run) {
     [m.file, m.role, m.channels, m.parameters, m.weights, m.version, m.provenance]);
   return element("section", {}, words("h2", `Run ${run.path}`), runSummary(run), cases,
     element("div", {className: "charts"}, chart("Segmentation loss", losses),
-      chart("Barlow Twins loss", [curve("loss_barlow", "before its weight", INK.barlow)]),
+      chart("Barlow Twins loss", [curve("loss_barlow", "before weighting", INK.barlow)]),
       chart("Validation Dice", dice, 0, 1)),
-    folded("validations as a table", validationTable(dice)),
-    folded("settings", settingsTable(run.settings)),
-    folded("models and where they come from", plainTable("", ["file", "role", "channels",
+    folded("Validation scores", validationTable(dice)),
+    folded("Settings", settingsTable(run.settings)),
+    folded("Models and their provenance", plainTable("", ["file", "role", "channels",
       "parameters", "weights (FNV-1a)", "made by twinseg", "provenance"], models)),
-    ...provenanceParts(run.provenance), caseLists, folded("log", words("pre", run.log ?? "")));
+    ...provenanceParts(run.provenance), caseLists, folded("Log", words("pre", run.log ?? "")));
 }
 
 // ---- slices ---------------------------------------------------------------------------------
@@ -316,7 +316,7 @@ function drawPlane(canvas, volume, plane, slice, options) {
 
 const KEYS = {ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 10, PageDown: -10};
 
-// A case's card: three planes, each with a slider; wheel and arrow keys move through the slices.
+// A case: three planes, each with a slider; wheel and arrow keys move through the slices.
 function caseCard(one, options) {
   let volume = null;
   const views = PLANES.map(plane => ({plane, where: element("span"),
@@ -356,13 +356,13 @@ function caseCard(one, options) {
   }
   const planes = views.map(v => element("div", {className: "plane"}, v.canvas, v.slider, v.where));
   const bare = Object.keys(one.slices.images).length ? []
-    : [words("p", "No image of this case was found: its labels alone.", "soft")];
+    : [words("p", "No image of this case was found: only its labels are shown.", "soft")];
   const node = element("article", {className: "case"}, words("h3", one.id), ...bare,
     element("div", {className: "planes"}, ...planes));
   return {id: one.id, node, load, redraw: () => views.forEach(draw)};
 }
 
-// What is shown of all cases: the image, and overlays by themselves.
+// Controls for all cases: which image, and each overlay on or off.
 function sliceControls(images, options, redraw) {
   const box = (text, set, ink) => {
     const onchange = event => { set(event.target.checked); redraw(); };
@@ -373,7 +373,7 @@ function sliceControls(images, options, redraw) {
   const choice = element("select", {onchange}, ...images.map(name =>
     element("option", {value: name, textContent: name, selected: name === options.image})));
   const image = images.length ? element("label", {}, "image", choice)
-    : words("span", "no images: labels alone", "soft");
+    : words("span", "no images, only labels", "soft");
   return element("div", {className: "controls"}, image,
     box("prediction (filled)", on => { options.prediction = on; }),
     box("truth (outlined)", on => { options.truth = on; }),
@@ -382,7 +382,7 @@ function sliceControls(images, options, redraw) {
 
 // follow(ids) puts the cards in that order.
 function showSlices(cases) {
-  if (!cases.length) return {node: words("p", "No slices.", "soft"), follow: () => {}};
+  if (!cases.length) return {node: words("p", "No slices are shown.", "soft"), follow: () => {}};
   const images = [...new Set(cases.flatMap(c => Object.keys(c.slices.images)))];
   const options = {image: images.includes("flair") ? "flair" : images[0], prediction: true,
     truth: true, labels: [true, true, true], inks: LABELS.map(([, ink]) => rgb(ink))};
@@ -392,9 +392,9 @@ function showSlices(cases) {
     for (const card of cards.values()) await card.load();
     document.body.dataset.loaded = "yes";
   })();
-  const node = element("div", {}, words("h3", "Slices"), words("p", "Wheel, slider or arrow keys " +
-    "move through a plane; cases stand in the order of the table. The patient's right is on the " +
-    "left.", "soft"),
+  const node = element("div", {}, words("h3", "Slices"), words("p", "The wheel, the slider " +
+    "and the arrow keys move through the slices. Cases are in the order of the table. The " +
+    "patient's right is on the left.", "soft"),
   sliceControls(images, options, () => cards.forEach(c => c.redraw())), place);
   const follow = ids =>
     place.append(...ids.filter(id => cards.has(id)).map(id => cards.get(id).node));
@@ -428,29 +428,31 @@ function scoreTable(list, follow) {
     ...regions.flatMap((_, r) => shown.map(f => c.figures[r]?.[f] ?? null))]}));
   const foot = rows.length > 1
     ? [summary("mean", mean, rows, columns), summary("median", median, rows, columns)] : [];
-  return sortedTable(`${name} convention, HD95 in mm; a click on a head sorts`, columns, rows, foot,
+  return sortedTable(`${name} convention, HD95 in mm; click a column header to sort`, columns, rows, foot,
     sorted => follow(sorted.map(r => r.id)));
 }
 
-// Rows of fields, which may stand in quotes (RFC 4180).
+// Rows of fields, which may be quoted (RFC 4180). An apostrophe keeps spreadsheets from taking a name
+// for a formula.
 function readCsv(text) {
   const rows = [[]];
   for (const [, quoted, plain, end] of text.matchAll(/(?:"((?:[^"]|"")*)"|([^,"\n]*))(,|\n|$)/g)) {
-    rows.at(-1).push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
+    const field = quoted === undefined ? plain : quoted.replaceAll('""', '"');
+    rows.at(-1).push(field.replace(/^'(?=['=+@\t\r-])/, ""));
     if (end === "\n") rows.push([]);
   }
   return rows.filter(row => row.length > 1);
 }
 
-// What predict expected of each case, before any truth was known, and what it warned of.
+// The Dice that predict expected of each case, without a truth, and its warnings.
 function confidenceParts(text) {
   if (!text) return [];
   const [names, ...rows] = readCsv(text);
   const isWords = name => ["case", "modalities", "warnings"].includes(name);
   const columns = names.map(name => ({name: name.replaceAll("_", " "), words: isWords(name)}));
   const cells = row => row.map((v, i) => columns[i]?.words || v === "" ? v : Number(v));
-  return [folded("what predict expected, and its warnings",
-    sortedTable("from the entropy of the probabilities; as a figure too high, good for an order",
+  return [folded("Expected Dice and warnings",
+    sortedTable("estimated from the probabilities: too high as numbers, but useful for ranking",
       columns, rows.map(row => ({cells: cells(row)}))).node)];
 }
 
@@ -465,14 +467,14 @@ function showPredictions(list) {
   if (scored.length) table.sort(1, "ascending");
   return element("section", {}, words("h2", `Predictions ${list.path}`),
     words("p", `${list.cases.length} cases${of}, ${scored.length} scored.` +
-      (list.of > list.cases.length ? " Not all are predicted (yet)." : "")),
+      (list.of > list.cases.length ? " Not all cases have been predicted." : "")),
     ...(list.missing ? [words("p", list.missing, "missing")] : []),
     element("p", {className: "controls"}, sorter("worst first", "ascending"),
       sorter("best first", "descending")),
     table.node, slices.node, ...confidenceParts(list.confidence),
-    folded("files and checksums",
+    folded("Files and checksums",
       plainTable("", ["case", "what", "file", "bytes", "FNV-1a, 64 bits"], files)),
-    folded("how they were predicted", words("pre", JSON.stringify(list.record, null, 1))));
+    folded("How they were predicted", words("pre", JSON.stringify(list.record, null, 1))));
 }
 
 // ---- studies --------------------------------------------------------------------------------

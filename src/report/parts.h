@@ -10,7 +10,7 @@
 /* A run: state, settings, curves, split, models, log. */
 ts_status report_run(const char *folder, json_t **out, ts_error *error);
 
-/* A study's table.json as it stands. *out is NULL where the folder holds none. */
+/* A study's table.json. *out is NULL where the folder has none. */
 ts_status report_study(const char *folder, json_t **out, ts_error *error);
 
 /* Predictions: scores, slices, files with checksums. text_limit: characters that slices may
@@ -36,7 +36,7 @@ ts_status report_pack(const picture_source *s, size_t text_limit, pool *p, json_
 
 /* JSON has no NaN and no infinity: null, and "inf". */
 json_t *report_number(double value);
-/* null for NULL; what is not UTF-8 stands as \\xff. */
+/* null for NULL; what is not UTF-8 is shown as \\xff. */
 json_t *report_string(const char *s);
 
 #endif

@@ -129,7 +129,7 @@ static ts_status add_folder(const char *folder, const report_options *o, size_t 
 
 /* ---- the file ------------------------------------------------------------------------------- */
 
-/* In a script element no '<' may stand that could end it: as \u003c it is the same JSON. */
+/* A '<' could end the script element that holds the JSON; as \u003c it is the same JSON. */
 static void append_json(text *t, const char *json)
 {
     for (const char *at = json; *at;) {
@@ -143,7 +143,7 @@ static void append_json(text *t, const char *json)
     }
 }
 
-/* page.html, its three marks filled in the order in which they stand. */
+/* page.html with its three marks, which are in this order, replaced. */
 static void fill_page(text *t, const char *json)
 {
     static const char *const marks[] = {"@CSS@", "@DATA@", "@JS@"};

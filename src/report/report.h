@@ -1,6 +1,6 @@
-/* report: runs, predictions and studies in, one HTML file out that shows them in any browser,
- * alone: no network, no server. The page is page.html, page.css and page.js, which are built into
- * the program; what it shows stands in it as JSON. */
+/* report: runs, predictions and studies in, one HTML file out that any browser shows without network
+ * or server. The page is page.html, page.css and page.js, which are embedded in the program; what it
+ * shows is in it as JSON. */
 #ifndef TWINSEG_REPORT_H
 #define TWINSEG_REPORT_H
 
@@ -8,7 +8,7 @@
 #include "plan/plan.h"
 
 typedef struct {
-    const char *data;      /* data set of the predictions' images and truths; NULL: neither */
+    const char *data; /* data set of the images and truths; NULL: those that predict recorded */
     convention convention; /* of the scores */
     label_map labels[2];   /* of predictions and truths; AUTO: as they say themselves */
     modality_set shown;    /* images to show; 0: FLAIR and T1CE, or what a case has */
@@ -16,7 +16,7 @@ typedef struct {
     int threads;
 } report_options;
 
-/* What a report holds, for the last words of the command. */
+/* What a report holds. */
 typedef struct {
     size_t runs, predictions, studies, cases, pictures, bytes;
 } report_counts;

@@ -1,4 +1,4 @@
-/* A run folder as it stands, finished or not: curves from metrics.csv, thinned to what a chart can
+/* A run folder, finished or not: curves from metrics.csv, thinned to what a chart can
  * show; settings beside those of the preset; cases, models, log. */
 #include "model/model.h"
 #include "report/parts.h"
@@ -13,7 +13,7 @@ static const size_t log_limit = 200000; /* bytes; of a longer log the end */
 
 /* ---- curves --------------------------------------------------------------------------------- */
 
-/* A column of metrics.csv: means over bins of steps, or (Dice) each value where it stands. */
+/* A column of metrics.csv: means over bins of steps, or (Dice) every value. */
 typedef struct {
     bool dice;
     json_t *steps, *values;

@@ -17,9 +17,13 @@ static bool is_table(const json_t *table)
         const char *group, *metric;
         json_t *metrics, *unused;
         json_object_foreach(json_object_get(json_array_get(rows, 0), "scores"), group, metrics)
-            json_object_foreach(metrics, metric, unused) if (!is_figure(json_object_get(
-                                                                 json_object_get(scores, group),
-                                                                 metric))) return false;
+        {
+            json_object_foreach(metrics, metric, unused)
+            {
+                if (!is_figure(json_object_get(json_object_get(scores, group), metric)))
+                    return false;
+            }
+        }
     }
     return json_is_array(rows);
 }
@@ -36,9 +40,9 @@ ts_status report_study(const char *folder, json_t **out, ts_error *error)
         if (file_exists(path)) {
             status = json_read(path, JSON_BYTES_MAX, out, error);
             if (status == TS_OK && !is_table(*out))
-                status = error_set(error, TS_BAD_INPUT,
-                                   "'%s' is not a table of a study (its rows are not those of one)",
-                                   path);
+                status = error_set(
+                    error, TS_BAD_INPUT,
+                    "'%s' is not a table of a study (its rows are not as study writes them)", path);
         }
         free(path);
     }
