@@ -14,12 +14,6 @@ static const double margin_mm = 10; /* around what is not background: its edge t
 
 /* ---- intensities ---------------------------------------------------------------------------- */
 
-static int compare_floats(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 /* From the least value to the 99.5th percentile of what exceeds it, from about 100,000 voxels. */
 static ts_status intensity_range(const float *data, int64_t count, float *low, float *high,
                                  ts_error *error)
@@ -36,7 +30,7 @@ static ts_status intensity_range(const float *data, int64_t count, float *low, f
     for (int64_t i = 0; i < count; i += stride)
         if (data[i] > *low)
             values[n++] = data[i];
-    qsort(values, (size_t)n, sizeof *values, compare_floats);
+    sort_floats(values, (size_t)n);
     *high = n ? values[(n - 1) * 995 / 1000] : *low;
     free(values);
     return TS_OK;

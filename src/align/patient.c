@@ -136,27 +136,39 @@ static ts_status strip(patient *p, ts_error *error)
 
 /* ---- what is written ------------------------------------------------------------------------- */
 
+static bool is_whole(const volume *v)
+{
+    const size_t count = (size_t)voxel_count(v->header.shape);
+    for (size_t i = 0; i < count; i++)
+        if (v->data[i] != rintf(v->data[i]) || fabsf(v->data[i]) >= 20000)
+            return false;
+    return true;
+}
+
+static ts_status write_rounded(const patient *p, const float *image, const char *path,
+                               ts_error *error)
+{
+    const size_t count = (size_t)voxel_count(p->grid.shape);
+    int16_t *rounded = memory_allocate(count, sizeof *rounded, path, error);
+    if (!rounded)
+        return TS_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        rounded[i] = (int16_t)rintf(image[i]);
+    const ts_status status = volume_write_int16(path, &p->grid, 1, rounded, error);
+    free(rounded);
+    return status;
+}
+
 /* Whole numbers stay whole, as int16. */
 static ts_status write_image(const patient *p, modality m, ts_error *error)
 {
-    const volume *v = &p->source[m];
-    const size_t source = (size_t)voxel_count(v->header.shape),
-                 count = (size_t)voxel_count(p->grid.shape);
-    bool whole = true;
-    for (size_t i = 0; whole && i < source; i++)
-        whole = v->data[i] == rintf(v->data[i]) && fabsf(v->data[i]) < 20000;
     char *path =
         string_format("%s/%s_%s.nii.gz", p->request->folder, p->request->id, modality_names[m]);
     if (!path)
         return error_set(error, TS_MEMORY, "out of memory");
-    int16_t *rounded = whole ? memory_allocate(count, sizeof *rounded, path, error) : NULL;
-    ts_status status = whole && !rounded ? TS_MEMORY : TS_OK;
-    for (size_t i = 0; status == TS_OK && whole && i < count; i++)
-        rounded[i] = (int16_t)rintf(p->image[m][i]);
-    if (status == TS_OK)
-        status = whole ? volume_write_int16(path, &p->grid, 1, rounded, error)
-                       : volume_write_float(path, &p->grid, 1, p->image[m], error);
-    free(rounded);
+    const ts_status status = is_whole(&p->source[m])
+                                 ? write_rounded(p, p->image[m], path, error)
+                                 : volume_write_float(path, &p->grid, 1, p->image[m], error);
     free(path);
     return status;
 }
@@ -188,10 +200,13 @@ static ts_status write_record(const patient *p, ts_error *error)
         json_pack("{s:s, s:s, s:f, s:b, s:o}", "twinseg", ts_version(), "reference",
                   modality_names[p->result->reference], "spacing_mm", p->request->spacing_mm,
                   "skull_stripped", p->result->stripped, "registered", steps);
-    char *path = path_join(p->request->folder, "registration.json", NULL);
     char *content = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
-    const ts_status status = path && content ? file_put(path, content, strlen(content), error)
-                                             : error_set(error, TS_MEMORY, "out of memory");
+    ts_status status = content ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
+    char *path = content ? path_join(p->request->folder, "registration.json", error) : NULL;
+    if (path)
+        status = file_put(path, content, strlen(content), error);
+    else if (content)
+        status = TS_MEMORY;
     json_decref(root);
     free(content);
     free(path);
@@ -217,30 +232,37 @@ static float bright(const float *image, size_t count)
     return most > 0 ? most * (float)(bin + 1) / BINS : 1;
 }
 
-/* Where two images meet at the squares' borders, edges of the brain must go on unbroken. */
-static ts_status draw(patient *p, ts_error *error)
+/* Squares of an image and of the head in turn, in place of the image. */
+static void make_checkerboard(const patient *p, const float *head, float head_white, float *image)
 {
     const size_t voxels = (size_t)voxel_count(p->grid.shape);
     const int64_t square = (int64_t)fmax(25 / p->request->spacing_mm, 1), *n = p->grid.shape;
-    const float *head = p->image[p->result->reference], head_white = bright(head, voxels);
-    char *path = path_join(p->request->folder, "registration.png", NULL);
-    char *title = string_format("%s: squares of each image and of %s", p->request->id,
-                                modality_names[p->result->reference]);
-    ts_status status = path && title ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
-    for (int m = 0; status == TS_OK && m < MODALITIES; m++) {
-        if (!p->image[m])
-            continue;
-        const float white = bright(p->image[m], voxels);
-        for (size_t i = 0; m != (int)p->result->reference && i < voxels; i++) {
-            const int64_t at = (int64_t)i, x = at % n[0], y = at / n[0] % n[1],
-                          z = at / n[0] / n[1];
-            const bool other = (x / square + y / square + z / square) & 1;
-            p->image[m][i] = other ? head[i] / head_white : p->image[m][i] / white;
-        }
+    const float white = bright(image, voxels);
+    for (size_t i = 0; i < voxels; i++) {
+        const int64_t at = (int64_t)i, x = at % n[0], y = at / n[0] % n[1], z = at / n[0] / n[1];
+        const bool other = (x / square + y / square + z / square) & 1;
+        image[i] = other ? head[i] / head_white : image[i] / white;
     }
-    if (status == TS_OK)
+}
+
+/* Where two images meet at the squares' borders, edges of the brain must go on unbroken. */
+static ts_status draw(patient *p, ts_error *error)
+{
+    const int reference = (int)p->result->reference;
+    const float *head = p->image[reference];
+    const float head_white = bright(head, (size_t)voxel_count(p->grid.shape));
+    ts_status status = TS_MEMORY;
+    char *path = path_join(p->request->folder, "registration.png", error);
+    char *title = string_format("%s: squares of each image and of %s", p->request->id,
+                                modality_names[reference]);
+    for (int m = 0; m < MODALITIES; m++)
+        if (p->image[m] && m != reference)
+            make_checkerboard(p, head, head_white, p->image[m]);
+    if (path && title)
         status = picture_slices(path, title, &p->grid, (const float *const *)p->image, NULL, NULL,
                                 error);
+    else if (path)
+        error_set(error, TS_MEMORY, "out of memory");
     free(path);
     free(title);
     return status;

@@ -190,40 +190,77 @@ static void change_centre(state *s, const double from[3], const double to[3])
         s->at[3 + k] = moved[k] - to[k];
 }
 
+typedef struct {
+    double spacing_mm, step, tolerance;
+} level;
+
+/* What one level hands to the next. */
+typedef struct {
+    state kept[KEPT];
+    double centre[3];
+} search;
+
+static ts_status begin_search(const objective *o, const volume *fixed, double spacing_mm, search *s,
+                              ts_error *error)
+{
+    level_image coarse;
+    const ts_status status = level_image_make(fixed, spacing_mm, &coarse, error);
+    if (status != TS_OK)
+        return status;
+    begin(o, &coarse, s->kept);
+    level_image_free(&coarse);
+    return TS_OK;
+}
+
+/* The first level begins; the second goes on from the best two, the others from the better one. */
+static ts_status search_level(const objective *o, const volume *fixed, const level *l, size_t index,
+                              search *s, ts_error *error)
+{
+    if (index == 0)
+        return begin_search(o, fixed, l->spacing_mm, s, error);
+    for (int k = 0; k < (index == 1 ? 2 : 1); k++) {
+        change_centre(&s->kept[k], s->centre, o->points->centre);
+        maximise(o, &s->kept[k], l->step, l->tolerance);
+    }
+    if (index == 1)
+        qsort(s->kept, 2, sizeof *s->kept, compare_states);
+    return TS_OK;
+}
+
+static ts_status run_level(const volume *fixed, const volume *moving, const level *l, size_t index,
+                           pool *p, search *s, alignment *out, ts_error *error)
+{
+    level_points points = {0};
+    level_image image = {0};
+    ts_status status = level_points_make(fixed, l->spacing_mm, &points, error);
+    if (status != TS_OK)
+        return status;
+    status = level_image_make(moving, l->spacing_mm, &image, error);
+    if (status != TS_OK)
+        goto end;
+    const objective o = {&points, &image, p};
+    status = search_level(&o, fixed, l, index, s, error);
+    if (status != TS_OK)
+        goto end;
+    memcpy(s->centre, points.centre, sizeof s->centre);
+    describe(&o, &s->kept[0], out);
+end:
+    level_points_free(&points);
+    level_image_free(&image);
+    return status;
+}
+
 ts_status align_rigid(const volume *fixed, const volume *moving, pool *p, alignment *out,
                       ts_error *error)
 {
-    static const struct {
-        double spacing_mm, step, tolerance;
-    } levels[] = {{8, 4, 0.5}, {4, 2, 0.2}, {2, 1, 0.05}, {1, 0.3, 0.02}};
-    state kept[KEPT];
-    double centre[3] = {0};
-    ts_status status = TS_OK;
-    for (size_t i = 0; status == TS_OK && i < COUNT_OF(levels); i++) {
-        level_points points = {0};
-        level_image image = {0}, coarse = {0};
-        status = level_points_make(fixed, levels[i].spacing_mm, &points, error);
-        if (status == TS_OK)
-            status = level_image_make(moving, levels[i].spacing_mm, &image, error);
-        if (status == TS_OK && i == 0)
-            status = level_image_make(fixed, levels[i].spacing_mm, &coarse, error);
-        const objective o = {&points, &image, p};
-        if (status == TS_OK && i == 0)
-            begin(&o, &coarse, kept);
-        for (int k = 0; status == TS_OK && i > 0 && k < (i == 1 ? 2 : 1); k++) {
-            change_centre(&kept[k], centre, points.centre);
-            maximise(&o, &kept[k], levels[i].step, levels[i].tolerance);
-        }
-        if (i == 1)
-            qsort(kept, 2, sizeof *kept, compare_states);
-        memcpy(centre, points.centre, sizeof centre);
-        if (status == TS_OK)
-            describe(&o, &kept[0], out);
-        level_points_free(&points);
-        level_image_free(&image);
-        level_image_free(&coarse);
-        if (status == TS_OK && interrupt_requested())
-            status = error_set(error, TS_STOPPED, "stopped during registration");
+    static const level levels[] = {{8, 4, 0.5}, {4, 2, 0.2}, {2, 1, 0.05}, {1, 0.3, 0.02}};
+    search s = {0};
+    for (size_t i = 0; i < COUNT_OF(levels); i++) {
+        const ts_status status = run_level(fixed, moving, &levels[i], i, p, &s, out, error);
+        if (status != TS_OK)
+            return status;
+        if (interrupt_requested())
+            return error_set(error, TS_STOPPED, "stopped during registration");
     }
-    return status;
+    return TS_OK;
 }

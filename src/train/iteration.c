@@ -28,8 +28,9 @@ static const float *const *role_input(trainer *t, int role, const batch *b, int6
             role == TEACHER ? ALL_MODALITIES : method_subset(&t->plan, step, n);
         for (int m = 0; m < MODALITIES; m++)
             if (t->sides[role].channels >> m & 1)
-                *out++ = seen >> m & 1 ? b->images + (n * MODALITIES + m) * patch_voxels(&t->plan)
-                                       : NULL;
+                *out++ = seen >> m & 1
+                             ? b->images + (n * MODALITIES + m) * voxel_count(t->plan.patch)
+                             : NULL;
     }
     return t->input;
 }
@@ -56,7 +57,8 @@ static void halve_labels(trainer *t, const uint8_t *labels)
 /* Floats of a head's logits of this rank. */
 static int64_t own_logits(const trainer *t, int head)
 {
-    return t->own * loss_classes((loss_kind)t->plan.loss) * (patch_voxels(&t->plan) >> 3 * head);
+    return t->own * loss_classes((loss_kind)t->plan.loss) *
+           (voxel_count(t->plan.patch) >> 3 * head);
 }
 
 /* The logits of the whole batch: the network's own, or where ranks share it all of them
@@ -87,10 +89,10 @@ static double supervise(trainer *t, int role, const uint8_t *labels)
     const int heads = net_heads(n);
     loss_head_weights(heads, weights);
     for (int h = 0; h < heads; h++) {
-        sum +=
-            weights[h] * loss_segmentation((loss_kind)t->plan.loss, whole_logits(t, n, h),
-                                           h ? t->labels[h] : labels, t->plan.batch,
-                                           patch_voxels(&t->plan) >> 3 * h, weights[h], t->engine);
+        sum += weights[h] * loss_segmentation((loss_kind)t->plan.loss, whole_logits(t, n, h),
+                                              h ? t->labels[h] : labels, t->plan.batch,
+                                              voxel_count(t->plan.patch) >> 3 * h, weights[h],
+                                              t->engine);
         return_own(t, n, h);
     }
     return sum;
@@ -119,7 +121,7 @@ static void keep_targets(trainer *t, net *teacher, const distillation *d)
 {
     if (d->soft > 0)
         loss_soften((loss_kind)t->plan.loss, whole_logits(t, teacher, 0), t->plan.batch,
-                    patch_voxels(&t->plan), t->plan.soft_temperature, t->soft, trainer_pool(t));
+                    voxel_count(t->plan.patch), t->plan.soft_temperature, t->soft, trainer_pool(t));
     if (d->barlow > 0)
         barlow_keep_teacher(t->barlow, teacher);
 }
@@ -168,9 +170,9 @@ static ts_status run_student(trainer *t, const batch *b, int64_t step, const dis
     if (status != TS_OK)
         return status;
     if (d->soft > 0)
-        r->soft =
-            loss_soft((loss_kind)t->plan.loss, whole_logits(t, student, 0), t->soft, t->plan.batch,
-                      patch_voxels(&t->plan), t->plan.soft_temperature, d->soft, trainer_pool(t));
+        r->soft = loss_soft((loss_kind)t->plan.loss, whole_logits(t, student, 0), t->soft,
+                            t->plan.batch, voxel_count(t->plan.patch), t->plan.soft_temperature,
+                            d->soft, trainer_pool(t));
     r->loss[STUDENT] = supervise(t, STUDENT, b->labels);
     if (d->soft > 0)
         add_soft_gradient(t);

@@ -76,7 +76,7 @@ static ts_status bind_workspaces(trainer *t, ts_error *error)
 }
 static ts_status create_buffers(trainer *t, ts_error *error)
 {
-    const int64_t voxels = patch_voxels(&t->plan);
+    const int64_t voxels = voxel_count(t->plan.patch);
     const int classes = loss_classes((loss_kind)t->plan.loss);
     t->input =
         memory_allocate((size_t)t->own * MODALITIES, sizeof *t->input, "a batch's list", error);
@@ -117,7 +117,7 @@ static ts_status check_ranks(const plan *p, ts_error *error)
         return error_set(error, TS_BAD_INPUT,
                          "%d ranks cannot share a batch of %lld: batch is to be a multiple", ranks,
                          (long long)p->batch);
-    if (ranks > 1 && p->batch / ranks * 4 * patch_voxels(p) > INT32_MAX)
+    if (ranks > 1 && p->batch / ranks * 4 * voxel_count(p->patch) > INT32_MAX)
         return error_set(error, TS_BAD_INPUT,
                          "the patches of a rank are too large for a message: take more ranks");
     return TS_OK;

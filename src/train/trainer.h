@@ -4,6 +4,7 @@
 
 #include "train/barlow.h"
 #include "train/iteration.h"
+#include "voxels/voxels.h"
 
 enum { HEADS_MAX = 8 }; /* stages go up to 8 */
 
@@ -28,11 +29,6 @@ struct trainer {
     barlow *barlow;             /* NULL where there is none */
     float *projector_moments;
 };
-
-static inline int64_t patch_voxels(const plan *p)
-{
-    return p->patch[0] * p->patch[1] * p->patch[2];
-}
 
 /* Heads of deep supervision, the same of both networks. */
 static inline int trainer_heads(const trainer *t)
