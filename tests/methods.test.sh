@@ -61,7 +61,7 @@ check "a student for a teacher" 1 "is a student" "$twinseg" train "$work/data" $
     --cache "$work/cache" --teacher "$work/two/model.safetensors" --out "$work/none"
 check "a teacher of another size" 1 "another network" "$twinseg" train "$work/data" $tiny base=8 \
     --cache "$work/cache" --method two-stage --teacher "$work/two/teacher.safetensors" --out "$work/none"
-check "a teacher for a method without" 1 "trains none" "$twinseg" train "$work/data" $tiny --method student-only \
+check "a teacher for a method without" 1 "method has none: leave it out" "$twinseg" train "$work/data" $tiny --method student-only \
     --cache "$work/cache" --teacher "$work/two/teacher.safetensors" --out "$work/none"
 check "a student of other modalities" 1 "other modalities" "$twinseg" train "$work/data" $tiny --student t1ce \
     --cache "$work/cache" --from "$work/two/model.safetensors" --out "$work/none"
@@ -87,11 +87,11 @@ check "... but not again on resuming" 1 "leave it out" "$twinseg" train "$work/d
 
 train --out "$work/two0" --method two-stage barlow_weight=0 two_stage_soft_weight=0 --fold 1/4
 train --out "$work/alone" --method student-only --fold 1/4
-expect "without a lesson two-stage's student is the lone one, bit for bit" \
+expect "without distillation two-stage's student is the student-only baseline, bit for bit" \
     cmp <(tensors "$work/two0/model.safetensors") <(tensors "$work/alone/model.safetensors")
-train --out "$work/lone-teacher" --method teacher --fold 1/4
-expect "its teacher is the lone teacher" \
-    cmp <(tensors "$work/two/teacher.safetensors") <(tensors "$work/lone-teacher/teacher.safetensors")
+train --out "$work/teacher-alone" --method teacher --fold 1/4
+expect "its teacher is that of method teacher" \
+    cmp <(tensors "$work/two/teacher.safetensors") <(tensors "$work/teacher-alone/teacher.safetensors")
 
 train --out "$work/any" --method any-subset soft_weight=0.5 ema_decay=0.9
 check "another teacher on resuming" 1 "is not the teacher" "$twinseg" train "$work/data" --out "$work/given" \
@@ -103,7 +103,7 @@ resume --out "$work/any2"
 expect "with softened labels and an average, resumed: the same bits" same_models "$work/any" "$work/any2"
 train --out "$work/dropout" --method channel-dropout
 train --out "$work/any0" --method any-subset barlow_weight=0
-expect "without a lesson it is channel-dropout, bit for bit" \
+expect "without distillation it is channel-dropout, bit for bit" \
     cmp <(tensors "$work/dropout/model.safetensors") <(tensors "$work/any0/model.safetensors")
 expect "channel-dropout has no teacher" test ! -e "$work/dropout/teacher.safetensors"
 check "an average that takes gradients" 2 "exclude each other" "$twinseg" train "$work/data" $tiny \

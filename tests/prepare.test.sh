@@ -15,7 +15,7 @@ cp said first
 expect "no warning for what is stripped" test "$(grep -c warning first)" -eq 0
 check "a data set that check takes" 0 '0 problems, 0 warnings' "$twinseg" check out
 
-check "a skull and no tool" 0 'no tool is set.*hd-bet' prepare --t1ce head.nii.gz -o head --spacing 3
+check "a skull and no tool" 0 'no skull-stripping tool is set.*hd-bet' prepare --t1ce head.nii.gz -o head --spacing 3
 cat >cut.sh <<'END'
 echo "cutting $1" && cp "$PATIENT/t1ce.nii.gz" "$2"
 END
@@ -29,7 +29,7 @@ expect "the same image" cmp "it's cut/it's cut_t1ce.nii.gz" cut2/cut2_t1ce.nii.g
 expect "the skull is gone" test "$(stat -c %s cut2/cut2_t1ce.nii.gz)" -lt "$(stat -c %s head/head_t1ce.nii.gz)"
 check "a tool that fails" 1 'skull stripping failed' \
     prepare --t1ce head.nii.gz -o none --spacing 3 --skull-strip 'false {in} {out}'
-check "a tool that writes nothing" 1 'wrote no' \
+check "a tool that writes nothing" 1 'did not write' \
     prepare --t1ce head.nii.gz -o none --spacing 3 --skull-strip 'true {in} {out}'
 check "a command without places" 1 'must name \{in\} and \{out\}' \
     prepare --t1ce head.nii.gz -o none --spacing 3 --skull-strip 'hd-bet'
@@ -95,6 +95,6 @@ gzip -dc t1ce.nii.gz >bad.nii
 printf '\0\0\0\0\0\0\0\0\0\0\0\0' | dd of=bad.nii bs=1 seek=280 conv=notrunc 2>/dev/null
 check "an image without a place in space" 1 'its header is damaged' prepare --t1ce bad.nii -o none
 check "no image" 2 'give the patient' prepare -o none
-check "no output" 2 'where shall' prepare --t1ce t1ce.nii.gz
+check "no output" 2 '-o DIR is missing' prepare --t1ce t1ce.nii.gz
 check "a spacing out of range" 2 '0.3 to 10' prepare --t1ce t1ce.nii.gz -o none --spacing 0
 exit $((failures > 0))

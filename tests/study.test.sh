@@ -1,7 +1,7 @@
 #!/bin/bash
 # twinseg study at the command line, on a phantom of a few coarse cases: scores are those of predict
-# and evaluate, whatever interrupts, kills or shares the work; the teacher beside a student is the lone
-# teacher; a cell that fails is named, the others go on, and a second call repeats it alone.
+# and evaluate, whatever interrupts, kills or shares the work; the teacher beside a student is that of
+# method teacher; a cell that fails is named, the others go on, and a second call repeats it alone.
 . tests/common.sh
 
 # a score file without its times
@@ -67,10 +67,10 @@ expect "... on as many cases as were held out" test "$(from_csv | wc -l)" -eq $(
 
 # weights FILE ROLE
 weights() { grep -o "\"role\": \"$2\".*\"weights\": \"[0-9a-f]*\"" "$work/whole/scores/$1.json" | tail -c 18; }
-expect "the teacher beside a student is the lone teacher" test -n "$(weights teacher-all-s1-f0 teacher)" -a \
+expect "the teacher beside a student is that of method teacher" test -n "$(weights teacher-all-s1-f0 teacher)" -a \
     "$(weights teacher-all-s1-f0 teacher)" = "$(weights single-stage-flair+t1ce-s1-f0 teacher)" -a \
     "$(weights teacher-all-s1-f0 teacher)" = "$(weights single-stage-t1-s1-f0 teacher)"
-expect "the arm without Barlow Twins is the lone student" test \
+expect "the arm without Barlow Twins is the student-only baseline" test \
     "$(weights no-barlow-t1-s1-f0 student)" = "$(weights student-only-t1-s1-f0 student)"
 expect "and differs from the arm with it" test \
     "$(weights single-stage-t1-s1-f0 student)" != "$(weights student-only-t1-s1-f0 student)"
@@ -152,7 +152,7 @@ expect "adopted runs give the same scores" same_scores "$work/adopted/scores" "$
 
 # a disk that takes no more than 20 KiB a file, as a full one fails at some write
 (trap '' XFSZ; ulimit -f 20
- check "a full disk is said by cell" 1 "single-stage-flair.t1ce-s1-f0: cannot write" \
+ check "a full disk is named by cell" 1 "single-stage-flair.t1ce-s1-f0: cannot write" \
      study "$work/full" --cell 1-2
  exit $failures); failures=$((failures + $?))
 expect "... and the next cell was tried" grep -q '0 done, 2 failed' "$work/said"

@@ -1,5 +1,5 @@
-/* train, one iteration: what METHOD 2 promises of it, on tiny networks (base 4, patch 16) and
- * synthetic patches. The bits of weights are compared, not their closeness. */
+/* train, one iteration: what docs/method.md, "One iteration", says of it, on tiny
+ * networks (base 4, patch 16) and synthetic patches. The bits of weights are compared, not their closeness. */
 #include "train/barlow.h"
 #include "train/iteration.h"
 #include "train/train.h"
@@ -117,8 +117,8 @@ static void test_weight_0_is_student_only(void **state)
     trainer_destroy(alone);
 }
 
-/* Without a lesson the methods are their controls: any-subset is channel-dropout, and two-stage's
- * student, after its teacher's schedule, the lone one. */
+/* Without distillation the methods are their controls: any-subset is channel-dropout, and two-stage's
+ * student, after its teacher's schedule, student-only's. */
 static void test_unweighted_methods_are_their_controls(void **state)
 {
     (void)state;
@@ -155,8 +155,8 @@ static void test_unweighted_methods_are_their_controls(void **state)
     trainer_destroy(two);
 }
 
-/* Each of the student's lessons changes it, none the teacher, which two-stage has frozen. */
-static void test_lessons(void **state)
+/* Each distillation loss changes the student, none the teacher, which two-stage has frozen. */
+static void test_distillation_losses(void **state)
 {
     (void)state;
     step_result r;
@@ -518,7 +518,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_weight_0_is_student_only),
         cmocka_unit_test(test_unweighted_methods_are_their_controls),
-        cmocka_unit_test(test_lessons),
+        cmocka_unit_test(test_distillation_losses),
         cmocka_unit_test(test_moving_average),
         cmocka_unit_test(test_subsets),
         cmocka_unit_test(test_lacking_modalities_are_unseen),

@@ -61,7 +61,7 @@ expect "provenance.json has a session each" test "$(grep -o '"from_step": [0-9]*
     "$work/parts/provenance.json" | tr -dc '0-9\n' | tr '\n' ' ')" = "0 7 13 "
 sed 's/"\([0-9a-f]\{8\}\)"/"xxxxxxxx"/' "$work/parts/provenance.json" >"$work/other" && mv "$work/other" "$work/parts/provenance.json"
 "$twinseg" train "$work/data" --out "$work/parts" --cache "$work/cache" --resume >"$work/log" 2>&1
-expect "a case that has changed since is noted" grep -q 'is not as it was when the run was begun' "$work/log"
+expect "a case that has changed since is noted" grep -q 'has changed since the run began' "$work/log"
 
 # killed SIGNAL RUN SETTING...: begins a run and sends the signal once some steps beyond a checkpoint are done
 killed() {
@@ -131,7 +131,7 @@ expect "without a fold nothing is called best" test ! -e "$work/w0/model-best.sa
 expect "student-only has no teacher" test ! -e "$work/alone/teacher.safetensors"
 # the tensors lie behind the headers, which differ by the settings
 tensors() { tail -c +$((9 + $(od -An -tu8 -N8 "$1"))) "$1"; }
-expect "Barlow weight 0 is the lone student, bit for bit" \
+expect "Barlow weight 0 is the student-only baseline, bit for bit" \
     cmp <(tensors "$work/w0/model.safetensors") <(tensors "$work/alone/model.safetensors")
 train --out "$work/teacher" --method teacher steps=6
 expect "the teacher alone trains" test -s "$work/teacher/teacher.safetensors"
@@ -141,7 +141,7 @@ rm "$work"/partial/*00000*/*_t2.nii.gz
 "$twinseg" train "$work/partial" $tiny steps=1 --out "$work/p1" >"$work/log" 2>&1
 expect "a case without T2 is skipped and named" grep -q '1 of 5 cases lack.*00000 lacks t2' "$work/log"
 "$twinseg" train "$work/partial" $tiny steps=1 --out "$work/p2" --method student-only >"$work/log" 2>&1
-expect "the lone student uses it" grep -q '5 cases train' "$work/p2/log.txt"
+expect "student-only uses it" grep -q '5 cases train' "$work/p2/log.txt"
 
 check "a run is not overwritten" 1 "add --resume" "$twinseg" train "$work/data" $tiny --out "$work/whole"
 check "changed settings are named" 1 "base = 4 and cannot go on with base = 8" \

@@ -41,11 +41,11 @@ static ts_status read_input(const patient *p, const char *path, volume *out, ts_
     if (status != TS_OK)
         return status;
     if (out->channels != 1)
-        return error_set(error, TS_BAD_INPUT, "'%s' holds %lld volumes where one is wanted", path,
-                         (long long)out->channels);
+        return error_set(error, TS_BAD_INPUT, "'%s' holds %lld volumes; a single one is needed",
+                         path, (long long)out->channels);
     if (!has_place(&out->header))
         return error_set(error, TS_BAD_INPUT,
-                         "'%s' does not say how its voxels lie in space: its header is damaged",
+                         "'%s' does not say where its voxels are in space: its header is damaged",
                          path);
     bool some = false;
     for (size_t i = 0; i < (size_t)voxel_count(out->header.shape); i++) {
@@ -122,7 +122,7 @@ static ts_status strip(patient *p, ts_error *error)
     p->result->stripped = !dataset_looks_unstripped(nonzero, &p->grid, &litres, &share);
     if (p->result->stripped || !command)
         return TS_OK;
-    progress_show("cutting the brain out: %s", command);
+    progress_show("skull stripping: %s", command);
     const ts_status status = skull_strip(command, p->scratch.path, &p->grid, head, &mask, error);
     if (status != TS_OK)
         return status;

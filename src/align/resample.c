@@ -121,7 +121,8 @@ ts_status align_resample(const volume *moving, const double transform[4][4],
     resampling r = {.moving = moving, .shape = grid->shape, .out = out};
     double to_voxel[4][4], world[4][4];
     if (moving->channels != 1)
-        return error_set(error, TS_BAD_INPUT, "an image of one volume is wanted, not of %lld",
+        return error_set(error, TS_BAD_INPUT,
+                         "the image holds %lld volumes; a single one is needed",
                          (long long)moving->channels);
     matrix_invert(moving->header.affine, to_voxel);
     matrix_multiply(transform, grid->affine, world);
@@ -130,9 +131,9 @@ ts_status align_resample(const volume *moving, const double transform[4][4],
         const double steps = sqrt(r.place[0][k] * r.place[0][k] + r.place[1][k] * r.place[1][k] +
                                   r.place[2][k] * r.place[2][k]);
         if (!isfinite(steps))
-            return error_set(error, TS_BAD_INPUT,
-                             "an image's header gives its voxels no place in space (its affine is "
-                             "singular)");
+            return error_set(
+                error, TS_BAD_INPUT,
+                "an image's header does not place its voxels in space (the affine is singular)");
         r.samples[k] = (int)fmin(fmax(round(steps), 1), SAMPLES_MAX);
     }
     pool_run(p, resample_plane, &r, grid->shape[2]);

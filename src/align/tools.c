@@ -103,8 +103,8 @@ static ts_status read_series(const char *folder, const char *scratch, const stri
             name = names->items[i];
     if (found != 1)
         return error_set(error, TS_BAD_INPUT,
-                         "'%s' holds %zu series of images where one is wanted: give the folder of "
-                         "that series alone",
+                         "'%s' holds %zu series of images; a single one is needed: give the folder "
+                         "of one series alone",
                          folder, found);
     char *path = path_join(scratch, name, error);
     const ts_status status = path ? volume_read(path, out, error) : TS_MEMORY;
@@ -170,7 +170,7 @@ static ts_status read_mask(const char *path, const char *command, const volume_h
 {
     volume v;
     if (!file_exists(path))
-        return error_set(error, TS_BAD_INPUT, "the command '%s' ended well but wrote no %s",
+        return error_set(error, TS_BAD_INPUT, "the command '%s' succeeded but did not write %s",
                          command, path);
     ts_status status = volume_read(path, &v, error);
     if (status != TS_OK)
@@ -178,9 +178,9 @@ static ts_status read_mask(const char *path, const char *command, const volume_h
     const size_t voxels = (size_t)voxel_count(grid->shape);
     size_t kept = 0;
     if (v.channels != 1 || !volume_same_grid(&v.header, grid))
-        status =
-            error_set(error, TS_BAD_INPUT,
-                      "the command '%s' wrote an image on another grid than it was given", command);
+        status = error_set(error, TS_BAD_INPUT,
+                           "the command '%s' wrote an image on a grid other than that of its input",
+                           command);
     *mask = status == TS_OK ? memory_allocate(voxels, 1, "a brain mask", error) : NULL;
     status = status == TS_OK && !*mask ? TS_MEMORY : status;
     for (size_t i = 0; status == TS_OK && i < voxels; i++)

@@ -7,11 +7,11 @@ extern const cli_command plan_command;
 static const cli_option options[] = {
     {"student", 0, "NAMES", "modalities that the student sees: t1, t1ce, t2, flair, joined by ','"},
     {"preset", 0, "NAME", "size and schedule: tiny (default), small, nnunet, demo"},
-    {"config", 0, "FILE.ini", "settings from a file, over the preset's"},
-    {"method", 0, "NAME", "how to train (see settings); single-stage unless given"},
+    {"config", 0, "FILE.ini", "settings from a file; they override the preset's"},
+    {"method", 0, "NAME", "training method (see settings); default: single-stage"},
     {"steps", 0, "N", "length of the schedule"},
     {"threads", 0, "N", "threads (default: all processors)"},
-    {"no-timing", 0, NULL, "do not try steps to see how long they take"},
+    {"no-timing", 0, NULL, "do not measure how long a step takes"},
     {0},
 };
 
@@ -76,9 +76,8 @@ static void print_memory(const train_memory *m, size_t cache)
     }
     printf("\n");
     table_print(stdout, cells, COUNT_OF(parts) + 1, 3);
-    printf("'cache on disk' is the most that the preprocessed cases can take (they are cropped); "
-           "it is\n"
-           "mapped, so that memory holds of it what there is room for.\n");
+    printf("'cache on disk' is an upper bound for the preprocessed cases (they are cropped). It is "
+           "mapped\ninto memory, which holds as much of it as there is room for.\n");
 }
 
 static int print_times(const plan *p)
@@ -138,7 +137,7 @@ static int run(const cli_arguments *a)
 
 const cli_command plan_command = {
     .name = "plan",
-    .summary = "what a run will take: patch, stages, parameters, memory, time",
+    .summary = "what a run will need: patch, stages, parameters, memory, time",
     .usage = "DATA --student flair,t1ce [OPTIONS] [key=value ...]",
     .options = options,
     .positional_min = 1,

@@ -6,14 +6,14 @@
 #include <string.h>
 
 static const cli_option options[] = {
-    {"t1ce", 0, "PATH", "T1 after contrast, to which the others are registered"},
+    {"t1ce", 0, "PATH", "T1 with contrast; the others are registered to it"},
     {"t1", 0, "PATH", "a NIfTI file, or a folder with one series of DICOM"},
     {"t2", 0, "PATH", ""},
     {"flair", 0, "PATH", ""},
     {"output", 'o', "DIR", "the folder for the images, registration.json and registration.png"},
-    {"id", 0, "NAME", "what the files are called: NAME_t1ce.nii.gz [the folder's name]"},
+    {"id", 0, "NAME", "name of the files: NAME_t1ce.nii.gz [the folder's name]"},
     {"spacing", 0, "MM", "voxel size [1]"},
-    {"skull-strip", 0, "COMMAND", "cuts the brain out of {in} to {out} [$TWINSEG_SKULL_STRIP]"},
+    {"skull-strip", 0, "COMMAND", "extracts the brain from {in} into {out} [$TWINSEG_SKULL_STRIP]"},
     {"threads", 0, "N", "threads to use; 0: all processors"},
     {NULL, 0, NULL, NULL},
 };
@@ -38,10 +38,10 @@ static void print_result(const align_request *r, const align_result *result)
                  modality_names[m], reference, r->folder);
     }
     if (!result->stripped)
-        warn("the images still hold the skull, and no tool is set that cuts the brain out: install "
-             "one and say --skull-strip 'hd-bet -i {in} -o {out}' (HD-BET) or 'mri_synthstrip -i "
-             "{in} "
-             "-o {out}' (SynthStrip); 'predict' wants exactly 0 outside of the brain");
+        warn("the images still show the skull, and no skull-stripping tool is set: install one and "
+             "give --skull-strip 'hd-bet -i {in} -o {out}' (HD-BET) or --skull-strip "
+             "'mri_synthstrip -i {in} -o {out}' (SynthStrip); 'predict' needs exactly 0 outside of "
+             "the brain");
     print_line(stdout, "%s: %s_*.nii.gz, registration.json, registration.png", r->folder, r->id);
 }
 
@@ -60,7 +60,7 @@ static int run(const cli_arguments *a)
         return cli_usage_error(a->command,
                                "give the patient's images: --t1ce, --t1, --t2, --flair");
     if (!out)
-        return cli_usage_error(a->command, "-o is missing: where shall the images go?");
+        return cli_usage_error(a->command, "-o DIR is missing: the folder for the images");
     if (spacing &&
         (!parse_double(spacing, &r.spacing_mm) || !(r.spacing_mm >= 0.3) || r.spacing_mm > 10))
         return cli_usage_error(a->command, "--spacing takes mm from 0.3 to 10, not '%s'", spacing);
@@ -73,7 +73,7 @@ static int run(const cli_arguments *a)
     r.folder = folder;
     r.id = r.id ? r.id : string_file_name(folder);
     if (!*r.id || strchr(r.id, '/') || !strcmp(r.id, ".") || !strcmp(r.id, ".."))
-        return cli_usage_error(a->command, "'%s' names no patient: say --id NAME", r.id);
+        return cli_usage_error(a->command, "'%s' cannot name a patient: give --id NAME", r.id);
     r.skull_strip = command ? command : getenv("TWINSEG_SKULL_STRIP");
     ts_error e;
     pool *p;
@@ -94,9 +94,9 @@ const cli_command prepare_command = {
     .name = "prepare",
     .summary = "register a patient's raw images, at 1 mm, for predict",
     .usage = "--t1ce PATH --t1 PATH --t2 PATH --flair PATH -o DIR",
-    .details = "Images of one patient that are neither on one grid nor at 1 mm become so: rigid "
-               "registration to\nT1CE (else T1, T2, FLAIR, the first that is there) by mutual "
-               "information. docs/prepare.md.",
+    .details =
+        "Registers the raw images of one patient to T1CE (else T1, T2, FLAIR: the first that "
+        "is there) by\nmutual information, and resamples them to one grid. docs/prepare.md.",
     .options = options,
     .run = run,
 };

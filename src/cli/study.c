@@ -12,9 +12,10 @@ static const cli_option options[] = {
     {"scores", 0, "DIR",
      "score files and tables (default: OUT/scores); a cell is done where its "
      "score file is there"},
-    {"workers", 0, "N", "cells at a time, each with its share of the processors (default 1)"},
+    {"workers", 0, "N",
+     "cells to run at a time, each with its share of the processors (default 1)"},
     {"threads", 0, "N", "threads of each cell (default: processors / workers)"},
-    {"cache", 0, "DIR", "preprocessed cases, shared by the cells (default: OUT/cache)"},
+    {"cache", 0, "DIR", "folder of preprocessed cases, shared by the cells (default: OUT/cache)"},
     {"list", 0, NULL, "print the cells with their numbers and states, and run none"},
     {"cell", 0, "K", "run the cell of this number alone, or of the numbers A-B"},
     {"table", 0, NULL, "make the table from the score files that are there, and run none"},

@@ -11,18 +11,19 @@ static const cli_option options[] = {
     {"student", 0, "NAMES", "modalities that the student sees: t1, t1ce, t2, flair, joined by ','"},
     {"out", 'o', "RUN", "folder of the run, made here"},
     {"preset", 0, "NAME", "size and schedule: tiny (default), small, nnunet, demo"},
-    {"config", 0, "FILE.ini", "settings from a file, over the preset's"},
-    {"method", 0, "NAME", "how to train (see settings); single-stage unless given"},
+    {"config", 0, "FILE.ini", "settings from a file; they override the preset's"},
+    {"method", 0, "NAME", "training method (see settings); default: single-stage"},
     {"from", 0, "MODEL", "the student begins with this model's weights"},
-    {"teacher", 0, "MODEL", "so does the teacher; two-stage: instead of training one first"},
+    {"teacher", 0, "MODEL",
+     "the teacher begins with this model's weights; two-stage: none is trained first"},
     {"fold", 0, "I/K", "hold out fold I (from 0) of K and validate on it"},
-    {"resume", 0, NULL, "go on with the run in RUN; its settings need not be repeated"},
+    {"resume", 0, NULL, "continue the run in RUN; its settings need not be repeated"},
     {"steps", 0, "N", "length of the schedule"},
-    {"stop-after", 0, "N", "end after N steps of this call; --resume goes on later"},
-    {"seed", 0, "S", "of weights, split and patches (default 1)"},
+    {"stop-after", 0, "N", "stop after N steps of this call; --resume continues"},
+    {"seed", 0, "S", "seed of weights, split and patches (default 1)"},
     {"threads", 0, "N", "threads (default: all processors); the result does not depend on it"},
-    {"cache", 0, "DIR", "preprocessed cases, shared by runs (default: RUN/cache)"},
-    {"json", 0, NULL, "events on standard output: a JSON object a line (docs/usage.md)"},
+    {"cache", 0, "DIR", "folder of preprocessed cases, which runs can share (default: RUN/cache)"},
+    {"json", 0, NULL, "events on standard output, a JSON object per line (docs/usage.md)"},
     {0},
 };
 
@@ -99,7 +100,7 @@ static int run(const cli_arguments *a)
 
 const cli_command train_command = {
     .name = "train",
-    .summary = "train a student beside a teacher in one stage (or either alone)",
+    .summary = "train a student together with a teacher in one stage (or either alone)",
     .usage = "DATA --student flair,t1ce --out RUN [OPTIONS] [key=value ...]\n"
              "DATA --out RUN --resume",
     .details =

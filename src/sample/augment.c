@@ -1,5 +1,5 @@
-/* The intensity augmentations of METHOD 3, one channel at a time, as batchgeneratorsv2 computes
- * them for nnU-Net 2; and mirroring.
+/* The intensity augmentations (docs/method.md, "Sampling and augmentation"), one channel at a time,
+ * as batchgeneratorsv2 computes them for nnU-Net 2.
  *
  * Sums run in LANES partial sums of a fixed order, so that they vectorise and yet never change.
  * The two transcendental loops (noise, gamma) use short polynomials instead of libm: 1e-6 relative

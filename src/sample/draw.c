@@ -1,10 +1,11 @@
 /* The draws of one patch: (plan, cases, seed, step, place in the batch) in, patch_draw out.
  *
- * Probabilities and ranges are METHOD 3's, the way of drawing is nnU-Net 2's: one angle per axis,
- * one scale for all axes, one noise level for all channels; blur per channel and axis, the other
- * factors per channel; of a range about 1 either half is taken with equal chance (for gamma 0.7 to
- * 1.5 that is not the uniform draw). Every number is drawn whether it is used or not, so that
- * changing one probability leaves all other draws of a run as they were. */
+ * Probabilities and ranges: docs/method.md, "Sampling and augmentation". The way of drawing is that
+ * of nnU-Net 2: one angle per axis, one scale for all axes, one noise level for all channels; blur per
+ * channel and axis, the other factors per channel; of a range about 1 either half is taken with
+ * equal chance (for gamma 0.7 to 1.5 that is not the uniform draw). Every number is drawn whether
+ * it is used or not, so that changing one probability leaves all other draws of a run as they
+ * were. */
 #include "sample/transform.h"
 
 #include <math.h>
@@ -117,7 +118,7 @@ static void draw_factors(random_stream *r, double probability, double low, doubl
 
 static void draw_intensity(const plan *p, random_stream *r, patch_draw *out)
 {
-    /* METHOD speaks of the noise's variance, so its root is the deviation; nnU-Net's code takes the
+    /* The setting is the noise's variance, so its root is the deviation; nnU-Net's code takes the
      * number that it calls variance for the deviation. */
     const bool noise = random_chance(r, p->p_noise);
     out->noise_deviation = sqrt(random_uniform(r, 0, p->noise_variance)) * noise;

@@ -70,7 +70,7 @@ ts_status sample_batch(const plan *p, const preprocessed *cases, size_t count, i
     for (size_t i = 0; i < count; i++)
         if (!cases[i].labels)
             return error_set(error, TS_BAD_INPUT,
-                             "case %s has no truth: training wants labels for every case",
+                             "case %s has no truth: training needs labels for every case",
                              cases[i].id);
     if (!count)
         return error_set(error, TS_BAD_INPUT, "there is no case to train on");

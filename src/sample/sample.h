@@ -22,7 +22,7 @@ typedef struct loader loader;
 ts_status loader_create(const plan *p, const preprocessed *cases, size_t count, int64_t first,
                         int threads, int ahead, loader **out, ts_error *error);
 /* The next step's batch, waiting for it if need be; valid until the next call.
- * *waited_seconds (may be NULL) says how long the caller stood still. */
+ * *waited_seconds (may be NULL) says how long the caller waited. */
 ts_status loader_next(loader *l, const batch **out, double *waited_seconds, ts_error *error);
 void loader_destroy(loader *l);
 

@@ -1,5 +1,5 @@
-/* transform (private to sample/): what is drawn for one patch, and the steps that a patch walks
- * through, each a plain function on plain memory. Shapes and positions are d, h, w = z, y, x. */
+/* transform (private to sample/): what is drawn for one patch, and the steps of its augmentation,
+ * each a plain function on plain memory. Shapes and positions are d, h, w = z, y, x. */
 #ifndef TWINSEG_SAMPLE_TRANSFORM_H
 #define TWINSEG_SAMPLE_TRANSFORM_H
 

@@ -37,7 +37,7 @@ static bool run_holds(const work *w, const char *name)
 
 /* ---- training -------------------------------------------------------------------------------- */
 
-/* A run that stands finished in the run folder, wherever it was trained, is taken as it is if its
+/* A finished run in the run folder, wherever it was trained, is taken as it is if its
  * settings and fold are the cell's. */
 static ts_status check_finished(const work *w, const plan *p, int folds, ts_error *error)
 {

@@ -10,7 +10,7 @@ typedef struct {
     region_scores legacy[REGIONS], lesion[REGIONS];
 } case_scores;
 
-/* The held-out cases as one model of the run segments them. */
+/* Scores of the held-out cases, of one model of the run. */
 typedef struct {
     char role[16];      /* "student" or "teacher" */
     modality_set input; /* what it was given */
@@ -29,7 +29,7 @@ typedef struct {
 
 void cell_scores_free(cell_scores *s);
 
-/* study_open and scores_read from memory; path stands in messages. */
+/* study_open and scores_read from memory; path is used in messages. */
 ts_status study_parse(const char *bytes, size_t count, const char *path, study *out,
                       ts_error *error);
 ts_status scores_parse(const uint8_t *bytes, size_t count, const char *path, const study *s,
@@ -44,7 +44,7 @@ ts_status scores_read(const char *folder, const study *s, const study_cell *c, b
                       cell_scores *scores, ts_error *error);
 
 /* Trains (or goes on, or takes a finished run as it is), predicts the held-out cases and scores
- * them. Where it ends well, the score file stands. */
+ * them. After TS_OK the score file is there. */
 ts_status cell_run(const study *s, const study_cell *c, const study_options *o, ts_error *error);
 
 /* FOLDER/SUBFOLDER/NAME and the suffix; subfolder may be NULL; free(). */

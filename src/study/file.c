@@ -197,7 +197,7 @@ static ts_status set_entry(plan *p, const content *c, const entry *e, ts_error *
     return plan_set(p, e->key, e->value, source, error);
 }
 
-/* [settings]: the preset first, wherever it stands, since it sets many keys at once. */
+/* [settings]: the preset first, wherever it is, since it sets many keys at once. */
 static ts_status read_settings(plan *base, const content *c, ts_error *error)
 {
     plan_defaults(base);

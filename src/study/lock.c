@@ -43,7 +43,7 @@ static void name_of(const char *path, int generation, char *name, size_t size)
     snprintf(name, size, "%s.%d", path, generation);
 }
 
-/* The generation above the highest that stands; *held: one of them is alive. except: of these
+/* The generation above the highest that exists; *held: one of them is alive. except: of these
  * not. */
 static int look_around(const char *path, const process_name *self, time_t now, const char *except,
                        bool *held, char holder[128])

@@ -108,8 +108,8 @@ ts_status scores_write(const char *folder, const study *s, const study_cell *c,
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* A setting that the file does not know was not there when it was made: the run had what is now the
- * default. */
+/* A setting that the file lacks did not exist when it was made: the run had what is now the
+ * default. Settings that the cell's method does not use may differ. */
 static ts_status compare_settings(const json_t *settings, const study_cell *c, const char *path,
                                   ts_error *error)
 {

@@ -1,7 +1,7 @@
-/* study: a grid of training runs, each scored on the cases that it never saw, and the statistics
- * over them. A study file (docs/studies.md) names arms, modality subsets, seeds and folds; a cell
- * is one run of the grid. What a cell yields is one small score file; the table needs nothing
- * else. */
+/* study: a grid of training runs, each scored on the cases that it was not trained on, and the
+ * statistics over them. A study file (docs/studies.md) names arms, modality subsets, seeds and
+ * folds; a cell is one run of the grid. The result of a cell is one small score file; the table
+ * needs nothing else. */
 #ifndef TWINSEG_STUDY_H
 #define TWINSEG_STUDY_H
 
@@ -44,8 +44,8 @@ typedef struct {
     size_t cell_count;
 } study;
 
-/* Does one run serve all subsets? So do a lone teacher, which sees all modalities anyway, and
- * students of any subset, which are scored on each of the study's. */
+/* Does one run serve all subsets? Method teacher's does, which sees all modalities anyway, and so
+ * does a student of any subset, which is scored on each of the study's. */
 bool study_spans_subsets(const study_arm *arm);
 
 /* Reads and checks a study file; the sentence of an error names file, line and cause. */

@@ -84,10 +84,11 @@ ts_status table_write_markdown(const table *whole, const char *path, ts_error *e
     text_append(
         &t,
         "# Study %s: %zu of %zu cells\n\n"
-        "%d folds, every patient scored by runs that have not seen it; %zu %s, averaged by "
+        "%d folds, every patient is scored by runs that were not trained on it; %zu %s, averaged "
+        "by "
         "patient\nfirst. Mean (median) over patients, of Dice with the bootstrap's 95 %% "
         "interval of the mean; Dice and\nHD95 in mm as BraTS 2017 to 2021 score them, lesion "
-        "Dice and HD95 as BraTS 2023. Difference: Dice\nless that of "
+        "Dice and HD95 as BraTS 2023. Difference: Dice\nminus that of "
         "`%s` over the same patients, with the bootstrap's interval; p: "
         "Wilcoxon's signed-rank test, two-sided, not corrected for\nthe number of rows. Lead: "
         "share of the teacher's lead over `%s` that the arm closes, where the interval of that\n"
@@ -218,7 +219,7 @@ ts_status table_draw(const table *whole, const char *path, ts_error *error)
         }
     }
     const char *reference = whole->study->arms[whole->study->reference].name;
-    snprintf(title, sizeof title, "study %s: Dice by patient, less that of %s", whole->study->name,
+    snprintf(title, sizeof title, "study %s: Dice by patient, minus that of %s", whole->study->name,
              reference);
     snprintf(axis, sizeof axis, "better than %s to the right; bar: mean and its 95 %% interval",
              reference);

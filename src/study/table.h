@@ -12,15 +12,15 @@ extern const char *const metric_names[METRICS];
 enum { GROUPS = REGIONS + 1 };
 extern const char *const group_names[GROUPS];
 
-/* Over patients, each the mean of its seeds. NAN where there is nothing to say. */
+/* Over patients, each the mean of its seeds. NAN where there is no value. */
 typedef struct {
     double mean, median, mean_low, mean_high; /* the bootstrap's interval of the mean */
     double difference, low, high, p; /* to the reference, over the same patients and seeds */
-    double share;                    /* of the teacher's lead over the reference, where it leads */
+    double share; /* of the teacher's lead over the reference that the arm closes */
 } figure;
 
 typedef struct {
-    char arm[STUDY_NAME_MAX + 16]; /* "teacher of ARM" for one that stood beside a student */
+    char arm[STUDY_NAME_MAX + 16]; /* "teacher of ARM" for one that trained with a student */
     const char *subset;
     bool is_reference, is_teacher;
     size_t runs, runs_planned;

@@ -134,7 +134,8 @@ static void finish_child(grid *g, worker *w, int ended)
         g->counts->done++;
     else if (WIFSIGNALED(ended)) {
         snprintf(sentence, sizeof sentence, "ended by signal %d (%s)%s", WTERMSIG(ended),
-                 strsignal(WTERMSIG(ended)), WTERMSIG(ended) == SIGKILL ? ": was memory out?" : "");
+                 strsignal(WTERMSIG(ended)),
+                 WTERMSIG(ended) == SIGKILL ? ": was the memory exhausted?" : "");
         fail_cell(g, c, sentence);
     } else if (WEXITSTATUS(ended) != 130)
         fail_cell(g, c, sentence);
@@ -336,14 +337,14 @@ ts_status study_run(const study *s, const study_options *o, study_counts *counts
     run_grid(&g);
     if (interrupt_requested())
         status = error_set(error, TS_STOPPED,
-                           "stopped; the same command goes on from where each cell is");
+                           "stopped; the same command continues every cell where it stopped");
 end:
     free(g.workers);
     dataset_close(&g.data);
     return status;
 }
 
-/* ---- the state of a cell ----------------------------------------------------------------------------- */
+/* ---- the state of a cell --------------------------------------------------------------------- */
 
 study_state study_cell_state(const study *s, size_t cell, const study_options *o,
                              char note_text[1024])

@@ -1,4 +1,4 @@
-/* Latents, their gradients, and the loss between them. METHOD 2, "BT". */
+/* Latents, their gradients, and the loss between them (docs/method.md, "Barlow Twins"). */
 #include "train/barlow.h"
 #include "loss/loss.h"
 #include "train/optimiser.h"

@@ -40,7 +40,7 @@ static void report_skipped(const run_cases *c, modality_set needed)
              modality_print(needed & ~dataset_case_modalities(first_incomplete), names));
 }
 
-static ts_status share_out(run_cases *c, const plan *p, const train_options *o, ts_error *error)
+static ts_status split_cases(run_cases *c, const plan *p, const train_options *o, ts_error *error)
 {
     const modality_set needed = plan_needed_modalities(p);
     run_split *s = &c->split;
@@ -86,7 +86,7 @@ ts_status run_cases_open(run_cases *c, const plan *p, const train_options *optio
         note("%s", c->data.notes.items[i]);
     status = allocate_lists(c, error);
     if (status == TS_OK)
-        status = share_out(c, p, options, error);
+        status = split_cases(c, p, options, error);
     if (status != TS_OK)
         run_cases_close(c);
     return status;
@@ -102,9 +102,9 @@ ts_status run_cases_preprocess(run_cases *c, const plan *p, const char *cache, p
     for (size_t i = 0; status == TS_OK && i < count; i++) {
         const dataset_case *d = c->used[i];
         if (interrupt_requested())
-            return error_set(error, TS_STOPPED,
-                             "stopped while the cases were preprocessed; what is "
-                             "preprocessed stays in the cache");
+            return error_set(
+                error, TS_STOPPED,
+                "stopped during preprocessing; the cases that are finished stay in the cache");
         progress_show("preprocessing case %zu of %zu: %s", i + 1, count, d->id);
         status = preprocess_cached(d, dataset_case_modalities(d), p->spacing_mm, cache, threads,
                                    &c->preprocessed[i], error);

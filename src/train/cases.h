@@ -1,5 +1,5 @@
-/* The cases of a run: which of the data set's train, which are held out, which are skipped; and
- * those that are used, preprocessed. */
+/* The cases of a run: which train, which are held out, which are skipped; and those that are used,
+ * preprocessed. */
 #ifndef TWINSEG_TRAIN_CASES_H
 #define TWINSEG_TRAIN_CASES_H
 
@@ -15,10 +15,10 @@ typedef struct {
     size_t preprocessed_count;
 } run_cases;
 
-/* Opens the data set and shares its cases out; a run without any training case is an error. */
+/* Opens the data set and splits its cases; a run without any training case is an error. */
 ts_status run_cases_open(run_cases *c, const plan *p, const train_options *options,
                          ts_error *error);
-/* Prepares every used case through the cache folder, with a progress line. */
+/* Preprocesses every used case through the cache folder, with a progress line. */
 ts_status run_cases_preprocess(run_cases *c, const plan *p, const char *cache, pool *threads,
                                ts_error *error);
 void run_cases_close(run_cases *c);

@@ -15,7 +15,7 @@ typedef struct {
 typedef struct {
     int64_t step; /* finished steps */
     /* Of student and teacher: the best Dice of the validations so far, -1 before the first, and the
-     * fingerprint of the weights given to begin with, "" where they were drawn. */
+     * fingerprint of the weights that it began with, "" where they were random. */
     double best_dice[2];
     char begun_with[2][20];
 } checkpoint_state;

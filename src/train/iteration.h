@@ -1,6 +1,6 @@
-/* One iteration of METHOD 2: the same batch through teacher and student, deep supervision for both,
- * Barlow Twins between their latents (and softened labels, where asked), one optimiser step for
- * each network that learns. */
+/* One iteration (docs/method.md, "One iteration"): the same batch through teacher and student, deep
+ * supervision for both, Barlow Twins between their latents (and softened labels, where set), one
+ * optimiser step for each network that learns. */
 #ifndef TWINSEG_TRAIN_ITERATION_H
 #define TWINSEG_TRAIN_ITERATION_H
 
@@ -15,7 +15,7 @@ typedef struct trainer trainer;
 ts_status trainer_create(const plan *p, trainer **out, ts_error *error);
 void trainer_destroy(trainer *t);
 
-/* NAN where there is none: the network does not learn at this step, or the weight is 0. */
+/* NAN where the network does not learn at this step, or the weight of the loss is 0. */
 typedef struct {
     double learning_rate;
     double loss[ROLES]; /* of the segmentation, heads weighted */
@@ -34,8 +34,8 @@ net *trainer_net(const trainer *t, int role);
 pool *trainer_pool(const trainer *t);
 const char *trainer_target(const trainer *t); /* of the kernels: engine_target */
 
-/* Forward alone, for validation: logits [N][classes][D][H][W] at full resolution, valid until the
- * next call. The batch's step says which modalities a student of any subset sees. */
+/* Forward pass only, for validation: logits [N][classes][D][H][W] at full resolution, valid until
+ * the next call. The batch's step says which modalities a student of any subset sees. */
 ts_status trainer_forward(trainer *t, int role, const batch *b, const float **logits,
                           ts_error *error);
 

@@ -6,13 +6,13 @@
 #include "train/run_folder.h"
 
 typedef struct {
-    FILE *events;               /* a JSON object a line; NULL: none */
-    int64_t first, last, steps; /* of this call: done before, asked for; of the schedule */
+    FILE *events;               /* a JSON object per line; NULL: none */
+    int64_t first, last, steps; /* done before this call, its last; of the whole run */
     double mean_seconds;        /* of a step, for the time left; 0 before the first */
     double dice[ROLES];         /* mean of the latest validation's three; NAN before it */
 } live;
 
-/* "begin": where the run stands and with how many cases. */
+/* "begin": the step that the run is at, and how many cases it has. */
 void live_begin(live *l, const plan *p, const run_split *split, int threads);
 /* "step": the row of metrics.csv, time left and memory; and the progress line. */
 void live_step(live *l, const metrics_row *row);

@@ -1,5 +1,5 @@
-/* What a method trains: which networks a run holds, which of them learns at a step, what the
- * student is taught by beside the truth, and which modalities it sees of a patch.
+/* What a method trains: which networks a run has, which of them learns at a step, which
+ * distillation losses the student has beside the truth's, and which modalities it sees of a patch.
  *
  * A run is one schedule of plan.steps steps; two-stage has two, the teacher's and then the
  * student's, and both draw the same patches. */
@@ -11,11 +11,11 @@
 enum { STUDENT, TEACHER, ROLES };
 extern const char *const role_names[ROLES]; /* "student", "teacher" */
 
-/* Does a run of this method hold the network, and which are its inputs? */
+/* Does a run of this method have the network, and which are its inputs? */
 bool method_has(const plan *p, int role);
 modality_set role_channels(const plan *p, int role);
 
-/* What the student is taught by: latents, softened labels; from a moving average of the teacher? */
+/* The distillation losses: of latents, of softened labels; from a moving average of the teacher? */
 bool method_has_barlow(const plan *p);
 double method_soft_weight(const plan *p);
 bool method_averages(const plan *p);
@@ -25,8 +25,8 @@ bool method_averages(const plan *p);
 int64_t method_schedule_step(const plan *p, int64_t step);
 bool method_learns(const plan *p, int role, int64_t step);
 
-/* The modalities that the student sees of a patch; of the methods over subsets one of the 15, each
- * as likely as any other, keyed by (seed, step of the schedule, place in the batch). */
+/* The modalities that the student sees of a patch; with methods over subsets one of the 15, all
+ * equally likely, keyed by (seed, step of the schedule, place in the batch). */
 modality_set method_subset(const plan *p, int64_t step, int64_t patch);
 
 #endif

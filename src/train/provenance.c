@@ -25,7 +25,7 @@ static void note_changes(const json_t *before, json_t *now)
     {
         const json_t *was = json_object_get(before, id);
         if (was && !json_equal(was, sum))
-            note("case %s is not as it was when the run was begun (checksum %s, now %s)", id,
+            note("case %s has changed since the run began (checksum %s, now %s)", id,
                  json_string_value(was) ?: "?", json_string_value(sum));
     }
 }
@@ -57,10 +57,10 @@ ts_status provenance_add(const char *folder, const run_cases *cases, int64_t fro
     else
         status = json_read(path, JSON_BYTES_MAX, &record, &cause);
     if (status == TS_OK && !json_is_object(record))
-        status =
-            error_set(&cause, TS_BAD_INPUT, "cannot read '%s': it is not a record of a run", path);
+        status = error_set(&cause, TS_BAD_INPUT, "cannot read '%s': it is not the record of a run",
+                           path);
     if (status != TS_OK)
-        error_set(error, status, "%s; the run goes on where it is moved away", cause.text);
+        error_set(error, status, "%s; move it away to go on with the run", cause.text);
     if (status == TS_OK) {
         if (json_is_object(json_object_get(record, "cases")))
             note_changes(json_object_get(record, "cases"), sums);

@@ -1,5 +1,6 @@
-/* provenance.json of a run folder: on what data and on which machines the run was made. It stands
- * beside the models and not in them, so that equal runs give equal files on every machine. */
+/* provenance.json of a run folder: on what data and on which machines the run was made. It is a
+ * file beside the models, not a part of them, so that equal runs give equal files on every
+ * machine. */
 #ifndef TWINSEG_TRAIN_PROVENANCE_H
 #define TWINSEG_TRAIN_PROVENANCE_H
 

@@ -271,8 +271,8 @@ ts_status run_folder_open(run_folder *f, const char *path, bool begun, const pla
     return status;
 }
 
-/* How many bytes of metrics.csv are the header and the rows of the first `step` steps. Whatever comes
- * behind those may be damaged, by a kill or a power cut, so that csv_read could refuse it. */
+/* How many bytes of metrics.csv are the header and the rows of the first `step` steps. Whatever
+ * comes behind those may be damaged, by a kill or a power cut, so that csv_read could refuse it. */
 static size_t valid_prefix(const char *content, size_t count, int64_t step)
 {
     size_t at = strlen(metrics_header);

@@ -1,5 +1,5 @@
-/* The folder of a run: what was asked (config.ini, split.json), what happened (metrics.csv,
- * log.txt), and the rules by which a run is begun, refused or taken up again. */
+/* The folder of a run: its settings (config.ini, split.json), what happened (metrics.csv, log.txt),
+ * and the rules by which a run is begun, refused or resumed. */
 #ifndef TWINSEG_TRAIN_RUN_FOLDER_H
 #define TWINSEG_TRAIN_RUN_FOLDER_H
 
@@ -29,18 +29,19 @@ typedef struct {
 } run_folder;
 
 /* May a run begin here, or with resume go on? A folder that holds a run is refused without resume,
- * one that holds none with it. Asked before hours of preprocessing; writes nothing. *begun: the
- * folder holds a run. */
+ * one that holds none with it. To be called before hours of preprocessing; writes nothing. *begun:
+ * the folder holds a run. */
 ts_status run_folder_check(const char *path, bool resume, bool *begun, ts_error *error);
-/* Begins the run (config.ini, split.json), or where it was begun compares: settings and split must
- * be those of the folder; threads and checkpoint_steps may differ. */
+/* Begins the run (writes config.ini and split.json). Of a run that has begun it compares them:
+ * settings and split must be those of the folder, but for settings that change no number
+ * (train_setting_matters). */
 ts_status run_folder_open(run_folder *f, const char *path, bool begun, const plan *p,
                           const run_split *split, ts_error *error);
 /* Opens metrics.csv: of a run that was begun cut to the rows of the first `step` steps, else with
  * its header alone. */
 ts_status run_folder_metrics(run_folder *f, bool begun, int64_t step, ts_error *error);
 ts_status run_folder_row(run_folder *f, const metrics_row *row, ts_error *error);
-/* Brings metrics.csv to the disk: before a checkpoint that presumes its rows. */
+/* Flushes metrics.csv to the disk, before a checkpoint that relies on its rows. */
 ts_status run_folder_sync(run_folder *f, ts_error *error);
 /* A line in log.txt with the time before it. */
 void run_folder_log(run_folder *f, const char *format, ...) PRINTF_LIKE(2, 3);

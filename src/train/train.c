@@ -91,7 +91,7 @@ static bool writes(void)
     return ranks_self() == 0;
 }
 
-/* The run ends as soon as any of its ranks was asked to. */
+/* The run ends as soon as any of its ranks was interrupted. */
 static bool is_stopping(void)
 {
     return ranks_any(interrupt_requested());

@@ -16,7 +16,7 @@ typedef struct {
     int fold, folds;   /* folds 0: all cases train */
     bool resume;
     int64_t stop_after; /* steps in this call; 0: to the end */
-    FILE *events;       /* a JSON object a line: begin, step by step, end; NULL: none */
+    FILE *events;       /* a JSON object per line: begin, step by step, end; NULL: none */
 } train_options;
 
 /* Steps of a whole run: those of the schedule, for two-stage twice as many. */

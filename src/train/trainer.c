@@ -114,9 +114,10 @@ static ts_status check_ranks(const plan *p, ts_error *error)
 {
     const int ranks = ranks_count();
     if (p->batch % ranks)
-        return error_set(error, TS_BAD_INPUT,
-                         "%d ranks cannot share a batch of %lld: batch is to be a multiple", ranks,
-                         (long long)p->batch);
+        return error_set(
+            error, TS_BAD_INPUT,
+            "%d ranks cannot share a batch of %lld: batch must be a multiple of their number",
+            ranks, (long long)p->batch);
     if (ranks > 1 && p->batch / ranks * 4 * voxel_count(p->patch) > INT32_MAX)
         return error_set(error, TS_BAD_INPUT,
                          "the patches of a rank are too large for a message: take more ranks");
@@ -212,7 +213,8 @@ ts_status trainer_set_weights(trainer *t, int role, const float *weights, int64_
 {
     net *n = t->sides[role].net;
     if (count != net_weight_count(n))
-        return error_set(error, TS_BAD_INPUT, "the %s has %lld weights, its network here %lld",
+        return error_set(error, TS_BAD_INPUT,
+                         "the %s's model has %lld weights, the network of this run has %lld",
                          role_names[role], (long long)count, (long long)net_weight_count(n));
     memcpy(net_weights(n), weights, (size_t)count * sizeof(float));
     if (role == TEACHER && t->average)
