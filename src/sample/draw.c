@@ -1,8 +1,8 @@
 /* The draws of one patch: (plan, cases, seed, step, place in the batch) in, patch_draw out.
  *
  * Probabilities and ranges: docs/method.md, "Sampling and augmentation". The way of drawing is that
- * of nnU-Net 2: one angle per axis, one scale for all axes, one noise level for all channels; blur per
- * channel and axis, the other factors per channel; of a range about 1 either half is taken with
+ * of nnU-Net 2: one angle per axis, one scale for all axes, one noise level for all channels; blur
+ * per channel and axis, the other factors per channel; of a range about 1 either half is taken with
  * equal chance (for gamma 0.7 to 1.5 that is not the uniform draw). Every number is drawn whether
  * it is used or not, so that changing one probability leaves all other draws of a run as they
  * were. */

@@ -42,39 +42,55 @@ static json_t *session(int64_t from_step, int threads, const char *target)
                      m.processors, "system", m.system, "threads", threads, "target", target);
 }
 
+static ts_status read_record(const char *path, json_t **record, ts_error *error)
+{
+    ts_error cause;
+    *record = NULL;
+    if (!file_exists(path)) {
+        *record = json_object();
+        return *record ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
+    }
+    const ts_status status = json_read(path, JSON_BYTES_MAX, record, &cause);
+    if (status != TS_OK)
+        return error_set(error, status, "%s; move it away to go on with the run", cause.text);
+    if (!json_is_object(*record))
+        return error_set(error, TS_BAD_INPUT,
+                         "cannot read '%s': it is not the record of a run; move it away to go on "
+                         "with the run",
+                         path);
+    return TS_OK;
+}
+
+static ts_status write_record(const char *path, const json_t *record, ts_error *error)
+{
+    char *content = json_dumps(record, JSON_INDENT(1));
+    const ts_status status =
+        content ? file_put(path, content, strlen(content), error)
+                : error_set(error, TS_MEMORY, "out of memory while writing '%s'", path);
+    free(content);
+    return status;
+}
+
 ts_status provenance_add(const char *folder, const run_cases *cases, int64_t from_step, int threads,
                          const char *target, ts_error *error)
 {
-    ts_error cause;
-    char *path = path_join(folder, "provenance.json", error), *content = NULL;
+    char *path = path_join(folder, "provenance.json", error);
     if (!path)
         return TS_MEMORY;
-    json_t *sums = case_checksums(cases);
-    json_t *record = NULL;
-    ts_status status = TS_OK;
-    if (!file_exists(path))
-        record = json_object();
-    else
-        status = json_read(path, JSON_BYTES_MAX, &record, &cause);
-    if (status == TS_OK && !json_is_object(record))
-        status = error_set(&cause, TS_BAD_INPUT, "cannot read '%s': it is not the record of a run",
-                           path);
+    json_t *sums = NULL, *record;
+    ts_status status = read_record(path, &record, error);
     if (status != TS_OK)
-        error_set(error, status, "%s; move it away to go on with the run", cause.text);
-    if (status == TS_OK) {
-        if (json_is_object(json_object_get(record, "cases")))
-            note_changes(json_object_get(record, "cases"), sums);
-        else
-            json_object_set(record, "cases", sums);
-        if (!json_is_array(json_object_get(record, "sessions")))
-            json_object_set_new(record, "sessions", json_array());
-        json_array_append_new(json_object_get(record, "sessions"),
-                              session(from_step, threads, target));
-        content = json_dumps(record, JSON_INDENT(1));
-        status = content ? file_put(path, content, strlen(content), error)
-                         : error_set(error, TS_MEMORY, "out of memory while writing '%s'", path);
-    }
-    free(content);
+        goto end;
+    sums = case_checksums(cases);
+    if (json_is_object(json_object_get(record, "cases")))
+        note_changes(json_object_get(record, "cases"), sums);
+    else
+        json_object_set(record, "cases", sums);
+    if (!json_is_array(json_object_get(record, "sessions")))
+        json_object_set_new(record, "sessions", json_array());
+    json_array_append_new(json_object_get(record, "sessions"), session(from_step, threads, target));
+    status = write_record(path, record, error);
+end:
     json_decref(record);
     json_decref(sums);
     free(path);
