@@ -1,6 +1,6 @@
-/* base: what every room uses. Errors, memory, threads, counter-based random numbers, files that
- * appear whole or not at all, ini and text, tables and the progress line.
- * Look here before writing a helper. JSON is jansson's (<jansson.h>), used directly. */
+/* base: what every room uses. Errors, memory, threads, order and random numbers, text, files that
+ * appear whole or not at all, locks, ini, JSON and CSV, tables and the progress line.
+ * Look here before writing a helper. JSON values are jansson's (<jansson.h>), used directly. */
 #ifndef TWINSEG_BASE_H
 #define TWINSEG_BASE_H
 
@@ -59,7 +59,7 @@ int64_t bytes_next_set(const uint8_t *bytes, int64_t begin, int64_t end);
 /* Are all of these 0? (Label volumes mostly are, and this is as fast as memory.) */
 bool bytes_are_zero(const void *bytes, size_t count);
 
-/* Bytes that this process may still take: free memory of the machine, bounded by its cgroup. */
+/* Bytes that this process may still allocate: the machine's free memory, bounded by the cgroup. */
 size_t memory_available_bytes(void);
 
 /* Largest resident size of this process so far (VmHWM). */
@@ -97,8 +97,8 @@ int processor_count(void);
  * mounted. */
 int processor_quota(const char *membership, const char *root);
 
-/* The machine, for records: the processor's name ("" where the system does not tell), how many of
- * them this process may use, the kernel's name and release. */
+/* The machine, for records: the processor's name ("" where it is unknown), how many processors this
+ * process may use, the kernel's name and release. */
 typedef struct {
     char processor[128], system[192];
     int processors;
@@ -114,14 +114,14 @@ double clock_seconds(void);
 
 bool ranks_built(void); /* with MPI? */
 void ranks_begin(void);
-/* A status other than 0 ends the other ranks too: they would wait for this one for ever. */
+/* A status other than 0 ends the other ranks too, which would wait for this one for ever. */
 void ranks_end(int status);
-int ranks_self(void); /* 0..count-1; rank 0 writes the files and speaks */
+int ranks_self(void); /* 0..count-1; only rank 0 writes files and prints */
 int ranks_count(void);
 
-/* Everyone's part of an array [ranks][own], of which this rank has filled its own. */
+/* Fills all [ranks][own] with the parts of all ranks; each has filled its own part before. */
 void ranks_gather(float *all, int64_t own);
-/* Sums over ranks, added in rank order, the same bits on all. */
+/* values [total]: their sums over the ranks, added in rank order, with the same bits on all. */
 ts_status ranks_sum(float *values, int64_t total, ts_error *error);
 void ranks_broadcast(void *bytes, size_t size); /* from rank 0 */
 bool ranks_any(bool mine);
@@ -188,19 +188,20 @@ void text_append_list(text *t, const char *format, va_list list);
 void text_append_bytes(text *t, const char *bytes, size_t count);
 void text_free(text *t);
 
-/* A copy in memory of its own; NULL when memory is out. */
+/* sprintf into new memory, to be released with free; NULL when memory is out. */
 char *string_format(const char *format, ...) PRINTF_LIKE(1, 2);
 bool string_ends(const char *s, const char *suffix);        /* case matters */
 bool string_ends_nocase(const char *s, const char *suffix); /* ASCII case ignored */
 const char *string_file_name(const char *path);             /* after the last '/' */
-/* "folder/name" in memory of its own (no second slash where folder ends in one). NULL with *error
- * filled (TS_MEMORY) when memory is out. */
+/* "folder/name" (no second slash where folder ends in one), to be released with free. NULL with
+ * *error filled (TS_MEMORY) when memory is out. */
 char *path_join(const char *folder, const char *name, ts_error *error);
 
-/* Bytes of a UTF-8 byte-order mark at the begin of a text file: 3 or 0. Every reader skips it. */
+/* Length of a UTF-8 byte-order mark at the start of a text file: 3 or 0. Every reader skips it. */
 size_t text_mark(const char *bytes, size_t count);
 
-/* Whole-string numbers: false where anything but one number within range is there. Locale-free. */
+/* Numbers that fill the whole string; false for anything else, and out of range. parse_double takes
+ * finite numbers with a point, whatever the locale. */
 bool parse_double(const char *s, double *value);
 bool parse_integer(const char *s, int64_t *value);
 
@@ -221,8 +222,7 @@ ts_status file_print(file_writer *w, ts_error *error, const char *format, ...) P
 ts_status file_commit(file_writer *w, ts_error *error);
 void file_abort(file_writer *w);
 
-/* Could a file be begun at path? Asked before long work, so that its result is not lost after
- * it. */
+/* Can a file be written at path? To be called before long work, whose result would be lost. */
 ts_status file_try(const char *path, ts_error *error);
 
 /* Writes a whole small file at once, by rename. */
@@ -242,7 +242,7 @@ void file_map_close(file_map *map);
 
 bool file_exists(const char *path);           /* anything by that name */
 bool directory_exists(const char *path);      /* a directory (or a link to one) */
-bool file_same(const char *a, const char *b); /* both there, and one and the same */
+bool file_same(const char *a, const char *b); /* both exist and are the same file */
 /* Size in bytes and modification time in ns; false where there is no such file. */
 bool file_stamp(const char *path, int64_t *bytes, int64_t *modified_ns);
 
@@ -271,13 +271,13 @@ process_name process_self(void);
 void process_print(const process_name *p, char line[PROCESS_LINE_BYTES]); /* with a newline */
 bool process_parse(const char *line, process_name *p);
 bool process_same_machine(const process_name *a, const process_name *b);
-bool process_lives(const process_name *p); /* asked of a process of this machine */
+bool process_lives(const process_name *p); /* p is a process of this machine */
 
-/* A lock file at path that dies with its process, however that ends (flock; over NFS it is the
- * server's). out->held is false where another holds it: *holder then says which process ("an
- * unknown machine", pid 0, where the file does not tell). Where the file system has no locks, the
- * file's content decides, for processes of this machine alone. Never waits. Release removes the
- * file; also a file that stayed behind does not block. */
+/* A lock file at path that dies with its process, however that ends (flock; over NFS the server
+ * keeps the lock). Never waits: out->held is false where another process holds the lock, and
+ * *holder is that process (host "an unknown machine" and pid 0 where the file does not tell). Where
+ * the file system has no locks, the file's content decides, for processes of this machine alone.
+ * Release removes the file; a file that a killed process left does not block. */
 typedef struct {
     int fd;
     char *path;
@@ -290,8 +290,8 @@ void process_lock_release(process_lock *l); /* of {0}: does nothing */
 /* ---- ini ------------------------------------------------------------------------------- */
 
 /* `key = value` lines, `[section]` lines, '#' or ';' comments. Calls entry for every pair in
- * order (section "" before the first header); a status other than TS_OK ends the reading. name
- * stands in messages. Malformed lines are errors that name the line. */
+ * order (section "" before the first header); a status other than TS_OK ends the reading. name is
+ * what messages call the file. Malformed lines are errors that name the line. */
 typedef ts_status (*ini_entry)(void *context, const char *section, const char *key,
                                const char *value, int line, ts_error *error);
 ts_status ini_parse(const char *content, size_t count, const char *name, ini_entry entry,
@@ -300,7 +300,8 @@ ts_status ini_read(const char *path, ini_entry entry, void *context, ts_error *e
 
 /* ---- JSON ------------------------------------------------------------------------------ */
 
-/* The file's content, to be released with json_decref; keys that occur twice are an error. */
+/* *out: the file's content, to be released with json_decref; NULL after an error. A key that occurs
+ * twice is an error. */
 typedef struct json_t json_t;
 #define JSON_BYTES_MAX ((size_t)1 << 28) /* far more than a file that this program writes */
 ts_status json_read(const char *path, size_t limit, json_t **out, ts_error *error);
@@ -348,9 +349,9 @@ void text_append_escaped(text *t, const char *s);
 void print_escaped(FILE *stream, const char *s);
 /* printf, escaped as a whole, and a newline. */
 void print_line(FILE *stream, const char *format, ...) PRINTF_LIKE(2, 3);
+void print_line_list(FILE *stream, const char *format, va_list list);
 /* Bytes of the UTF-8 character at s; 0, and *code untouched, where it is not one. */
 int utf8_decode(const char *s, uint32_t *code);
-void print_line_list(FILE *stream, const char *format, va_list list);
 
 /* ---- what people see ------------------------------------------------------------------- */
 
@@ -361,14 +362,15 @@ void table_print(FILE *stream, const char *const *cells, size_t rows, size_t col
 /* The progress line: one line on stderr, redrawn in place on a terminal at most ten times a
  * second; elsewhere a plain line every 30 s, the first after 30 s. */
 void progress_show(const char *format, ...) PRINTF_LIKE(1, 2);
-void progress_end(void);   /* finishes the line, if one stands, with its last words */
-void progress_clear(void); /* takes it away: what follows says more */
+void progress_end(void);   /* ends the line, if there is one, with its latest text */
+void progress_clear(void); /* removes it: what is printed next says more */
 
-/* "warning: ..." and "note: ..." on stderr, each on a line of its own, progress line kept. */
+/* "warning: ..." and "note: ..." on stderr, each on a line of its own; the progress line stays. */
 void warn(const char *format, ...) PRINTF_LIKE(1, 2);
 void note(const char *format, ...) PRINTF_LIKE(1, 2);
 
-/* Ctrl-C and SIGTERM ask long work to stop at its next safe point. */
+/* After interrupt_install, Ctrl-C and SIGTERM request that long work stops at its next safe point;
+ * a second one ends the process at once. */
 void interrupt_install(void);
 bool interrupt_requested(void);
 

@@ -13,7 +13,7 @@
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
-/* X.tmp.PID.START.MACHINE: who writes it, so that what a killed process left can be told. */
+/* X.tmp.PID.START.MACHINE names the writer, so that what a killed process left is recognised. */
 static uint64_t machine_hash(const process_name *p)
 {
     const uint64_t hash = hash_bytes(HASH_START, p->host, strlen(p->host) + 1);
@@ -45,7 +45,7 @@ static bool is_abandoned(int folder, const char *name, const char *owner)
            time(NULL) - s.st_mtime > DAY_SECONDS;
 }
 
-/* Removes what killed processes left of this path. Nothing is said where it cannot be. */
+/* Removes what killed processes left of this path. That it cannot be removed is not an error. */
 static void remove_abandoned(const char *path)
 {
     const char *name = string_file_name(path);

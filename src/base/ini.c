@@ -15,46 +15,59 @@ static char *trim(char *s)
     return s;
 }
 
+typedef struct {
+    const char *name;
+    ini_entry entry;
+    void *context;
+    char section[128];
+    int number; /* of the line, from 1 */
+} ini_reader;
+
+/* s: a line without blanks at its ends, which is taken apart. */
+static ts_status read_line(ini_reader *r, char *s, ts_error *error)
+{
+    if (*s == '\0' || *s == '#' || *s == ';')
+        return TS_OK;
+    if (*s == '[') {
+        char *close = strchr(s, ']');
+        if (!close || close[1] || (size_t)(close - s) > sizeof r->section)
+            return error_set(error, TS_BAD_INPUT, "'%s' line %d: '%s' is not a [section]", r->name,
+                             r->number, s);
+        *close = '\0';
+        snprintf(r->section, sizeof r->section, "%s", s + 1);
+        return TS_OK;
+    }
+    char *equals = strchr(s, '=');
+    if (!equals)
+        return error_set(error, TS_BAD_INPUT, "'%s' line %d: '%s' is not 'key = value'", r->name,
+                         r->number, s);
+    *equals = '\0';
+    const char *key = trim(s);
+    if (!*key)
+        return error_set(error, TS_BAD_INPUT, "'%s' line %d has no key before '='", r->name,
+                         r->number);
+    return r->entry(r->context, r->section, key, trim(equals + 1), r->number, error);
+}
+
 ts_status ini_parse(const char *content, size_t count, const char *name, ini_entry entry,
                     void *context, ts_error *error)
 {
-    char section[128] = "", line[1024];
-    int number = 0;
+    ini_reader r = {.name = name, .entry = entry, .context = context};
+    char line[1024];
     for (size_t at = text_mark(content, count); at < count;) {
         const char *newline = memchr(content + at, '\n', count - at);
         const size_t length = newline ? (size_t)(newline - content) - at : count - at;
-        number++;
+        r.number++;
         if (length >= sizeof line)
             return error_set(error, TS_BAD_INPUT, "'%s' line %d is longer than %zu characters",
-                             name, number, sizeof line - 1);
+                             name, r.number, sizeof line - 1);
         memcpy(line, content + at, length);
         line[length] = '\0';
         at += length + 1;
         if (strlen(line) != length)
             return error_set(error, TS_BAD_INPUT, "'%s' line %d holds a NUL byte: not a text file",
-                             name, number);
-        char *s = trim(line);
-        if (*s == '\0' || *s == '#' || *s == ';')
-            continue;
-        if (*s == '[') {
-            char *close = strchr(s, ']');
-            if (!close || close[1] || (size_t)(close - s) > sizeof section)
-                return error_set(error, TS_BAD_INPUT, "'%s' line %d: '%s' is not a [section]", name,
-                                 number, s);
-            *close = '\0';
-            snprintf(section, sizeof section, "%s", s + 1);
-            continue;
-        }
-        char *equals = strchr(s, '=');
-        if (!equals)
-            return error_set(error, TS_BAD_INPUT, "'%s' line %d: '%s' is not 'key = value'", name,
-                             number, s);
-        *equals = '\0';
-        char *key = trim(s);
-        if (!*key)
-            return error_set(error, TS_BAD_INPUT, "'%s' line %d has no key before '='", name,
-                             number);
-        const ts_status status = entry(context, section, key, trim(equals + 1), number, error);
+                             name, r.number);
+        const ts_status status = read_line(&r, trim(line), error);
         if (status != TS_OK)
             return status;
     }

@@ -78,7 +78,7 @@ bool process_lives(const process_name *p)
 
 /* ---- locks ---------------------------------------------------------------------------------- */
 
-/* Does another process hold it, by what the file says? For file systems without locks. */
+/* For file systems without locks: does the process that the file names hold it? */
 static bool held_by_content(const process_name *holder)
 {
     const process_name self = process_self();
@@ -156,7 +156,7 @@ void process_lock_release(process_lock *l)
     if (!l->held)
         return;
     if (l->path && is_still_there(l->path, l->fd))
-        unlink(l->path); /* while it is locked: who opened it meanwhile sees that it is gone */
+        unlink(l->path); /* still locked: a process that has it open sees that it is gone */
     close(l->fd);
     free(l->path);
     *l = (process_lock){.fd = -1};

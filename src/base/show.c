@@ -59,7 +59,7 @@ void table_print(FILE *stream, const char *const *cells, size_t rows, size_t col
 
 static pthread_mutex_t show_lock = PTHREAD_MUTEX_INITIALIZER;
 static char progress_text[512];
-static bool progress_stands; /* from a job's first line to its end */
+static bool progress_shown; /* from a job's first line to its end */
 static double progress_time;
 
 /* Off a terminal no line comes before a job has taken half a minute. */
@@ -76,32 +76,32 @@ void progress_show(const char *format, ...)
     va_end(list);
     escape_into(progress_text, sizeof progress_text, line);
     const double now = clock_seconds();
-    if (!progress_stands)
+    if (!progress_shown)
         progress_time = terminal ? -1e9 : now;
     if (now - progress_time >= (terminal ? 0.1 : 30.0)) {
         fprintf(stderr, terminal ? "\r%s\033[K" : "%s\n", progress_text);
         fflush(stderr);
         progress_time = now;
     }
-    progress_stands = true;
+    progress_shown = true;
     pthread_mutex_unlock(&show_lock);
 }
 
 void progress_end(void)
 {
     pthread_mutex_lock(&show_lock);
-    if (progress_stands)
+    if (progress_shown)
         fprintf(stderr, isatty(STDERR_FILENO) ? "\r%s\033[K\n" : "%s\n", progress_text);
-    progress_stands = false;
+    progress_shown = false;
     pthread_mutex_unlock(&show_lock);
 }
 
 void progress_clear(void)
 {
     pthread_mutex_lock(&show_lock);
-    if (progress_stands && isatty(STDERR_FILENO))
+    if (progress_shown && isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K");
-    progress_stands = false;
+    progress_shown = false;
     pthread_mutex_unlock(&show_lock);
 }
 
@@ -110,7 +110,7 @@ static void say(const char *kind, const char *format, va_list list)
     if (ranks_self() > 0)
         return;
     pthread_mutex_lock(&show_lock);
-    if (progress_stands && isatty(STDERR_FILENO))
+    if (progress_shown && isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K");
     fprintf(stderr, "%s: ", kind);
     print_line_list(stderr, format, list);

@@ -163,7 +163,7 @@ static void open_job(pool *p, void (*task)(void *, int64_t, int), void *context,
     pthread_mutex_unlock(&p->lock);
 }
 
-/* Once no index is left: nobody may enter any more, and who is within leaves. */
+/* Once no index is left: no worker may enter any more, and those within leave. */
 static void close_job(pool *p)
 {
     atomic_store(&p->open, false);

@@ -80,7 +80,7 @@ void cli_print_help(FILE *stream)
     for (size_t i = 0; cli_commands[i]; i++)
         fprintf(stream, "  %-10s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
     fprintf(stream,
-            "\n'%s COMMAND --help' explains one command. %s --version says which this is.\n%s\n",
+            "\n'%s COMMAND --help' explains one command; '%s --version' prints the version.\n%s\n",
             program, program, cli_disclaimer);
 }
 
@@ -149,7 +149,7 @@ static int parse_option(const cli_command *c, cli_arguments *a, int argc, char *
         value = argument[2] ? argument + 2 : NULL;
     }
     if (index < 0)
-        return cli_usage_error(c, "there is no option '%s'", argument);
+        return cli_usage_error(c, "unknown option '%s'", argument);
     if (!c->options[index].value) {
         if (value)
             return cli_usage_error(c, "--%s takes no value", c->options[index].name);
@@ -158,12 +158,12 @@ static int parse_option(const cli_command *c, cli_arguments *a, int argc, char *
     }
     if (!value) {
         if (*i + 1 >= argc)
-            return cli_usage_error(c, "--%s wants %s", c->options[index].name,
+            return cli_usage_error(c, "--%s needs %s", c->options[index].name,
                                    c->options[index].value);
         value = argv[++*i];
     }
     if (a->values[index])
-        return cli_usage_error(c, "--%s stands twice", c->options[index].name);
+        return cli_usage_error(c, "--%s is given twice", c->options[index].name);
     a->values[index] = value;
     return 0;
 }
@@ -175,40 +175,55 @@ static bool looks_like_setting(const char *argument)
     return key > 0 && argument[key] == '=';
 }
 
+/* Sorts argv into a's values, positional and settings; words and settings have room for all. 0, or
+ * the exit status after a message. *help: --help was found, and what follows it was not read. */
+static int sort_arguments(int argc, char **argv, cli_arguments *a, const char **words,
+                          const char **settings, bool *help)
+{
+    const cli_command *c = a->command;
+    bool options_end = false;
+    for (int i = 0; i < argc; i++) {
+        if (options_end) {
+            words[a->positional_count++] = argv[i];
+            continue;
+        }
+        options_end = !strcmp(argv[i], "--");
+        *help = !strcmp(argv[i], "--help") || !strcmp(argv[i], "-h");
+        if (*help)
+            return 0;
+        if (options_end)
+            continue;
+        if (argv[i][0] == '-' && argv[i][1]) {
+            const int status = parse_option(c, a, argc, argv, &i);
+            if (status)
+                return status;
+        } else if (c->settings && looks_like_setting(argv[i]))
+            settings[a->settings_count++] = argv[i];
+        else
+            words[a->positional_count++] = argv[i];
+    }
+    if (a->positional_count < c->positional_min) {
+        print_usage_lines(stderr, c);
+        return cli_usage_error(c, "an argument is missing");
+    }
+    if (a->positional_count > c->positional_max)
+        return cli_usage_error(c, "'%s' is one argument too many", words[c->positional_max]);
+    return 0;
+}
+
 static int run_command(const cli_command *c, int argc, char **argv)
 {
-    cli_arguments a = {.command = c};
     const char **words = calloc((size_t)argc * 2 + 1, sizeof *words);
     if (!words) {
         fprintf(stderr, "%s: out of memory\n", program);
         return 1;
     }
-    const char **settings = words + argc;
-    int status = 0;
-    bool options_end = false;
-    for (int i = 0; i < argc && !status; i++) {
-        if (!options_end && !strcmp(argv[i], "--"))
-            options_end = true;
-        else if (!options_end && (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))) {
-            cli_print_command_help(stdout, c);
-            free(words);
-            return 0;
-        } else if (!options_end && argv[i][0] == '-' && argv[i][1])
-            status = parse_option(c, &a, argc, argv, &i);
-        else if (!options_end && c->settings && looks_like_setting(argv[i]))
-            settings[a.settings_count++] = argv[i];
-        else
-            words[a.positional_count++] = argv[i];
-    }
-    a.positional = words;
-    a.settings = settings;
-    if (!status && a.positional_count < c->positional_min) {
-        print_usage_lines(stderr, c);
-        status = cli_usage_error(c, "something is missing");
-    }
-    if (!status && a.positional_count > c->positional_max)
-        status = cli_usage_error(c, "'%s' is one argument too many", words[c->positional_max]);
-    if (!status)
+    cli_arguments a = {.command = c, .positional = words, .settings = words + argc};
+    bool help = false;
+    int status = sort_arguments(argc, argv, &a, words, words + argc, &help);
+    if (help)
+        cli_print_command_help(stdout, c);
+    else if (!status)
         status = c->run(&a);
     free(words);
     return status;
@@ -286,7 +301,7 @@ int cli_main(int argc, char **argv)
     for (size_t i = 0; cli_commands[i]; i++)
         if (!strcmp(argv[1], cli_commands[i]->name))
             return run_command(cli_commands[i], argc - 2, argv + 2);
-    print_line(stderr, "%s: there is no command '%s'; '%s --help' lists them", program, argv[1],
+    print_line(stderr, "%s: unknown command '%s'; '%s --help' lists the commands", program, argv[1],
                program);
     return 2;
 }

@@ -1,5 +1,5 @@
 /* cli: the table of commands and the one parser of arguments. Help, man page and completion are
- * made from the same tables. A command's file holds its tables, its words, and calls into rooms. */
+ * made from the same tables. A command's file holds its tables, its messages, and calls into rooms. */
 #ifndef TWINSEG_CLI_H
 #define TWINSEG_CLI_H
 
@@ -40,7 +40,7 @@ struct cli_arguments {
 
 extern const cli_command *const cli_commands[]; /* ends with NULL; in the order of the work */
 
-/* The option's value, NULL where it was not given ("" for a flag). name must stand in the table. */
+/* The option's value, NULL where it was not given ("" for a flag). name must be in the table. */
 const char *cli_value(const cli_arguments *a, const char *name);
 bool cli_flag(const cli_arguments *a, const char *name);
 /* Whole numbers with a range; a usage error is printed and false returned. */
@@ -54,13 +54,14 @@ int cli_fail(const ts_error *e);
 int cli_usage_error(const cli_command *c, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* The plan as the arguments say it: defaults, --preset, --config, --student, --seed, --threads,
- * --steps, --method, then key=value in order. 0, or the exit status with the words said. */
+ * --steps, --method, then key=value in order. 0, or the exit status after a
+ * message. */
 int cli_plan(const cli_arguments *a, plan *p);
-/* The same over the values that *p holds instead of the defaults. */
+/* The same, starting from the values in *p instead of the defaults. */
 int cli_plan_over(const cli_arguments *a, plan *p);
 
-/* --labels P,T: readings of predictions and truths, and their names ("brats2021" is both). NULL:
- * auto. 0, or the exit status with the words said. */
+/* --labels P,T: label maps of predictions and truths, and their names ("brats2021" is for both;
+ * without the option both are auto). 0, or the exit status after a message. */
 int cli_label_maps(const cli_arguments *a, label_map maps[2], char names[2][16]);
 
 void cli_print_help(FILE *stream);

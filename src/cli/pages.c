@@ -59,8 +59,8 @@ static void print_manual_settings(FILE *stream)
 {
     plan defaults;
     plan_defaults(&defaults);
-    fprintf(stream, ".SH SETTINGS\nGiven as \\fIkey\\fR=\\fIvalue\\fR, default in brackets. Which "
-                    "of them a command takes, its \\fB\\-\\-help\\fR says.\n");
+    fprintf(stream, ".SH SETTINGS\nGiven as \\fIkey\\fR=\\fIvalue\\fR, default in brackets. A "
+                    "command's \\fB\\-\\-help\\fR lists those that it takes.\n");
     for (size_t i = 0; i < plan_keys(); i++) {
         char value[128];
         plan_value(&defaults, i, value, sizeof value);
@@ -94,10 +94,11 @@ void cli_print_manual(FILE *stream)
         }
     }
     print_manual_settings(stream);
-    fprintf(stream,
-            ".SH EXIT STATUS\n0 for success, 1 for an input that cannot be worked with, 2 "
-            "for wrong usage, 130 after an interrupt.\n.SH NOTES\n%s\n",
-            cli_disclaimer);
+    fprintf(
+        stream,
+        ".SH EXIT STATUS\n0 on success, 1 on an error (bad input, a file that cannot be read or "
+        "written), 2 on wrong usage, 130 after an interrupt.\n.SH NOTES\n%s\n",
+        cli_disclaimer);
 }
 
 /* ---- completion ------------------------------------------------------------------------------ */

@@ -5,15 +5,14 @@
 #include <stdlib.h>
 
 static int self, count = 1;
-static bool begun;
+static bool initialised;
 
 bool ranks_built(void)
 {
     return true;
 }
 
-/* MPI is entered only where a launcher says that there are others: entering it alone costs a tenth
- * of a second and may fail. */
+/* MPI is initialised only under a launcher: alone that costs a tenth of a second and may fail. */
 void ranks_begin(void)
 {
     static const char *const signs[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_SIZE"};
@@ -21,16 +20,16 @@ void ranks_begin(void)
     bool launched = false;
     for (size_t i = 0; i < COUNT_OF(signs); i++)
         launched = launched || getenv(signs[i]);
-    if (!launched || begun)
+    if (!launched || initialised)
         return;
-    begun = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) == MPI_SUCCESS;
+    initialised = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) == MPI_SUCCESS;
     MPI_Comm_rank(MPI_COMM_WORLD, &self);
     MPI_Comm_size(MPI_COMM_WORLD, &count);
 }
 
 void ranks_end(int status)
 {
-    if (!begun)
+    if (!initialised)
         return;
     if (status)
         MPI_Abort(MPI_COMM_WORLD, status); /* the others wait for us */
