@@ -1,5 +1,6 @@
-/* evaluate: the golden scores of ../shared/metrics (56 made cases, real truths with predictions by
- * rule), the surfel table, distances and components against plain loops, labels case by case. */
+/* evaluate: golden scores that tools/oracle/scores.py took from the challenge's code and medpy for
+ * made lesions, those of ../shared/metrics (56 made cases, real truths with predictions by rule), the
+ * surfel table, distances and the dilation against plain loops, labels case by case. */
 #include "evaluate/scoring.h"
 #include "shared.h"
 #include "test_folder.h"
@@ -78,11 +79,121 @@ static uint8_t *read_labels(const char *below, volume_header *h)
     return labels;
 }
 
+static json_t *read_own_goldens(void)
+{
+    json_t *file = json_load_file("tests/golden/scores.json", 0, NULL);
+    assert_non_null(file);
+    return file;
+}
+
 static json_t *read_goldens(const char *below)
 {
     const char *path = shared_path(below);
     return path ? json_load_file(path, 0, NULL) : NULL;
 }
+
+/* ---- made lesions, by the rule of tools/oracle/scores.py ------------------------------------ */
+
+static const int64_t made_shape[3] = {30, 26, 22};
+enum { MADE_VOXELS = 30 * 26 * 22 };
+
+static int64_t draw_below(uint64_t *draws, uint64_t n)
+{
+    *draws = *draws * 6364136223846793005u + 1442695040888963407u;
+    return (int64_t)((*draws >> 33) % n);
+}
+
+static void paint(uint8_t *v, const int64_t at[3], const int64_t size[3], uint8_t label)
+{
+    for (int64_t i = 0; i < MADE_VOXELS; i++) {
+        const int64_t place[3] = {i % made_shape[0], i / made_shape[0] % made_shape[1],
+                                  i / made_shape[0] / made_shape[1]};
+        bool within = true;
+        for (int k = 0; k < 3; k++)
+            within = within && place[k] >= at[k] && place[k] < at[k] + size[k];
+        v[i] = within ? label : v[i];
+    }
+}
+
+static void paint_lesion(uint8_t *v, const int64_t at[3], const int64_t size[3])
+{
+    static const uint8_t rings[] = {2, 3, 1};
+    for (int64_t inset = 0; inset < 3; inset++)
+        paint(v, (int64_t[3]){at[0] + inset, at[1] + inset, at[2] + inset},
+              (int64_t[3]){size[0] - 2 * inset, size[1] - 2 * inset, size[2] - 2 * inset},
+              rings[inset]);
+}
+
+static void draw_three(uint64_t *draws, uint64_t n, int64_t first, int64_t out[3])
+{
+    for (int k = 0; k < 3; k++)
+        out[k] = first + draw_below(draws, n ? n : (uint64_t)made_shape[k]);
+}
+
+static void make_lesions(uint64_t seed, uint8_t *p, uint8_t *t)
+{
+    uint64_t draws = seed;
+    int64_t size[3], at[3], shift[3];
+    memset(p, 0, MADE_VOXELS);
+    memset(t, 0, MADE_VOXELS);
+    for (int64_t left = draw_below(&draws, 5); left > 0; left--) {
+        draw_three(&draws, 8, 1, size);
+        draw_three(&draws, 0, 0, at);
+        draw_three(&draws, 5, -2, shift);
+        const int64_t kind = draw_below(&draws, 4);
+        paint_lesion(t, at, size);
+        for (int k = 0; k < 3; k++) {
+            at[k] += kind == 2 ? shift[k] : 0;
+            size[k] -= kind == 3 && size[k] > 1;
+        }
+        if (kind > 0)
+            paint_lesion(p, at, size);
+    }
+    for (int64_t left = draw_below(&draws, 4); left > 0; left--) {
+        draw_three(&draws, 4, 1, size);
+        draw_three(&draws, 0, 0, at);
+        paint(p, at, size, (uint8_t)(1 + draw_below(&draws, 3)));
+    }
+}
+
+static void test_made_lesions(void **state)
+{
+    (void)state;
+    static const double spacings[3][3] = {{1, 1, 1}, {0.75, 1.5, 2.5}, {0.5, 0.5, 2}};
+    const char *seed;
+    json_t *file = read_own_goldens(), *golden;
+    assert_int_equal(json_object_size(json_object_get(file, "cases")), 48);
+    json_object_foreach(json_object_get(file, "cases"), seed, golden)
+    {
+        static uint8_t p[MADE_VOXELS], t[MADE_VOXELS];
+        const uint64_t number_of_seed = strtoull(seed, NULL, 10);
+        make_lesions(number_of_seed, p, t);
+        for (int c = CONVENTION_LEGACY; c <= CONVENTION_LESION; c++) {
+            ts_error e;
+            region_scores s[REGIONS];
+            const evaluate_columns columns = evaluate_columns_of((convention)c, false);
+            assert_int_equal(evaluate_case(p, t, made_shape, spacings[number_of_seed % 3],
+                                           (convention)c, NULL, s, &e),
+                             TS_OK);
+            for (int r = 0; r < REGIONS; r++) {
+                const json_t *row =
+                    json_object_get(json_object_get(golden, columns.name), region_names[r]);
+                assert_int_equal(json_array_size(row), columns.figures);
+                for (int f = 0; f < columns.figures; f++) {
+                    const double want = json_number_value(json_array_get(row, (size_t)f));
+                    const bool distance = strstr(columns.figure_names[f], "hd95") != NULL;
+                    if (!(fabs(evaluate_figure(&s[r], f) - want) <= (distance ? 1e-4 : 1e-6)))
+                        fail_msg("seed %s, %s, %s: %s is %.10g instead of %.10g", seed,
+                                 columns.name, region_names[r], columns.figure_names[f],
+                                 evaluate_figure(&s[r], f), want);
+                }
+            }
+        }
+    }
+    json_decref(file);
+}
+
+/* ---- ../shared/metrics ---------------------------------------------------------------------- */
 
 static void test_synthetic_goldens(void **state)
 {
@@ -162,9 +273,7 @@ static void test_surfel_table(void **state)
 {
     (void)state;
     static const double spacings[2][3] = {{1, 1, 1}, {0.5, 1.25, 3}};
-    json_t *file = read_goldens("metrics/surfel_table.json");
-    if (!file)
-        skip();
+    json_t *file = read_own_goldens();
     const json_t *rows = json_object_get(file, "abs_normals_eighths");
     assert_int_equal(json_array_size(rows), 256);
     for (int k = 0; k < 2; k++) {
@@ -287,9 +396,10 @@ static void test_other_axes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_synthetic_goldens), cmocka_unit_test(test_real_goldens),
-        cmocka_unit_test(test_surfel_table),      cmocka_unit_test(test_distances),
-        cmocka_unit_test(test_dilation),          cmocka_unit_test(test_other_axes),
+        cmocka_unit_test(test_made_lesions), cmocka_unit_test(test_synthetic_goldens),
+        cmocka_unit_test(test_real_goldens), cmocka_unit_test(test_surfel_table),
+        cmocka_unit_test(test_distances),    cmocka_unit_test(test_dilation),
+        cmocka_unit_test(test_other_axes),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,4 +1,4 @@
-/* One case scored: WT, TC and ET, each on the box around both masks. docs/metrics.md, "Scores". */
+/* One case scored: WT, TC and ET, each on the box around both masks. docs/metrics.md, "Regions and counts". */
 #include "evaluate/scoring.h"
 
 #include <math.h>

@@ -1,8 +1,9 @@
-/* The rules after the argmax (METHOD 3), off by default: small components of the tumour go (but
- * never all: where none is large enough the largest stays, so that a rule cannot hide a finding),
- * and an enhancing tumour too small to be one becomes necrosis (BraTS 2020's winners: below 200
- * voxels, because a false ET where the truth has none costs the whole score of that region). Before
- * them, on the network's grid, components that it is much less sure of than of the surest go. */
+/* The rules after the argmax (docs/method.md, "Post-processing"), off by default. Small components
+ * of the tumour are removed, but never all: where none is large enough the largest stays, so that a
+ * rule cannot hide a finding. Enhancing tumour of very few voxels becomes necrosis (BraTS 2020's
+ * winners: below 200 voxels, because a false ET where the truth has none costs the whole score of
+ * that region). Before both, on the network's grid, components are removed of which the network is
+ * much less sure than of the surest. */
 #include "labels/labels.h"
 #include "predict/predict.h"
 #include "voxels/voxels.h"
@@ -15,7 +16,7 @@ int64_t predict_threshold_voxels(double rule_mm3, double voxel_mm3)
     return voxel_mm3 > 0 ? (int64_t)ceil(rule_mm3 / voxel_mm3) : 0;
 }
 
-/* The components of a tumour, within the box that it lies in: far less memory than a volume's. */
+/* The components of a tumour, within its box: that takes far less memory than the whole volume. */
 typedef struct {
     voxel_box box;
     int64_t shape[3]; /* of the box */
