@@ -60,7 +60,7 @@ static void print_help(FILE *stream)
     fprintf(stream, "DIR holds one case in a folder of any layout. Times are medians of --repeats "
                     "runs, and the least\nand greatest; --clock cpu (kernels, step, window) counts "
                     "processor time per thread, for\nmachines that others use too; --json prints "
-                    "one line of keys.\n");
+                    "one line of JSON.\n");
 }
 
 static int usage(const char *problem, const char *what)
@@ -70,20 +70,53 @@ static int usage(const char *problem, const char *what)
     return 2;
 }
 
-/* 0, or the exit status with the words said. */
+/* An option whose value is one of two words. */
+typedef struct {
+    const char *name, *words[2];
+    int value; /* which of them */
+} word_option;
+
+typedef struct {
+    const char *name;
+    int64_t *value, least, most;
+} number_option;
+
+/* All three return 0, or the exit status with the message printed. */
+static int set_word(word_option *w, const char *value)
+{
+    for (int i = 0; i < 2; i++)
+        if (strcmp(value, w->words[i]) == 0) {
+            w->value = i;
+            return 0;
+        }
+    char problem[64];
+    snprintf(problem, sizeof problem, "%s takes %s or %s, not", w->name, w->words[0], w->words[1]);
+    return usage(problem, value);
+}
+
+static int set_number(const number_option *n, const char *value)
+{
+    if (parse_integer(value, n->value) && *n->value >= n->least && *n->value <= n->most)
+        return 0;
+    return usage("not a number in range:", value);
+}
+
 static int parse_options(int argc, char **argv, int word_count, bench_options *o)
 {
-    const struct {
-        const char *name;
-        int64_t *value, least, most;
-    } numbers[] = {
+    const number_option numbers[] = {
         {"--base", &o->base, 1, 1024},     {"--cap", &o->cap, 1, 1024},
         {"--stages", &o->stages, 2, 8},    {"--patch", &o->patch, 4, 512},
         {"--batch", &o->batch, 1, 64},     {"--threads", &o->threads, 1, 1024},
         {"--repeats", &o->repeats, 1, 64},
     };
-    int words = 0;
-    for (int i = 2; i < argc; i++) {
+    word_option choices[] = {
+        {"--dtype", {"fp32", "bf16"}, 0},
+        {"--prediction", {"window", "whole"}, 0},
+        {"--clock", {"wall", "cpu"}, 0},
+        {"--winograd", {"off", "on"}, 0},
+    };
+    int words = 0, code = 0;
+    for (int i = 2; i < argc && code == 0; i++) {
         const char *name = argv[i];
         if (name[0] != '-' && words < word_count) {
             o->words[words++] = name;
@@ -96,40 +129,20 @@ static int parse_options(int argc, char **argv, int word_count, bench_options *o
         if (i + 1 >= argc)
             return usage("no value after", name);
         const char *value = argv[++i];
-        if (strcmp(name, "--dtype") == 0) {
-            if (strcmp(value, "fp32") != 0 && strcmp(value, "bf16") != 0)
-                return usage("no such dtype:", value);
-            o->dtype = strcmp(value, "bf16") == 0 ? DTYPE_BF16 : DTYPE_FP32;
-            continue;
-        }
-        if (strcmp(name, "--prediction") == 0) {
-            if (strcmp(value, "window") != 0 && strcmp(value, "whole") != 0)
-                return usage("no such prediction:", value);
-            o->prediction = strcmp(value, "whole") == 0 ? PREDICTION_WHOLE : PREDICTION_WINDOW;
-            continue;
-        }
-        if (strcmp(name, "--clock") == 0) {
-            if (strcmp(value, "wall") != 0 && strcmp(value, "cpu") != 0)
-                return usage("no such clock:", value);
-            o->cpu_clock = strcmp(value, "cpu") == 0;
-            continue;
-        }
-        if (strcmp(name, "--winograd") == 0) {
-            if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
-                return usage("neither on nor off:", value);
-            o->winograd = strcmp(value, "on") == 0;
-            continue;
-        }
-        size_t k = 0;
-        while (k < COUNT_OF(numbers) && strcmp(name, numbers[k].name) != 0)
-            k++;
-        if (k == COUNT_OF(numbers))
-            return usage("no such option:", name);
-        if (!parse_integer(value, numbers[k].value) || *numbers[k].value < numbers[k].least ||
-            *numbers[k].value > numbers[k].most)
-            return usage("not a number in range:", value);
+        size_t n = 0, w = 0;
+        while (n < COUNT_OF(numbers) && strcmp(name, numbers[n].name) != 0)
+            n++;
+        while (w < COUNT_OF(choices) && strcmp(name, choices[w].name) != 0)
+            w++;
+        code = n < COUNT_OF(numbers)   ? set_number(&numbers[n], value)
+               : w < COUNT_OF(choices) ? set_word(&choices[w], value)
+                                       : usage("no such option:", name);
     }
-    return words == word_count ? 0 : usage("a word is missing after", argv[1]);
+    o->dtype = choices[0].value ? DTYPE_BF16 : DTYPE_FP32;
+    o->prediction = choices[1].value ? PREDICTION_WHOLE : PREDICTION_WINDOW;
+    o->cpu_clock = choices[2].value;
+    o->winograd = choices[3].value;
+    return code || words == word_count ? code : usage("a word is missing after", argv[1]);
 }
 
 int main(int argc, char **argv)

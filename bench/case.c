@@ -1,5 +1,5 @@
 /* twinseg-bench case: four volumes to a label file, whole, by a network of random weights, beside
- * the memory that the predictor said it would take. preprocess and score: its two ends. */
+ * the memory that the predictor planned. preprocess and score: its two ends. */
 #include "bench.h"
 
 #include "dataset/dataset.h"
@@ -70,16 +70,18 @@ static ts_status random_model(const bench_options *o, model *m, ts_error *error)
     memcpy(m->plan.patch, patch, sizeof patch);
     m->config = net_config_of(&m->plan, m->channels);
     ts_status status = engine_create(1, o->dtype, NULL, &e, error);
-    if (status == TS_OK)
-        status = net_create(&m->config, 1, patch, NET_PREDICT, e, &n, error);
-    if (status == TS_OK) {
-        net_initialise(n, 1);
-        m->weight_count = net_weight_count(n);
-        m->weights = memory_allocate((size_t)m->weight_count, sizeof(float), "weights", error);
-        status = m->weights ? TS_OK : TS_MEMORY;
-    }
+    if (status != TS_OK)
+        return status;
+    status = net_create(&m->config, 1, patch, NET_PREDICT, e, &n, error);
+    if (status != TS_OK)
+        goto done;
+    net_initialise(n, 1);
+    m->weight_count = net_weight_count(n);
+    m->weights = memory_allocate((size_t)m->weight_count, sizeof(float), "weights", error);
+    status = m->weights ? TS_OK : TS_MEMORY;
     if (status == TS_OK)
         memcpy(m->weights, net_weights(n), (size_t)m->weight_count * sizeof(float));
+done:
     net_destroy(n);
     engine_destroy(e);
     return status;
@@ -99,39 +101,76 @@ static ts_status size_case(const dataset_case *c, predictor *p, double figures[3
     return TS_OK;
 }
 
-int bench_case(const bench_options *o)
+static ts_status make_predictor(const bench_options *o, predictor **p, ts_error *error)
 {
-    static const char *const names[3] = {"planned_mb", "windows"};
-    const char *out = "build/bench-case.nii.gz";
-    double seconds[64], figures[3] = {0};
-    dataset d = {0};
     model m = {0};
-    predictor *p = NULL;
-    ts_error error;
-    ts_status status = open_case(o, &d, &error);
+    ts_status status = random_model(o, &m, error);
     if (status == TS_OK)
-        status = random_model(o, &m, &error);
-    if (status == TS_OK)
-        status = predictor_create(&m, 1, &m.plan, &p, &error);
+        status = predictor_create(&m, 1, &m.plan, p, error);
     model_free(&m);
+    return status;
+}
+
+static ts_status predict_repeatedly(const bench_options *o, predictor *p, const dataset_case *c,
+                                    double *seconds, ts_error *error)
+{
+    const char *out = "build/bench-case.nii.gz";
+    ts_status status = TS_OK;
     for (int64_t i = 0; status == TS_OK && i < o->repeats; i++) {
         const double start = clock_seconds();
         predict_outcome outcome = {0};
-        status = predict_case(p, &d.cases[0], &(predict_outputs){.labels = out}, &outcome, &error);
+        status = predict_case(p, c, &(predict_outputs){.labels = out}, &outcome, error);
         seconds[i] = clock_seconds() - start;
         predict_outcome_free(&outcome);
     }
-    if (status == TS_OK)
-        status = size_case(&d.cases[0], p, figures, &error);
+    remove(out);
+    return status;
+}
+
+int bench_case(const bench_options *o)
+{
+    static const char *const names[3] = {"planned_mb", "windows"};
+    double seconds[64], figures[3] = {0};
+    dataset d = {0};
+    predictor *p = NULL;
+    ts_error error;
+    ts_status status = open_case(o, &d, &error);
+    if (status != TS_OK)
+        goto done;
+    status = make_predictor(o, &p, &error);
+    if (status != TS_OK)
+        goto done;
+    status = predict_repeatedly(o, p, &d.cases[0], seconds, &error);
+    if (status != TS_OK)
+        goto done;
+    status = size_case(&d.cases[0], p, figures, &error);
     if (status == TS_OK)
         report("case", o, seconds, names, figures);
-    remove(out);
+done:
     predictor_destroy(p);
     dataset_close(&d);
     return status == TS_OK ? 0 : fail(&error);
 }
 
 /* ---- its two ends ---------------------------------------------------------------------- */
+
+/* One run to warm up, then those that count. */
+static ts_status preprocess_repeatedly(const bench_options *o, const dataset_case *c, pool *p,
+                                       double *seconds, ts_error *error)
+{
+    for (int64_t i = -1; i < o->repeats; i++) {
+        preprocessed ready;
+        const double start = clock_seconds();
+        const ts_status status =
+            preprocess_case(c, ALL_MODALITIES, 1, BRAIN_OWN, false, p, &ready, error);
+        if (status != TS_OK)
+            return status;
+        if (i >= 0)
+            seconds[i] = clock_seconds() - start;
+        preprocessed_free(&ready);
+    }
+    return TS_OK;
+}
 
 int bench_preprocess(const bench_options *o)
 {
@@ -141,23 +180,34 @@ int bench_preprocess(const bench_options *o)
     pool *p = NULL;
     ts_error error;
     ts_status status = open_case(o, &d, &error);
-    if (status == TS_OK)
-        status = pool_create((int)o->threads, &p, &error);
-    for (int64_t i = -1; status == TS_OK && i < o->repeats; i++) {
-        preprocessed ready;
-        const double start = clock_seconds();
-        status =
-            preprocess_case(&d.cases[0], ALL_MODALITIES, 1, BRAIN_OWN, false, p, &ready, &error);
-        if (status == TS_OK && i >= 0)
-            seconds[i] = clock_seconds() - start;
-        if (status == TS_OK)
-            preprocessed_free(&ready);
-    }
+    if (status != TS_OK)
+        goto done;
+    status = pool_create((int)o->threads, &p, &error);
+    if (status != TS_OK)
+        goto done;
+    status = preprocess_repeatedly(o, &d.cases[0], p, seconds, &error);
     if (status == TS_OK)
         report("preprocess", o, seconds, names, NULL);
+done:
     pool_destroy(p);
     dataset_close(&d);
     return status == TS_OK ? 0 : fail(&error);
+}
+
+static ts_status score_repeatedly(const bench_options *o, const evaluate_pair *pair, convention c,
+                                  pool *p, double *seconds, ts_error *error)
+{
+    double scores[REGIONS_ALL * EVALUATE_FIGURES_MAX];
+    for (int64_t i = -1; i < o->repeats; i++) {
+        const double start = clock_seconds();
+        const ts_status status =
+            evaluate_pair_figures(pair, c, LABELS_AUTO, LABELS_AUTO, p, scores, error);
+        if (status != TS_OK)
+            return status;
+        if (i >= 0)
+            seconds[i] = clock_seconds() - start;
+    }
+    return TS_OK;
 }
 
 int bench_score(const bench_options *o)
@@ -165,25 +215,24 @@ int bench_score(const bench_options *o)
     static const char *const names[3] = {NULL};
     double seconds[64];
     evaluate_list list = {0};
-    double scores[REGIONS_ALL * EVALUATE_FIGURES_MAX];
     pool *p = NULL;
     ts_error error;
     convention c = CONVENTION_LEGACY;
     ts_status status = evaluate_list_open(o->words[1], o->words[2], &list, &error);
-    if (status == TS_OK && !evaluate_convention(o->words[0], &c))
+    if (status != TS_OK)
+        goto done;
+    if (!evaluate_convention(o->words[0], &c)) {
         status = error_set(&error, TS_BAD_INPUT, "no convention '%s': legacy, lesion, panoptic",
                            o->words[0]);
-    if (status == TS_OK)
-        status = pool_create((int)o->threads, &p, &error);
-    for (int64_t i = -1; status == TS_OK && i < o->repeats; i++) {
-        const double start = clock_seconds();
-        status =
-            evaluate_pair_figures(&list.pairs[0], c, LABELS_AUTO, LABELS_AUTO, p, scores, &error);
-        if (i >= 0)
-            seconds[i] = clock_seconds() - start;
+        goto done;
     }
+    status = pool_create((int)o->threads, &p, &error);
+    if (status != TS_OK)
+        goto done;
+    status = score_repeatedly(o, &list.pairs[0], c, p, seconds, &error);
     if (status == TS_OK)
         report("score", o, seconds, names, NULL);
+done:
     pool_destroy(p);
     evaluate_list_free(&list);
     return status == TS_OK ? 0 : fail(&error);

@@ -108,23 +108,24 @@ int bench_step(const bench_options *o)
     double seconds[64], roofs[64];
     const size_t voxels = (size_t)(p.batch * p.patch[0] * p.patch[1] * p.patch[2]);
     float *images = memory_allocate(voxels * MODALITIES, sizeof *images, "a batch", &error);
-    uint8_t *labels = memory_allocate(voxels, 1, "a batch", &error);
-    ts_status status = images && labels ? TS_OK : TS_MEMORY;
-    if (status == TS_OK)
-        status = plan_check(&p, &error);
-    if (status == TS_OK)
-        status = engine_create((int)o->threads, o->dtype, NULL, &e, &error);
-    if (status == TS_OK)
-        status = trainer_create(&p, &t, &error);
-    if (status == TS_OK) {
-        fill_random(images, voxels * MODALITIES);
-        for (size_t i = 0; i < voxels; i++)
-            labels[i] = (uint8_t)(i / 7 % 4);
-        const batch b = {.images = images, .labels = labels};
-        status = run_steps(t, &b, e, seconds, roofs, o->repeats, &error);
-    }
+    uint8_t *labels = images ? memory_allocate(voxels, 1, "a batch", &error) : NULL;
+    ts_status status = labels ? plan_check(&p, &error) : TS_MEMORY;
+    if (status != TS_OK)
+        goto done;
+    status = engine_create((int)o->threads, o->dtype, NULL, &e, &error);
+    if (status != TS_OK)
+        goto done;
+    status = trainer_create(&p, &t, &error);
+    if (status != TS_OK)
+        goto done;
+    fill_random(images, voxels * MODALITIES);
+    for (size_t i = 0; i < voxels; i++)
+        labels[i] = (uint8_t)(i / 7 % 4);
+    const batch b = {.images = images, .labels = labels};
+    status = run_steps(t, &b, e, seconds, roofs, o->repeats, &error);
     if (status == TS_OK)
         report("step", o, engine_target(e), seconds, roofs, step_flops(t, &p));
+done:
     trainer_destroy(t);
     engine_destroy(e);
     free(images);
@@ -133,6 +134,22 @@ int bench_step(const bench_options *o)
 }
 
 /* ---- window ---------------------------------------------------------------------------- */
+
+static ts_status run_windows(net *n, engine *e, const float *image, double *seconds, double *roofs,
+                             int64_t repeats, ts_error *error)
+{
+    for (int64_t i = -1; i < repeats; i++) {
+        const double roof = roof_gflops(e), start = bench_seconds();
+        const ts_status status = net_forward(n, image, error);
+        if (status != TS_OK)
+            return status;
+        if (i < 0)
+            continue;
+        seconds[i] = bench_seconds() - start;
+        roofs[i] = roof;
+    }
+    return TS_OK;
+}
 
 int bench_window(const bench_options *o)
 {
@@ -143,35 +160,29 @@ int bench_window(const bench_options *o)
     engine *e = NULL;
     ts_error error;
     double seconds[64], roofs[64];
-    const size_t voxels = (size_t)(o->patch * o->patch * o->patch);
-    const size_t channels = (size_t)config.in_channels;
-    float *image = memory_allocate(voxels * channels, sizeof *image, "a window", &error);
+    const size_t count = (size_t)(o->patch * o->patch * o->patch * config.in_channels);
     void *workspace = NULL;
-    ts_status status = image ? TS_OK : TS_MEMORY;
-    if (status == TS_OK)
-        status = engine_create((int)o->threads, o->dtype, NULL, &e, &error);
-    if (status == TS_OK)
-        status = net_create(&config, 1, p.patch, NET_PREDICT, e, &n, &error);
-    if (status == TS_OK) {
-        workspace = memory_allocate(net_workspace_bytes(&config, 1, p.patch, NET_PREDICT, e), 1,
-                                    "a window", &error);
-        status = workspace ? TS_OK : TS_MEMORY;
+    float *image = memory_allocate(count, sizeof *image, "a window", &error);
+    ts_status status =
+        image ? engine_create((int)o->threads, o->dtype, NULL, &e, &error) : TS_MEMORY;
+    if (status != TS_OK)
+        goto done;
+    status = net_create(&config, 1, p.patch, NET_PREDICT, e, &n, &error);
+    if (status != TS_OK)
+        goto done;
+    workspace = memory_allocate(net_workspace_bytes(&config, 1, p.patch, NET_PREDICT, e), 1,
+                                "a window", &error);
+    if (!workspace) {
+        status = TS_MEMORY;
+        goto done;
     }
-    if (status == TS_OK) {
-        fill_random(image, voxels * channels);
-        net_bind(n, workspace);
-        net_initialise(n, 1);
-        for (int64_t i = -1; status == TS_OK && i < o->repeats; i++) {
-            const double roof = roof_gflops(e), start = bench_seconds();
-            status = net_forward(n, image, &error);
-            if (i >= 0) {
-                seconds[i] = bench_seconds() - start;
-                roofs[i] = roof;
-            }
-        }
-    }
+    fill_random(image, count);
+    net_bind(n, workspace);
+    net_initialise(n, 1);
+    status = run_windows(n, e, image, seconds, roofs, o->repeats, &error);
     if (status == TS_OK)
         report("window", o, engine_target(e), seconds, roofs, net_forward_flops(n));
+done:
     net_destroy(n);
     engine_destroy(e);
     free(workspace);
