@@ -1,7 +1,8 @@
 /* dataset: a folder in any BraTS, MSD or nnU-Net layout in, cases out; and their preprocessing.
  *
- * A case names its files by modality; preprocessing (METHOD 3: orientation, crop, resample,
- * normalise) turns it into a memory-mapped block that sampling and prediction read. */
+ * A case names its files by modality; preprocessing (docs/method.md, "Preprocessing": orientation,
+ * crop, resample, normalise) turns it into a memory-mapped block that sampling and prediction
+ * read. */
 #ifndef TWINSEG_DATASET_H
 #define TWINSEG_DATASET_H
 

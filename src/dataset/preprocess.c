@@ -1,12 +1,13 @@
-/* Preprocessing of a case (METHOD 3, nnU-Net's): oriented to LPS by flips and permutations, cropped
- * to the box of non-zero voxels of the modalities used, resampled to the plan's spacing, z-scored.
+/* Preprocessing of a case (docs/method.md, "Preprocessing"): oriented to LPS by flips and
+ * permutations, cropped to the box of non-zero voxels of the modalities used, resampled to the
+ * plan's spacing, z-scored.
  *
  * The brain mask is each modality's own non-zero voxels, so that a modality is preprocessed alike
  * whichever others stand beside it: what the student saw in training is what it gets in a clinic
  * that acquired nothing else. Models that came from nnU-Net want its mask (BRAIN_UNION). Where a
  * case is resampled, its mask goes through the labels' rule (linear, at least half), because the
- * spline rings over the brain's edge; mean and deviation are those of the resampled voxels, as
- * METHOD orders it (nnU-Net 2 normalises first: the two differ in the outermost voxels alone). */
+ * spline rings over the brain's edge; mean and deviation are those of the resampled voxels (nnU-Net
+ * 2 normalises first: the two differ in the outermost voxels alone). */
 #include "dataset/block.h"
 #include "dataset/crop.h"
 #include "dataset/load.h"
@@ -223,8 +224,9 @@ static double add_up(const double *values, int64_t count)
 }
 
 /* (x - mean) / deviation over the mask, 0 outside. A constant image is refused before; where the
- * mask cuts out equal values all the same, their deviation is what rounding leaves of the mean, which
- * is far below that of float32 values that differ (6e-8 of them, in one voxel of 10^8: 6e-12). */
+ * mask cuts out equal values all the same, their deviation is what rounding leaves of the mean,
+ * which is far below that of float32 values that differ (6e-8 of them, in one voxel of 10^8:
+ * 6e-12). */
 static void normalise(image_job *job, pool *p)
 {
     const int64_t nz = job->shape[2];

@@ -1,4 +1,4 @@
-/* The table of settings, and the presets of METHOD 3. */
+/* The table of settings, and the presets (docs/method.md, "Presets"). */
 #include "plan/plan.h"
 
 #include <math.h>

@@ -1,6 +1,7 @@
-/* Prediction by windows (METHOD 3), or of the case as one window: every window goes through every
- * model, mirrored eight times if asked; softmax (or sigmoid) is averaged over these, weighted by
- * the importance map and added to the case; at the end each voxel is divided by its sum of weights.
+/* Prediction by windows (docs/method.md, "Prediction"), or of the case as one window: every window
+ * goes through every model, mirrored eight times if set; softmax (or sigmoid) is averaged over
+ * these, weighted by the importance map and added to the case; at the end each voxel is divided by
+ * its sum of weights.
  *
  * Memory: the result and one float of weights a voxel, a window's input and mean, and one network's
  * workspace, which the models share. Every loop over voxels writes its own output, so that the
