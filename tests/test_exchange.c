@@ -251,7 +251,7 @@ static void test_import_refusals(void **state)
         {nnunet_plans, "'previous_stage': null", "'previous_stage': '3d_lowres'", "cascade"},
         {nnunet_plans, "[2, 4, 8, 8]", "[4, 8, 8, 8]", "fewer weights"},
         {nnunet_plans, "{'network'", "'network'", "not JSON"},
-        {nnunet_labels, "'T1ce'", "'CT'", "'CT' is none of"},
+        {nnunet_labels, "'T1ce'", "'CT'", "'CT' is not one of"},
         {nnunet_labels, "'edema': 1", "'kidney': 1", "not an order"},
         {nnunet_labels, ", 'enhancing tumor': 3", "", "not an order"},
         {nnunet_regions, "[1, 2, 3]", "[1, 3, 2]", "regions are not"},

@@ -18,7 +18,7 @@ static ts_status convert(const char *data, const plan *settings, exchange_layout
                          modality_set use, const char *out, ts_error *e)
 {
     dataset d;
-    pool *p;
+    pool *p = NULL;
     exchange_counts counts;
     ts_status status = dataset_open(data, (label_map)settings->labels, &d, e);
     if (status != TS_OK)
@@ -26,16 +26,21 @@ static ts_status convert(const char *data, const plan *settings, exchange_layout
     for (size_t i = 0; i < d.notes.count; i++)
         note("%s", d.notes.items[i]);
     status = pool_create(settings->threads ? (int)settings->threads : processor_count(), &p, e);
-    if (status == TS_OK) {
-        status = exchange_convert(&d, to, use, out, p, &counts, e);
-        pool_destroy(p);
-    }
-    if (status == TS_OK && counts.cavities)
-        warn("the resection cavity (label 4 of BraTS 2024) of %zu cases is background now",
-             counts.cavities);
-    if (status == TS_OK)
-        print_line(stdout, "%s: %zu cases, %zu with a truth, from %s to %s", out, counts.cases,
-                   counts.with_truth, d.layout, exchange_layout_names[to]);
+    if (status != TS_OK)
+        goto done;
+    status = exchange_convert(&d, to, use, out, p, &counts, e);
+    if (status != TS_OK)
+        goto done;
+    if (counts.cavities)
+        warn("the resection cavity (label 4) of %zu cases is background now", counts.cavities);
+    if (counts.ambiguous)
+        note("%zu truths of BraTS-PED have the values of 2023 now, which their names do not tell: "
+             "read them with labels=brats2023",
+             counts.ambiguous);
+    print_line(stdout, "%s: %zu cases, %zu with a truth, from %s to %s", out, counts.cases,
+               counts.with_truth, d.layout, exchange_layout_names[to]);
+done:
+    pool_destroy(p);
     dataset_close(&d);
     return status;
 }

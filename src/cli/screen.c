@@ -22,66 +22,79 @@ typedef struct {
     size_t count;
 } looks;
 
+static ts_status measure_case(const dataset_case *c, const plan *p, pool *threads, looks *out,
+                              ts_error *error)
+{
+    preprocessed ready;
+    ts_status status =
+        preprocess_case(c, ALL_MODALITIES, p->spacing_mm, BRAIN_OWN, false, threads, &ready, error);
+    if (status != TS_OK)
+        return status;
+    status = likeness_measure(&ready, p->spacing_mm, &out->features[out->count], error);
+    out->ids[out->count] = c->id;
+    out->count += status == TS_OK;
+    preprocessed_free(&ready);
+    return status;
+}
+
 static ts_status measure(const dataset *d, const plan *p, looks *out, ts_error *error)
 {
     pool *threads;
+    out->features = memory_allocate(d->count, sizeof *out->features, "the cases' looks", error);
+    out->ids = memory_allocate(d->count, sizeof *out->ids, "the cases' looks", error);
+    if (!out->features || !out->ids)
+        return TS_MEMORY;
     ts_status status =
         pool_create(p->threads ? (int)p->threads : processor_count(), &threads, error);
     if (status != TS_OK)
         return status;
-    out->features = memory_allocate(d->count, sizeof *out->features, "the cases' looks", error);
-    out->ids = memory_allocate(d->count, sizeof *out->ids, "the cases' looks", error);
-    status = out->features && out->ids ? TS_OK : TS_MEMORY;
     for (size_t i = 0; status == TS_OK && i < d->count; i++) {
-        preprocessed ready;
         const dataset_case *c = &d->cases[i];
         if (dataset_case_modalities(c) != ALL_MODALITIES) {
             note("case %s lacks a modality and is left out", c->id);
             continue;
         }
-        if (interrupt_requested())
-            status = error_set(error, TS_STOPPED, "interrupted");
         progress_show("looking at case %zu of %zu: %s", i + 1, d->count, c->id);
-        if (status == TS_OK)
-            status = preprocess_case(c, ALL_MODALITIES, p->spacing_mm, BRAIN_OWN, false, threads,
-                                     &ready, error);
-        if (status != TS_OK)
-            break;
-        status = likeness_measure(&ready, p->spacing_mm, &out->features[out->count], error);
-        out->ids[out->count] = c->id;
-        out->count += status == TS_OK;
-        preprocessed_free(&ready);
+        status = interrupt_requested() ? error_set(error, TS_STOPPED, "interrupted")
+                                       : measure_case(c, p, threads, out, error);
     }
     progress_clear();
     pool_destroy(threads);
     return status;
 }
 
-/* Every case against the others. Returns how many have something said of them, -1 on an error. */
-static int say_all(const looks *k, ts_error *error)
+/* One case against the others, of which room for all but one is there. */
+static ts_status judge_case(const looks *k, size_t c, likeness_features *others,
+                            string_list *sentences, ts_error *error)
 {
-    int said = 0;
+    likeness l;
+    likeness_verdict v;
+    memcpy(others, k->features, c * sizeof *others);
+    memcpy(others + c, k->features + c + 1, (k->count - c - 1) * sizeof *others);
+    const ts_status status = likeness_fit(others, k->count - 1, &l, error);
+    if (status != TS_OK)
+        return status;
+    likeness_judge(&l, &k->features[c], &v);
+    return likeness_sentences(&l, &k->features[c], &v, k->ids[c], sentences, error);
+}
+
+/* Every case against the others; *unlike: how many have a sentence. */
+static ts_status judge_all(const looks *k, int *unlike, ts_error *error)
+{
+    *unlike = 0;
     likeness_features *others =
         memory_allocate(k->count, sizeof *others, "the cases' looks", error);
     ts_status status = others ? TS_OK : TS_MEMORY;
     for (size_t c = 0; status == TS_OK && c < k->count; c++) {
-        likeness l;
-        likeness_verdict v;
         string_list sentences = {0};
-        memcpy(others, k->features, c * sizeof *others);
-        memcpy(others + c, k->features + c + 1, (k->count - c - 1) * sizeof *others);
-        status = likeness_fit(others, k->count - 1, &l, error);
-        if (status == TS_OK) {
-            likeness_judge(&l, &k->features[c], &v);
-            status = likeness_sentences(&l, &k->features[c], &v, k->ids[c], &sentences, error);
-        }
+        status = judge_case(k, c, others, &sentences, error);
         for (size_t i = 0; i < sentences.count; i++)
             print_line(stdout, "%s", sentences.items[i]);
-        said += sentences.count > 0;
+        *unlike += sentences.count > 0;
         string_list_free(&sentences);
     }
     free(others);
-    return status == TS_OK ? said : -1;
+    return status;
 }
 
 static void print_matrix(const char *corner, const likeness_rates *r,
@@ -123,35 +136,43 @@ static void print_rates(const likeness_rates *r)
            (long long)r->images);
 }
 
+static ts_status screen(const cli_arguments *a, const plan *p, const dataset *d, looks *k,
+                        ts_error *error)
+{
+    likeness_rates rates;
+    int unlike;
+    ts_status status = measure(d, p, k, error);
+    if (status != TS_OK)
+        return status;
+    if (k->count <= LIKENESS_CASES_MIN)
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s': %zu cases with all four modalities are too few to compare with: "
+                         "more than %d are needed",
+                         a->positional[0], k->count, LIKENESS_CASES_MIN);
+    if ((status = judge_all(k, &unlike, error)) != TS_OK)
+        return status;
+    printf("%d of %zu cases look unlike the others\n", unlike, k->count);
+    if (!cli_flag(a, "rates"))
+        return TS_OK;
+    status = likeness_rate_slips(k->features, k->count, &rates, error);
+    if (status == TS_OK)
+        print_rates(&rates);
+    return status;
+}
+
 static int run(const cli_arguments *a)
 {
     plan p;
     ts_error e;
     dataset d;
     looks k = {0};
-    likeness_rates rates;
     const int bad = cli_plan(a, &p);
     if (bad)
         return bad;
     interrupt_install();
     if (dataset_open(a->positional[0], LABELS_AUTO, &d, &e) != TS_OK)
         return cli_fail(&e);
-    int said = -1;
-    ts_status status = measure(&d, &p, &k, &e);
-    if (status == TS_OK && k.count <= LIKENESS_CASES_MIN)
-        status = error_set(&e, TS_BAD_INPUT,
-                           "'%s': %zu cases with all four modalities are too few to compare with: "
-                           "more than %d are needed",
-                           a->positional[0], k.count, LIKENESS_CASES_MIN);
-    if (status == TS_OK && (said = say_all(&k, &e)) < 0)
-        status = TS_MEMORY;
-    if (status == TS_OK) {
-        printf("%d of %zu cases look unlike the others\n", said, k.count);
-        if (cli_flag(a, "rates"))
-            status = likeness_rate_slips(k.features, k.count, &rates, &e);
-        if (status == TS_OK && cli_flag(a, "rates"))
-            print_rates(&rates);
-    }
+    const ts_status status = screen(a, &p, &d, &k, &e);
     free(k.features);
     free(k.ids);
     dataset_close(&d);

@@ -178,11 +178,10 @@ static ts_status write_file(const char *path, uint64_t key, const preprocessed *
     memcpy(page, &h, sizeof h);
     file_writer w;
     status = file_begin(&w, path, error);
-    if (status == TS_OK)
-        status = file_write(&w, page, sizeof page, error);
-    if (status == TS_OK)
-        status = write_block(&w, c, &layout, error);
-    if (status == TS_OK)
+    if (status != TS_OK)
+        return status;
+    if ((status = file_write(&w, page, sizeof page, error)) == TS_OK &&
+        (status = write_block(&w, c, &layout, error)) == TS_OK)
         return file_commit(&w, error);
     file_abort(&w);
     return status;
@@ -190,24 +189,25 @@ static ts_status write_file(const char *path, uint64_t key, const preprocessed *
 
 /* ---- the whole ---------------------------------------------------------------------------- */
 
+/* Makes the file at path and opens it. */
 static ts_status rebuild(const dataset_case *c, modality_set use, double spacing_mm,
-                         const char *directory, const char *path, uint64_t key, pool *p,
-                         preprocessed *out, ts_error *error)
+                         const char *directory, const char *path, pool *p, preprocessed *out,
+                         ts_error *error)
 {
+    ts_error cause;
+    const uint64_t key = input_key(c, use, spacing_mm);
     ts_status status = preprocess_case(c, use, spacing_mm, BRAIN_OWN, true, p, out, error);
     if (status != TS_OK)
         return status;
-    status = directory_create(directory, error);
+    status = directory_create(directory, &cause);
     if (status == TS_OK)
-        status = write_file(path, key, out, error);
+        status = write_file(path, key, out, &cause);
     preprocessed_free(out);
-    if (status != TS_OK) {
-        ts_error cause = error ? *error : (ts_error){0};
+    if (status != TS_OK)
         return error_set(error, status,
-                         "%.900s; the cache of preprocessed cases can be put elsewhere "
-                         "with --cache",
+                         "%.900s; the cache of preprocessed cases can be put elsewhere with "
+                         "--cache",
                          cause.text);
-    }
     if (open_file(path, key, out) != CACHE_GOOD)
         return error_set(error, TS_IO,
                          "the cache file '%s' does not read back as written: is the "
@@ -229,7 +229,7 @@ ts_status preprocess_cached(const dataset_case *c, modality_set use, double spac
     if (state == CACHE_DAMAGED)
         note("the cache file '%s' is damaged or cut short; it is made again", path);
     if (state != CACHE_GOOD)
-        status = rebuild(c, use, spacing_mm, directory, path, key, p, out, error);
+        status = rebuild(c, use, spacing_mm, directory, path, p, out, error);
     if (status == TS_OK && !(out->id = strdup(c->id))) {
         preprocessed_free(out);
         status = error_set(error, TS_MEMORY, "out of memory preprocessing case %s", c->id);

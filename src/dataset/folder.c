@@ -109,54 +109,68 @@ static ts_status adopt_truth(walk *w, size_t first, ts_error *error)
                         id, truth->path);
 }
 
+/* One image by its name, which may be a folder that is called like an image. */
+static ts_status walk_image(walk *w, const char *folder, const char *name, ts_error *error)
+{
+    char *path = path_join(folder, name, error);
+    if (!path)
+        return TS_MEMORY;
+    if (!directory_exists(path))
+        return add_file(w, folder, name, path, error);
+    char *inner = path_within(path);
+    const ts_status status =
+        inner ? dataset_note(w->out, error,
+                             "'%s' is a folder called like an image; '%s' within is read", path,
+                             string_file_name(inner))
+              : TS_OK;
+    free(path);
+    if (inner && status == TS_OK)
+        return add_file(w, folder, name, inner, error);
+    free(inner);
+    return status;
+}
+
+static ts_status walk_folder(walk *w, const char *path, int depth, ts_error *error);
+
+/* An entry of a folder that may be a folder too. */
+static ts_status walk_below(walk *w, const char *folder, const char *name, int depth,
+                            ts_error *error)
+{
+    char *path = path_join(folder, name, error);
+    if (!path)
+        return TS_MEMORY;
+    char *inner = path_within(path);
+    const ts_status status =
+        !inner && directory_exists(path) ? walk_folder(w, path, depth + 1, error) : TS_OK;
+    free(inner);
+    free(path);
+    return status;
+}
+
 /* The files of one folder, then the folders below it. */
 static ts_status walk_folder(walk *w, const char *path, int depth, ts_error *error)
 {
     string_list names;
+    size_t stem;
     ts_status status = directory_list(path, &names, error);
-    if (status == TS_OK)
-        status = string_list_add(&w->folders, path, error);
-    const char *folder = status == TS_OK ? w->folders.items[w->folders.count - 1] : NULL;
+    if (status != TS_OK)
+        return status;
     const size_t first = w->count;
-    for (size_t i = 0; status == TS_OK && i < names.count; i++) {
-        size_t stem;
-        const char *name = names.items[i];
-        if (name_is_stray(name)) {
+    status = string_list_add(&w->folders, path, error);
+    if (status != TS_OK)
+        goto done;
+    const char *folder = w->folders.items[w->folders.count - 1];
+    for (size_t i = 0; status == TS_OK && i < names.count; i++)
+        if (name_is_stray(names.items[i]))
             w->strays++;
-            continue;
-        }
-        if (!name_is_image(name, &stem))
-            continue;
-        char *full = path_join(path, name, NULL);
-        if (full && directory_exists(full)) {
-            char *inner = path_within(full);
-            if (inner)
-                status = dataset_note(w->out, error,
-                                      "'%s' is a folder called like an image; '%s' within is read",
-                                      full, string_file_name(inner));
-            free(full);
-            if (status != TS_OK)
-                free(inner);
-            if (status != TS_OK || !inner)
-                continue;
-            full = inner;
-        }
-        status = full ? add_file(w, folder, name, full, error) : out_of_memory(path, error);
-    }
+        else if (name_is_image(names.items[i], &stem))
+            status = walk_image(w, folder, names.items[i], error);
     if (status == TS_OK)
         status = adopt_truth(w, first, error);
-    for (size_t i = 0; status == TS_OK && depth < FOLDER_DEPTH && i < names.count; i++) {
-        if (name_is_stray(names.items[i]))
-            continue;
-        char *full = path_join(path, names.items[i], NULL);
-        char *inner = full ? path_within(full) : NULL;
-        if (!full)
-            status = out_of_memory(path, error);
-        else if (!inner && directory_exists(full))
-            status = walk_folder(w, full, depth + 1, error);
-        free(inner);
-        free(full);
-    }
+    for (size_t i = 0; status == TS_OK && depth < FOLDER_DEPTH && i < names.count; i++)
+        if (!name_is_stray(names.items[i]))
+            status = walk_below(w, path, names.items[i], depth, error);
+done:
     string_list_free(&names);
     return status;
 }
@@ -298,26 +312,31 @@ static ts_status sum_up(walk *w, const char *path, ts_error *error)
     return status;
 }
 
+static ts_status fill(walk *w, const char *real, const char *path, label_map labels,
+                      ts_error *error)
+{
+    ts_status status = walk_folder(w, real, 0, error);
+    if (status != TS_OK)
+        return status;
+    if (w->count) {
+        qsort(w->files, w->count, sizeof *w->files, compare_files);
+        if ((status = qualify_bare(w, error)) != TS_OK)
+            return status;
+    }
+    status = assemble(w, labels, error);
+    return status == TS_OK ? sum_up(w, path, error) : status;
+}
+
 ts_status folder_open(const char *path, label_map labels, dataset *d, ts_error *error)
 {
     walk w = {.out = d};
     /* the real path, because "." or "x/.." has no name that could serve as a case id */
-    char *real = realpath(path, NULL);
-    ts_status status = real ? walk_folder(&w, real, 0, error) : out_of_memory(path, error);
-    if (status == TS_OK && w.count) {
-        qsort(w.files, w.count, sizeof *w.files, compare_files);
-        status = qualify_bare(&w, error);
-    }
-    if (status == TS_OK)
-        status = assemble(&w, labels, error);
-    if (status == TS_OK)
-        status = sum_up(&w, path, error);
+    const ts_status status = fill(&w, d->root, path, labels, error);
     for (size_t i = 0; i < w.count; i++) {
         free(w.files[i].path);
         free(w.files[i].id);
     }
     free(w.files);
-    free(real);
     string_list_free(&w.folders);
     string_list_free(&w.unknown);
     return status;

@@ -401,20 +401,20 @@ static ts_status preprocess_loaded(const case_data *d, const char *id, brain_mas
     return status;
 }
 
-/* From the loaded case on, whether its status is good or not; frees what was loaded. */
-static ts_status preprocess_data(ts_status status, case_data *d, const char *id, double spacing_mm,
+/* From the loaded case on. */
+static ts_status preprocess_data(const case_data *d, const char *id, double spacing_mm,
                                  brain_mask mask, pool *p, preprocessed *out, ts_error *error)
 {
     uint8_t *labels = NULL;
     *out = (preprocessed){.present = d->use};
-    if (status == TS_OK)
-        status = plan_geometry(d, spacing_mm, id, &out->geometry, error);
-    if (status == TS_OK && d->truth)
+    ts_status status = plan_geometry(d, spacing_mm, id, &out->geometry, error);
+    if (status != TS_OK)
+        return status;
+    if (d->truth)
         status = preprocess_labels(&out->geometry, d->truth, p, &labels, error);
     if (status == TS_OK)
         status = preprocess_loaded(d, id, mask, p, labels, out, error);
     free(labels);
-    case_data_free(d);
     if (status != TS_OK)
         preprocessed_free(out);
     return status;
@@ -426,8 +426,12 @@ ts_status preprocess_case(const dataset_case *c, modality_set use, double spacin
 {
     case_data d;
     preprocessing at = {.id = c->id, .error = error};
-    const ts_status status = case_load(c, use, with_truth, p, &d, take_finding, &at);
-    return preprocess_data(status, &d, c->id, spacing_mm, mask, p, out, error);
+    *out = (preprocessed){0};
+    ts_status status = case_load(c, use, with_truth, p, &d, take_finding, &at);
+    if (status == TS_OK)
+        status = preprocess_data(&d, c->id, spacing_mm, mask, p, out, error);
+    case_data_free(&d);
+    return status;
 }
 
 ts_status preprocess_images(const volume_header *grid, const float *const images[MODALITIES],
@@ -437,8 +441,12 @@ ts_status preprocess_images(const volume_header *grid, const float *const images
     static const char id[] = "the case";
     case_data d;
     preprocessing at = {.id = id, .warnings = warnings, .error = error};
-    const ts_status status = case_take(grid, images, p, &d, take_finding, &at);
-    return preprocess_data(status, &d, id, spacing_mm, mask, p, out, error);
+    *out = (preprocessed){0};
+    ts_status status = case_take(grid, images, p, &d, take_finding, &at);
+    if (status == TS_OK)
+        status = preprocess_data(&d, id, spacing_mm, mask, p, out, error);
+    case_data_free(&d);
+    return status;
 }
 
 void preprocessed_free(preprocessed *c)

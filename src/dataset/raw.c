@@ -132,36 +132,31 @@ static ts_status add_image(dataset *d, const dataset_description *about, const c
 }
 
 /* Truths by name: labelsTr/X.nii.gz belongs to case X. */
+static ts_status add_truth(dataset *d, const char *folder, const char *name, ts_error *error)
+{
+    size_t stem, k = 0;
+    if (name_is_stray(name) || !name_is_image(name, &stem))
+        return TS_OK;
+    while (k < d->count &&
+           (strlen(d->cases[k].id) != stem || strncasecmp(d->cases[k].id, name, stem) != 0))
+        k++;
+    if (k == d->count)
+        return dataset_note(d, error, "'%s/%s' is left: a truth without images", folder, name);
+    free(d->cases[k].truth); /* .nii.gz sorts behind .nii and is the one kept */
+    d->cases[k].truth = resolve(folder, name);
+    return d->cases[k].truth ? TS_OK : out_of_memory(folder, error);
+}
+
 static ts_status add_truths(dataset *d, const char *root, const char *images, ts_error *error)
 {
-    string_list names;
+    string_list names = {0};
     char *folder = string_format("%s/labels%s", root, string_file_name(images) + strlen("images"));
     if (!folder)
         return out_of_memory(root, error);
-    ts_status status = TS_OK;
-    if (directory_exists(folder)) {
-        status = directory_list(folder, &names, error);
-        for (size_t i = 0; status == TS_OK && i < names.count; i++) {
-            size_t stem;
-            if (name_is_stray(names.items[i]) || !name_is_image(names.items[i], &stem))
-                continue;
-            size_t k = 0;
-            while (k < d->count && (strlen(d->cases[k].id) != stem ||
-                                    strncasecmp(d->cases[k].id, names.items[i], stem)))
-                k++;
-            if (k == d->count) {
-                status = dataset_note(d, error, "'%s/%s' is left: a truth without images", folder,
-                                      names.items[i]);
-                continue;
-            }
-            free(d->cases[k].truth); /* .nii.gz sorts behind .nii and is the one kept */
-            d->cases[k].truth = resolve(folder, names.items[i]);
-            if (!d->cases[k].truth)
-                status = out_of_memory(folder, error);
-        }
-        if (status == TS_OK)
-            string_list_free(&names);
-    }
+    ts_status status = directory_exists(folder) ? directory_list(folder, &names, error) : TS_OK;
+    for (size_t i = 0; status == TS_OK && i < names.count; i++)
+        status = add_truth(d, folder, names.items[i], error);
+    string_list_free(&names);
     free(folder);
     return status;
 }
@@ -178,41 +173,45 @@ static const char *first_image(const string_list *names, bool *numbered)
     return NULL;
 }
 
+/* Channels of other names are left; one that is known there must be, and labels that can be read. */
 static ts_status check_description(const char *root, const dataset_description *about,
                                    label_map labels, dataset *d, ts_error *error)
 {
-    ts_status status = TS_OK;
     bool any = false, truth = false;
-    for (int k = 0; status == TS_OK && k < about->channels; k++) {
+    char choices[512];
+    for (int k = 0; k < about->channels; k++) {
         any |= about->role[k] != ROLE_NONE;
-        if (about->role[k] == ROLE_NONE)
-            status = dataset_note(d, error,
-                                  "channel %d ('%s') of '%s/dataset.json' is none of t1, "
-                                  "t1ce, t2, flair and is not read",
-                                  k, about->name[k], root);
+        if (about->role[k] != ROLE_NONE)
+            continue;
+        const ts_status status =
+            dataset_note(d, error,
+                         "channel %d ('%s') of '%s/dataset.json' is not one of t1, t1ce, t2, flair "
+                         "and is not read",
+                         k, about->name[k], root);
+        if (status != TS_OK)
+            return status;
     }
     for (size_t i = 0; i < d->count; i++)
         truth |= d->cases[i].truth != NULL;
-    if (status == TS_OK && !any)
-        status = error_set(error, TS_BAD_INPUT,
-                           "'%s/dataset.json' names no channel t1, t1ce, t2 or flair (the first is "
-                           "'%s'): name them there",
-                           root, about->name[0]);
-    if (status != TS_OK || !truth || labels != LABELS_AUTO)
-        return status;
-    char choices[512];
+    if (!any)
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s/dataset.json' names no channel t1, t1ce, t2 or flair (the first is "
+                         "'%s'): name them there",
+                         root, about->name[0]);
+    if (!truth || labels != LABELS_AUTO)
+        return TS_OK;
     if (!about->label_names[0])
-        status = error_set(error, TS_BAD_INPUT,
-                           "'%s/dataset.json' does not say what its labels mean: name them there, "
-                           "or give one of %s",
-                           root, labels_settings(choices));
-    else if (about->labels_unknown)
-        status = error_set(error, TS_BAD_INPUT,
-                           "'%s/dataset.json' names the labels '%s', which are not an order of "
-                           "necrosis, edema and enhancing tumour known here: say which values they "
-                           "are with one of %s",
-                           root, about->label_names, labels_settings(choices));
-    return status;
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s/dataset.json' does not say what its labels mean: name them there, "
+                         "or give one of %s",
+                         root, labels_settings(choices));
+    if (about->labels_unknown)
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s/dataset.json' names the labels '%s', which are not an order of "
+                         "necrosis, edema and enhancing tumour known here: say which values they "
+                         "are with one of %s",
+                         root, about->label_names, labels_settings(choices));
+    return TS_OK;
 }
 
 const char *raw_layout(const char *images)
@@ -251,23 +250,24 @@ ts_status raw_open(const char *root, const char *images, label_map labels, datas
     if (status != TS_OK)
         return status;
     const char *example = first_image(&names, &numbered);
-    if (!example)
-        status = error_set(error, TS_BAD_INPUT, "'%s' holds no image (.nii, .nii.gz)", images);
-    else
-        status = read_description(root, example, numbered, &about, d, error);
+    status = example
+                 ? read_description(root, example, numbered, &about, d, error)
+                 : error_set(error, TS_BAD_INPUT, "'%s' holds no image (.nii, .nii.gz)", images);
     for (size_t i = 0; status == TS_OK && i < names.count; i++)
         status = add_image(d, &about, images, names.items[i], numbered, error);
-    if (status == TS_OK)
-        status = add_truths(d, root, images, error);
-    if (status == TS_OK)
-        status = check_description(root, &about, labels, d, error);
-    for (size_t i = 0; status == TS_OK && i < d->count; i++)
+    if (status != TS_OK)
+        goto done;
+    if ((status = add_truths(d, root, images, error)) != TS_OK ||
+        (status = check_description(root, &about, labels, d, error)) != TS_OK)
+        goto done;
+    for (size_t i = 0; i < d->count; i++)
         d->cases[i].labels = labels == LABELS_AUTO ? about.labels : labels;
     d->layout = raw_layout(images);
-    if (status == TS_OK && strcmp(string_file_name(images), "imagesTr"))
+    if (strcmp(string_file_name(images), "imagesTr") != 0)
         status = dataset_note(d, error, "the cases are those of '%s'", images);
     if (status == TS_OK)
         status = note_others(root, images, d, error);
+done:
     string_list_free(&names);
     return status;
 }

@@ -141,38 +141,51 @@ static char *parent_of(const char *path)
     return strndup(path, name > path + 1 ? (size_t)(name - path - 1) : 1);
 }
 
+/* The folder of dataset.json and that of the images, in memory of their own. */
+static ts_status name_folders(const survey *s, const char *given, char **root, char **images,
+                              ts_error *error)
+{
+    const bool inside = name_is_image_folder(string_file_name(given));
+    *root = strdup(s->roots.items[0]);
+    *images = inside ? strdup(given) : images_within(s->roots.items[0]);
+    if (*root && *images)
+        return TS_OK;
+    free(*root);
+    free(*images);
+    *root = *images = NULL;
+    return error_set(error, TS_MEMORY, "out of memory while listing '%s'", given);
+}
+
+/* Everything below a real path; where it is itself a folder of images, its root too. */
+static ts_status fill(survey *s, const char *real, ts_error *error)
+{
+    if (name_is_image_folder(string_file_name(real))) {
+        char *root = parent_of(real);
+        const ts_status status =
+            root ? add_root(s, root, error)
+                 : error_set(error, TS_MEMORY, "out of memory while listing '%s'", real);
+        free(root);
+        if (status != TS_OK)
+            return status;
+    }
+    return look(s, real, 0, error);
+}
+
 ts_status survey_folder(const char *path, char **root, char **images, ts_error *error)
 {
+    survey s = {0};
     *root = *images = NULL;
     char *real = realpath(path, NULL);
     if (!real)
         return error_set(error, TS_MEMORY, "out of memory while listing '%s'", path);
-    survey s = {0};
-    ts_status status = TS_OK;
-    const bool inside = name_is_image_folder(string_file_name(real));
-    if (inside) {
-        *root = parent_of(real);
-        *images = strdup(real);
-        status = *root ? string_list_add(&s.roots, *root, error) : TS_OK;
-    }
-    if (status == TS_OK)
-        status = look(&s, real, 0, error);
-    if (status == TS_OK && s.roots.count + (s.image != NULL) > 1) {
+    ts_status status = fill(&s, real, error);
+    if (status == TS_OK && s.roots.count + (s.image != NULL) > 1)
         status = refuse_several(&s, path, error);
-    } else if (status == TS_OK && s.roots.count == 1 && !inside) {
-        *root = strdup(s.roots.items[0]);
-        *images = images_within(s.roots.items[0]);
-    }
-    if (status == TS_OK && s.roots.count == 1 && (!*root || !*images))
-        status = error_set(error, TS_MEMORY, "out of memory while listing '%s'", path);
+    else if (status == TS_OK && s.roots.count)
+        status = name_folders(&s, real, root, images, error);
     free(s.image);
     free(real);
     string_list_free(&s.roots);
-    if (status != TS_OK) {
-        free(*root);
-        free(*images);
-        *root = *images = NULL;
-    }
     return status;
 }
 

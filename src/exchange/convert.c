@@ -80,11 +80,8 @@ typedef struct {
 typedef struct {
     conversion *at;
     int role;
-    ts_status status;
-    ts_error error;
 } file_job;
 
-enum { RC = 4 }; /* the resection cavity, in files of 2024 and in ours */
 enum { ROLE_ALL = MODALITIES, ROLE_TRUTH };
 
 static ts_status write_one(const conversion *at, modality m, const char *path, ts_error *error)
@@ -124,55 +121,64 @@ static bool keeps_cavity(const conversion *at)
     return at->to == LAYOUT_BRATS2023 && dataset_labels_by_name(at->c->id) == LABELS_BRATS2024;
 }
 
-static ts_status write_truth(conversion *at, const char *path, ts_error *error)
+/* The truth on its images' grid: turned where its axes run otherwise, else voxel by voxel. */
+static ts_status read_truth(const conversion *at, volume_header *header, uint8_t **labels,
+                            ts_error *error)
 {
-    volume_header header;
-    uint8_t *labels;
-    ts_status status = volume_read_labels(at->c->truth, &header, &labels, error);
+    ts_status status = volume_read_labels(at->c->truth, header, labels, error);
+    if (status == TS_OK)
+        status = volume_turn_labels(header, labels, &at->grid, NULL, error);
     if (status != TS_OK)
         return status;
-    status = volume_turn_labels(&header, &labels, &at->grid, NULL, error);
-    const size_t voxels = (size_t)voxel_count(header.shape);
-    for (int i = 0; status == TS_OK && i < 3; i++)
-        if (header.shape[i] != at->grid.shape[i])
-            status = error_set(error, TS_BAD_INPUT, "'%s' does not have the shape of its images",
-                               at->c->truth);
-    if (status == TS_OK && !volume_same_grid(&header, &at->grid))
+    for (int i = 0; i < 3; i++)
+        if (header->shape[i] != at->grid.shape[i])
+            return error_set(error, TS_BAD_INPUT, "'%s' does not have the shape of its images",
+                             at->c->truth);
+    if (!volume_same_grid(header, &at->grid))
         note("case %s: its truth lies elsewhere by its header; it is taken voxel by voxel and "
              "written on its images' grid",
              at->c->id);
+    return TS_OK;
+}
+
+static ts_status write_truth(conversion *at, const char *path, ts_error *error)
+{
+    volume_header header;
+    uint8_t *labels = NULL;
+    ts_status status = read_truth(at, &header, &labels, error);
+    if (status != TS_OK)
+        goto done;
+    const size_t voxels = (size_t)voxel_count(header.shape);
     const bool has_cavity =
-        status == TS_OK && at->c->labels == LABELS_BRATS2024 && memchr(labels, RC, voxels) != NULL;
+        at->c->labels == LABELS_BRATS2024 && memchr(labels, LABEL_RC, voxels) != NULL;
     const bool keeps = has_cavity && keeps_cavity(at);
     at->cavity_lost = has_cavity && !keeps;
-    if (status == TS_OK)
-        status = labels_map(labels, voxels, keeps ? LABELS_CAVITY : at->c->labels, true,
-                            at->c->truth, error);
-    if (status == TS_OK)
-        labels_unmap(labels, voxels, layout_labels(at->to)); /* RC stays */
-    if (status == TS_OK)
-        status = volume_write_labels(path, &at->grid, labels, error);
+    status = labels_map(labels, voxels, keeps ? LABELS_CAVITY : at->c->labels, true, at->c->truth,
+                        error);
+    if (status != TS_OK)
+        goto done;
+    labels_unmap(labels, voxels, layout_labels(at->to)); /* the cavity stays 4 */
+    status = volume_write_labels(path, &at->grid, labels, error);
+done:
     free(labels);
     return status;
 }
 
-static void write_file(void *context, int64_t index, int thread)
+static ts_status write_file(void *context, int64_t index, int thread, ts_error *error)
 {
     (void)thread;
-    file_job *job = (file_job *)context + index;
+    const file_job *job = (const file_job *)context + index;
     conversion *at = job->at;
     const modality m = job->role < MODALITIES ? (modality)job->role : T1;
     char *path = job->role == ROLE_TRUTH ? layout_truth_path(at->to, at->out, at->c)
                                          : layout_image_path(at->to, at->out, at->c, at->use, m);
     if (!path)
-        job->status = error_set(&job->error, TS_MEMORY, "out of memory");
-    else if (job->role == ROLE_TRUTH)
-        job->status = write_truth(at, path, &job->error);
-    else if (job->role == ROLE_ALL)
-        job->status = write_all(at, path, &job->error);
-    else
-        job->status = write_one(at, m, path, &job->error);
+        return error_set(error, TS_MEMORY, "out of memory");
+    const ts_status status = job->role == ROLE_TRUTH ? write_truth(at, path, error)
+                             : job->role == ROLE_ALL ? write_all(at, path, error)
+                                                     : write_one(at, m, path, error);
     free(path);
+    return status;
 }
 
 /* The headers of the images: all on one grid, which is the case's. */
@@ -218,11 +224,9 @@ static ts_status convert_case(conversion *at, pool *p, ts_error *error)
             jobs[count++] = (file_job){.at = at, .role = m};
     if (at->c->truth)
         jobs[count++] = (file_job){.at = at, .role = ROLE_TRUTH};
-    pool_run(p, write_file, jobs, count);
-    for (int i = 0; i < count; i++)
-        if (jobs[i].status != TS_OK)
-            return error_set(error, jobs[i].status, "case %s: %s", at->c->id, jobs[i].error.text);
-    return TS_OK;
+    ts_error cause;
+    status = pool_run_status(p, write_file, jobs, count, &cause);
+    return status == TS_OK ? TS_OK : error_set(error, status, "case %s: %s", at->c->id, cause.text);
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */
@@ -310,16 +314,22 @@ ts_status exchange_convert(const dataset *d, exchange_layout to, modality_set us
         return error_set(error, TS_BAD_INPUT, "no case of '%s' has any of these modalities",
                          d->path);
     ts_status status = check(d, to, use, out, error);
+    if (status != TS_OK)
+        return status;
     for (size_t i = 0; status == TS_OK && i < d->count; i++) {
         const dataset_case *c = &d->cases[i];
         conversion at = {.c = c, .to = to, .use = use & dataset_case_modalities(c), .out = out};
+        if (interrupt_requested()) {
+            status = error_set(error, TS_STOPPED, "stopped after %zu of %zu cases", i, d->count);
+            break;
+        }
         progress_show("case %zu of %zu: %s", i + 1, d->count, c->id);
-        status = interrupt_requested()
-                     ? error_set(error, TS_STOPPED, "stopped after %zu of %zu cases", i, d->count)
-                     : convert_case(&at, p, error);
+        status = convert_case(&at, p, error);
         counts->cases += status == TS_OK;
         counts->with_truth += status == TS_OK && c->truth;
         counts->cavities += at.cavity_lost;
+        counts->ambiguous +=
+            c->truth && to == LAYOUT_BRATS2023 && dataset_labels_by_name(c->id) == LABELS_PED_AUTO;
     }
     progress_end();
     if (status == TS_OK && layout_has_description(to))

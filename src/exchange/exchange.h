@@ -18,12 +18,13 @@ extern const char *const exchange_layout_names[LAYOUTS]; /* "nnunet", "brats2021
 
 typedef struct {
     size_t cases, with_truth;
-    size_t cavities; /* truths that held a resection cavity, which is now background */
+    size_t cavities;  /* truths that held a resection cavity, which is now background */
+    size_t ambiguous; /* truths whose case's name does not tell their new values (BraTS-PED) */
 } exchange_counts;
 
 /* Writes every case of d to the folder `out` (new or empty) in another layout, with the modalities
  * `use` that it has. Labels are mapped case by case. nnU-Net and MSD want the same channels of
- * every case: a case that lacks one is an error, said before anything is written; cases without a
+ * every case: a case that lacks one is an error before anything is written; cases without a
  * truth go to imagesTs there. Files appear by rename, dataset.json last. TS_STOPPED after an
  * interrupt. */
 ts_status exchange_convert(const dataset *d, exchange_layout to, modality_set use, const char *out,

@@ -184,7 +184,8 @@ static ts_status read_channels(reading *r, plan *p)
     p->student = 0;
     for (int k = 0; k < r->about.channels; k++) {
         if (r->about.role[k] < 0)
-            return refuse(r, "its channel '%s' is none of t1, t1ce, t2, flair", r->about.name[k]);
+            return refuse(r, "its channel '%s' is not one of t1, t1ce, t2, flair",
+                          r->about.name[k]);
         p->student |= 1u << r->about.role[k];
     }
     for (int k = 0; k < r->about.channels; k++)
@@ -208,15 +209,11 @@ static unsigned classes_of(const reading *r, const json_t *values)
     return set;
 }
 
-enum { NCR = 1, ED = 2, ET = 3 };
-
 /* Regions: heads are the entries of "labels" in their order, and where they exceed one half their
  * values of regions_class_order overwrite each other; here that is WT, TC, ET with ED, NCR, ET. */
 static ts_status read_regions(reading *r)
 {
-    static const unsigned regions[3] = {1u << NCR | 1u << ED | 1u << ET, 1u << NCR | 1u << ET,
-                                        1u << ET};
-    static const unsigned written[3] = {1u << ED, 1u << NCR, 1u << ET};
+    static const unsigned written[REGIONS] = {1u << LABEL_ED, 1u << LABEL_NCR, 1u << LABEL_ET};
     const json_t *labels = json_object_get(r->dataset, "labels");
     const json_t *order = json_object_get(r->dataset, "regions_class_order");
     const char *key;
@@ -226,7 +223,7 @@ static ts_status read_regions(reading *r)
     {
         if (!strcmp(key, "background") || !strcmp(key, "ignore"))
             continue;
-        if (k == 3 || classes_of(r, values) != regions[k] ||
+        if (k == REGIONS || classes_of(r, values) != region_labels[k] ||
             classes_of(r, json_array_get(order, k)) != written[k])
             return refuse(r,
                           "its regions are not whole tumour, tumour core and enhancing tumour in "
@@ -235,7 +232,7 @@ static ts_status read_regions(reading *r)
         r->classes[k] = (int)k;
         k++;
     }
-    return k == 3 ? TS_OK : refuse(r, "it has %zu regions where WT, TC and ET are wanted", k);
+    return k == REGIONS ? TS_OK : refuse(r, "it has %zu regions where WT, TC and ET are wanted", k);
 }
 
 static ts_status read_classes(reading *r, plan *p)
@@ -339,45 +336,49 @@ static ts_status read_weights(const reading *r, model *m)
     net_parameter *parameters;
     size_t count, bytes = 0;
     ts_status status = net_layout(&m->config, &parameters, &count, &m->weight_count, r->error);
+    if (status != TS_OK)
+        return status;
     for (size_t i = 0; i < r->file.count; i++)
         bytes += r->file.tensors[i].bytes;
     /* nothing is allocated for weights that the file does not hold */
-    if (status == TS_OK && bytes < (size_t)m->weight_count * sizeof(float))
-        status = refuse(r, "it holds fewer weights than its plans ask for");
-    if (status == TS_OK) {
-        m->weights = memory_allocate((size_t)m->weight_count, sizeof(float), r->path, r->error);
-        status = m->weights ? TS_OK : TS_MEMORY;
+    if (bytes < (size_t)m->weight_count * sizeof(float)) {
+        status = refuse(r, "it holds fewer weights than its plans need");
+        goto done;
     }
+    m->weights = memory_allocate((size_t)m->weight_count, sizeof(float), r->path, r->error);
+    status = m->weights ? TS_OK : TS_MEMORY;
     for (size_t i = 0; status == TS_OK && i < count; i++)
         status = read_parameter(r, &parameters[i], m->config.stages, m->weights);
+done:
     free(parameters);
     return status;
 }
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-static ts_status read_all(reading *r, model *m)
+/* The settings that the network and its images were made with. */
+static ts_status read_plan(reading *r, plan *p)
 {
     ts_error cause;
-    plan *p = &m->plan;
+    ts_status status;
     plan_defaults(p);
     p->method = METHOD_STUDENT_ONLY;
     p->deep_supervision = true;
-    ts_status status = read_network(r, p);
-    if (status == TS_OK)
-        status = read_preparation(r, p);
-    if (status == TS_OK)
-        status = read_channels(r, p);
-    if (status == TS_OK)
-        status = read_classes(r, p);
-    if (status == TS_OK && plan_check(p, &cause) != TS_OK)
-        status = refuse(r, "%s", cause.text);
+    if ((status = read_network(r, p)) != TS_OK || (status = read_preparation(r, p)) != TS_OK ||
+        (status = read_channels(r, p)) != TS_OK || (status = read_classes(r, p)) != TS_OK)
+        return status;
+    return plan_check(p, &cause) == TS_OK ? TS_OK : refuse(r, "%s", cause.text);
+}
+
+static ts_status read_all(reading *r, model *m)
+{
+    const ts_status status = read_plan(r, &m->plan);
     if (status != TS_OK)
         return status;
     strcpy(m->role, "student");
-    m->channels = p->student;
+    m->channels = m->plan.student;
     m->brain = BRAIN_UNION;
-    m->config = net_config_of(p, m->channels);
+    m->config = net_config_of(&m->plan, m->channels);
     json_t *origin = json_pack("{s:s, s:O?}", "imported_from", "nnU-Net 2", "origin",
                                json_object_get(r->plans, "origin"));
     m->provenance = origin ? json_dumps(origin, JSON_COMPACT) : NULL;

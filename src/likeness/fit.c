@@ -126,15 +126,14 @@ typedef struct {
     size_t count, used;
     double spacing_mm;
     likeness_features *out;
-    ts_status *status;
 } measure_job;
 
-static void measure_one(void *context, int64_t index, int thread)
+static ts_status measure_one(void *context, int64_t index, int thread, ts_error *error)
 {
     const measure_job *j = context;
     const size_t place = (size_t)index * j->count / j->used;
     (void)thread;
-    j->status[index] = likeness_measure(&j->cases[place], j->spacing_mm, &j->out[index], NULL);
+    return likeness_measure(&j->cases[place], j->spacing_mm, &j->out[index], error);
 }
 
 ts_status likeness_of_cases(const preprocessed *cases, size_t count, double spacing_mm, pool *p,
@@ -150,19 +149,13 @@ ts_status likeness_of_cases(const preprocessed *cases, size_t count, double spac
         .used = used,
         .spacing_mm = spacing_mm,
         .out = memory_allocate(used, sizeof *j.out, "the look of the training set", error),
-        .status = memory_allocate(used, sizeof *j.status, "the look of the training set", error),
     };
-    ts_status status = j.out && j.status ? TS_OK : TS_MEMORY;
-    if (status == TS_OK)
-        pool_run(p, measure_one, &j, (int64_t)used);
-    for (size_t i = 0; status == TS_OK && i < used; i++)
-        if (j.status[i] != TS_OK)
-            status =
-                error_set(error, j.status[i], "out of memory for the look of the training set");
+    if (!j.out)
+        return TS_MEMORY;
+    ts_status status = pool_run_status(p, measure_one, &j, (int64_t)used, error);
     if (status == TS_OK)
         status = likeness_fit(j.out, used, out, error);
     free(j.out);
-    free(j.status);
     return status;
 }
 

@@ -45,37 +45,24 @@ typedef struct {
     const phantom_case *made;
     volume_header header;
     output files[FILES_MAX];
-    ts_error errors[FILES_MAX];
     int count;
 } case_writer;
 
-static void write_file(void *context, int64_t index, int thread)
+static ts_status write_file(void *context, int64_t index, int thread, ts_error *error)
 {
-    case_writer *w = context;
+    const case_writer *w = context;
     const output *f = &w->files[index];
-    ts_error *error = &w->errors[index];
     (void)thread;
-    error->status = TS_OK;
-    error->status = f->channels
-                        ? volume_write_int16(f->path, &w->header, f->channels, f->data, error)
-                        : volume_write_labels(f->path, &w->header, w->made->labels, error);
+    return f->channels ? volume_write_int16(f->path, &w->header, f->channels, f->data, error)
+                       : volume_write_labels(f->path, &w->header, w->made->labels, error);
 }
 
 static ts_status write_files(case_writer *w, pool *p, ts_error *error)
 {
-    ts_status status = TS_OK;
-    for (int i = 0; i < w->count && status == TS_OK; i++)
+    for (int i = 0; i < w->count; i++)
         if (!w->files[i].path)
-            status = error_set(error, TS_MEMORY, "out of memory while naming a phantom's files");
-    if (status == TS_OK)
-        pool_run(p, write_file, w, w->count);
-    for (int i = 0; i < w->count; i++) {
-        if (status == TS_OK && w->errors[i].status != TS_OK) {
-            status = w->errors[i].status;
-            *error = w->errors[i];
-        }
-    }
-    return status;
+            return error_set(error, TS_MEMORY, "out of memory while naming a phantom's files");
+    return pool_run_status(p, write_file, w, w->count, error);
 }
 
 /* One folder with five files, built under a hidden name. */
@@ -190,7 +177,7 @@ static ts_status write_description(const char *out, int64_t cases, ts_error *err
 }
 
 /* A folder that holds anything is refused: cases of two cohorts must not mix. */
-static ts_status preprocess_folder(const char *out, phantom_layout layout, ts_error *error)
+static ts_status make_folder(const char *out, phantom_layout layout, ts_error *error)
 {
     string_list names = {0};
     if (file_exists(out) && !directory_exists(out))
@@ -218,7 +205,9 @@ ts_status phantom_write(const char *out, int64_t cases, uint64_t seed, const int
 {
     ts_status status = phantom_check_shape(shape, error);
     if (status == TS_OK)
-        status = preprocess_folder(out, layout, error);
+        status = make_folder(out, layout, error);
+    if (status != TS_OK)
+        return status;
     for (int64_t k = 0; k < cases && status == TS_OK; k++) {
         phantom_case made;
         if (interrupt_requested()) {
