@@ -452,7 +452,9 @@ static void test_other_axes(void **state)
     run("mkdir -p %s/axes", root);
     for (int i = 0; i < VOXELS; i++) {
         const int across = i / N * N + N - 1 - i % N;
-        image[i] = turned[across] = (float)(i + 1);
+        /* two empty planes at one side of every axis: the crop begins where the head does */
+        const bool inside = i % N < N - 2 && i / N % N > 1 && i / N / N < N - 2;
+        image[i] = turned[across] = inside ? (float)(i + 1) : 0;
         labels[i] = turned_labels[across] = i % 7 == 0 ? 2 : 0;
     }
     for (int i = 0; i < 5; i++)
@@ -469,11 +471,27 @@ static void test_other_axes(void **state)
         assert_int_equal(
             preprocess_case(&c, ALL_MODALITIES, 1, BRAIN_OWN, true, NULL, &ready[i], &e), TS_OK);
     }
-    assert_memory_equal(ready[0].images, ready[1].images, MODALITIES * sizeof image);
-    assert_memory_equal(ready[0].labels, ready[1].labels, sizeof labels);
-    assert_memory_equal(ready[1].labels, labels, sizeof labels);
+    enum { CROP = (N - 2) * (N - 2) * (N - 2) };
+    assert_memory_equal(ready[0].images, ready[1].images, MODALITIES * CROP * sizeof *image);
+    assert_memory_equal(ready[0].labels, ready[1].labels, CROP);
+    for (int i = 0; i < CROP; i++) {
+        const int x = i % (N - 2), y = i / (N - 2) % (N - 2) + 2, z = i / (N - 2) / (N - 2);
+        assert_int_equal(ready[1].labels[i], labels[(z * N + y) * N + x]);
+    }
     preprocessed_free(&ready[0]);
     preprocessed_free(&ready[1]);
+    /* the same by a first image that is turned: the crop is taken at the other end of its axis */
+    dataset_case c = {.id = (char[]){"x"}, .truth = path[4]};
+    c.image[T1CE] = path[2];
+    c.image[FLAIR] = path[1];
+    assert_int_equal(preprocess_case(&c, ALL_MODALITIES, 1, BRAIN_OWN, true, NULL, &ready[0], &e),
+                     TS_OK);
+    for (int i = 0; i < CROP; i++) {
+        const int x = i % (N - 2), y = i / (N - 2) % (N - 2) + 2, z = i / (N - 2) / (N - 2);
+        assert_int_equal(ready[0].labels[i], labels[(z * N + y) * N + x]);
+        assert_true(ready[0].images[T1CE * CROP + i] == ready[0].images[FLAIR * CROP + i]);
+    }
+    preprocessed_free(&ready[0]);
 }
 
 int main(void)

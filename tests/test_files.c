@@ -54,6 +54,26 @@ static void test_file_by_rename(void **state)
     free(parent);
 }
 
+/* A file that cannot take its name: the folder there stays, and nothing beside it. */
+static void test_name_taken(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/twinseg-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    char *path = string_format("%s/name", folder);
+    ts_error e;
+    string_list names;
+    assert_int_equal(directory_create(path, &e), TS_OK);
+    assert_int_equal(file_put(path, "abc", 3, &e), TS_IO);
+    assert_non_null(strstr(e.text, path));
+    assert_true(directory_exists(path));
+    assert_int_equal(directory_list(folder, &names, &e), TS_OK);
+    assert_int_equal(names.count, 1);
+    string_list_free(&names);
+    remove_tree(folder);
+    free(path);
+}
+
 /* /dev/full answers every write with "no space left": the sentence names file and cause. */
 static void test_full_disk(void **state)
 {
@@ -274,9 +294,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file_by_rename),  cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_byte_order_mark), cmocka_unit_test(test_named_pipe),
-        cmocka_unit_test(test_killed_writer),   cmocka_unit_test(test_abandoned_names),
-        cmocka_unit_test(test_process_lock),    cmocka_unit_test(test_process_name),
+        cmocka_unit_test(test_name_taken),      cmocka_unit_test(test_byte_order_mark),
+        cmocka_unit_test(test_named_pipe),      cmocka_unit_test(test_killed_writer),
+        cmocka_unit_test(test_abandoned_names), cmocka_unit_test(test_process_lock),
+        cmocka_unit_test(test_process_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,6 +72,10 @@ static void test_bad_values(void **state)
     }
     assert_int_equal(p.student, before.student);
     assert_int_equal(p.patch[0], before.patch[0]);
+    assert_int_equal(plan_set(&p, "batch", "1", "here", &e), TS_OK); /* the ends of a range */
+    assert_int_equal(plan_set(&p, "batch", "64", "here", &e), TS_OK);
+    assert_int_equal(plan_set(&p, "batch", "65", "here", &e), TS_BAD_INPUT);
+    assert_int_equal(plan_set(&p, "patch", "512", "here", &e), TS_OK);
 }
 
 static void test_check(void **state)

@@ -26,9 +26,11 @@ static void test_csv_ids(void **state)
                                       "\tx",     "\rx",  "'",     "'name",   "'=x",
                                       "''=x",    "''''", "a=b,c", "-4,\"5\""};
     text t = {0};
-    text_append_id(&t, "=1+1");
-    assert_string_equal(t.data, "'=1+1");
-    text_free(&t);
+    for (const char *formula = "=+-@\t"; *formula; formula++) {
+        text_append_id(&t, (char[]){*formula, '1', '\0'});
+        assert_string_equal(t.data, ((char[]){'\'', *formula, '1', '\0'}));
+        text_free(&t);
+    }
     text_append(&t, "id\n");
     for (size_t i = 0; i < COUNT_OF(ids); i++) {
         text_append_id(&t, ids[i]);

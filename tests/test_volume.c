@@ -105,6 +105,46 @@ static void test_place_is_finite(void **state)
     assert_non_null(strstr(e.text, "not finite"));
 }
 
+/* A slope that is not a number counts as none, as 0 does. */
+static void test_slope_is_finite(void **state)
+{
+    (void)state;
+    ts_error e;
+    volume_header h = make_header();
+    volume v;
+    float values[60];
+    for (int i = 0; i < 60; i++)
+        values[i] = (float)i;
+    assert_int_equal(volume_write_float(path_of("s.nii"), &h, 1, values, &e), TS_OK);
+    FILE *f = fopen(path_of("s.nii"), "r+b");
+    const float not_a_number = NAN;
+    assert_non_null(f);
+    assert_int_equal(fseek(f, 112, SEEK_SET), 0); /* scl_slope */
+    assert_int_equal(fwrite(&not_a_number, sizeof not_a_number, 1, f), 1);
+    fclose(f);
+    assert_int_equal(volume_read(path_of("s.nii"), &v, &e), TS_OK);
+    assert_memory_equal(v.data, values, sizeof values);
+    volume_free(&v);
+}
+
+/* Rounding in float32 headers leaves the grid the same; a twentieth of a millimetre does not. */
+static void test_same_grid(void **state)
+{
+    (void)state;
+    const volume_header h = make_header();
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 4; j++) {
+            volume_header other = h;
+            other.affine[i][j] += 5e-5;
+            assert_true(volume_same_grid(&h, &other));
+            other.affine[i][j] += 0.05;
+            assert_false(volume_same_grid(&h, &other));
+        }
+    volume_header longer = h;
+    longer.shape[2]++;
+    assert_false(volume_same_grid(&h, &longer));
+}
+
 static size_t doubts_of(const volume_header *h)
 {
     ts_error e;
@@ -364,6 +404,8 @@ int main(void)
         cmocka_unit_test(test_written_reads_back),
         cmocka_unit_test(test_bad_labels),
         cmocka_unit_test(test_place_is_finite),
+        cmocka_unit_test(test_slope_is_finite),
+        cmocka_unit_test(test_same_grid),
         cmocka_unit_test(test_doubts),
         cmocka_unit_test(test_values_as_stored),
         cmocka_unit_test(test_orientation),

@@ -50,30 +50,37 @@ exchange() {
 }
 
 # mutate FILE TESTS WHAT OLD NEW: one row of the table.
-total=0 survived=0 unfit=0
+survived=0 unfit=0
 mutate() {
-    local file=$1 what=$3 by= test
-    local -a tests
-    read -ra tests <<<"$2"
-    [[ "$file $what" == *"$word"* ]] || return
-    total=$((total + 1))
-    if ! exchange "$file" "$4" "$5"; then
+    local by='' test
+    if ! exchange "$1" "$4" "$5"; then
         by="DOES NOT FIT the source" unfit=$((unfit + 1))
-    elif ! build "${tests[@]}"; then
+    elif ! build $2; then
         by="DOES NOT BUILD" unfit=$((unfit + 1))
     else
-        for test in "${tests[@]}"; do
+        for test in $2; do
             sees "$test" && { by=$test; break; }
         done
         [ -n "$by" ] || { by="**survives**" survived=$((survived + 1)); }
     fi
-    cp "$file.kept" "$file" # with a new time, so that it is compiled again
-    rm "$file.kept"
-    printf '| `%s` | %s | %s |\n' "$file" "$what" "$by"
+    cp "$1.kept" "$1" # with a new time, so that it is compiled again
+    rm "$1.kept"
+    printf '| `%s` | %s | %s |\n' "$1" "$3" "$by"
 }
 
-# All tests of the list must pass before anything is broken.
-read -ra all < <(sed -n 's/^src[^|]*| *\([^|]*\) *|.*/\1/p' tools/mutations.txt | tr ' ' '\n' | sort -u | xargs)
+# The list, or of it what WORD takes.
+declare -a files tests whats olds news
+while IFS= read -r line; do
+    case $line in
+    src*) IFS='|' read -r file test what <<<"$line" ;;
+    "- "*) old=${line#- } ;;
+    "+ "*) [[ "$file$what" == *"$word"* ]] || continue
+        files+=("${file% }") tests+=("$test") whats+=("${what# }") olds+=("$old") news+=("${line#+ }") ;;
+    esac
+done <tools/mutations.txt
+
+# Their tests must pass before anything is broken.
+read -ra all < <(printf '%s\n' ${tests[*]} | sort -u | tr '\n' ' ')
 build "${all[@]}" || { echo "mutate.sh: the tree does not build as it is ($log)"; exit 1; }
 for test in "${all[@]}"; do
     start=$SECONDS
@@ -86,12 +93,9 @@ for test in "${all[@]}"; do
 done
 
 printf '| file | what breaks | seen by |\n|---|---|---|\n'
-while IFS= read -r line; do
-    case $line in
-    src*) IFS='|' read -r file tests what <<<"$line" ;;
-    "- "*) old=${line#- } ;;
-    "+ "*) mutate "$(xargs <<<"$file")" "$tests" "${what# }" "$old" "${line#+ }" ;;
-    esac
-done <tools/mutations.txt
-printf '\n%d mutations: %d seen, %d survive, %d do not fit\n' $total $((total - survived - unfit)) $survived $unfit
+for i in "${!files[@]}"; do
+    mutate "${files[i]}" "${tests[i]}" "${whats[i]}" "${olds[i]}" "${news[i]}"
+done
+printf '\n%d mutations: %d seen, %d survive, %d do not fit\n' ${#files[@]} $((${#files[@]} - survived - unfit)) \
+    $survived $unfit
 [ $((survived + unfit)) -eq 0 ]
