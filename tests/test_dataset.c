@@ -494,6 +494,37 @@ static void test_other_axes(void **state)
     preprocessed_free(&ready[0]);
 }
 
+/* Voxels are resampled where their size is another one, but not for what float32 headers lose. */
+static void test_resampled_size(void **state)
+{
+    (void)state;
+    enum { N = 12 };
+    static const struct {
+        double zoom_mm;
+        int64_t expected;
+    } cases[] = {{1, 12}, {1.0000001, 12}, {1.05, 13}, {0.95, 11}, {2, 24}};
+    const int64_t shape[3] = {N, N, N};
+    static float image[N * N * N];
+    char path[512];
+    ts_error e;
+    snprintf(path, sizeof path, "%s/size.nii", root);
+    for (int i = 0; i < N * N * N; i++)
+        image[i] = (float)(i % 17 + 1);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const double mm = cases[i].zoom_mm, spacing[3] = {mm, mm, mm};
+        const double affine[4][4] = {{-mm, 0, 0, 0}, {0, -mm, 0, 0}, {0, 0, mm, 0}, {0, 0, 0, 1}};
+        const volume_header h = volume_header_make(shape, spacing, affine);
+        dataset_case c = {.id = (char[]){"x"}, .image = {[FLAIR] = path}};
+        preprocessed ready;
+        assert_int_equal(volume_write_float(path, &h, 1, image, &e), TS_OK);
+        assert_int_equal(preprocess_case(&c, ALL_MODALITIES, 1, BRAIN_OWN, false, NULL, &ready, &e),
+                         TS_OK);
+        for (int k = 0; k < 3; k++)
+            assert_int_equal(ready.geometry.shape[k], cases[i].expected);
+        preprocessed_free(&ready);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -510,6 +541,7 @@ int main(void)
         cmocka_unit_test(test_units),
         cmocka_unit_test(test_constant),
         cmocka_unit_test(test_other_axes),
+        cmocka_unit_test(test_resampled_size),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }
