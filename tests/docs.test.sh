@@ -47,6 +47,7 @@ comments_refer_to_headings() {
 # What a reader cannot open, or was not there for.
 nothing_from_elsewhere() {
     ! grep -nE 'METHOD [0-9]|SPEC\.md|[^.]\.\./shared' "${pages[@]}" &&
+        ! grep -rnE 'METHOD [0-9]|SPEC\.md' "$source"/{src,include,bench,python,tools} &&
         ! grep -nwE 'sessions?' "${pages[@]}" | grep -v '/benchmarks\.md:'
 }
 
