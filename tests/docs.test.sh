@@ -107,7 +107,8 @@ tables_are_of_the_scores() {
         mkdir "$study" && cp "$source/results/$study"/*-f?.json "$study" &&
             "$twinseg" study "$source/configs/study-$study.ini" --scores "$study" --table >said 2>&1 &&
             cmp "$study/table.csv" "$source/results/$study/table.csv" &&
-            cmp "$study/table.md" "$source/results/$study/table.md" || { cat said; return 1; }
+            diff <(grep '^|' "$study/table.md") <(grep '^|' "$source/results/$study/table.md") ||
+            { cat said; return 1; }
     done
 }
 
