@@ -1,4 +1,4 @@
-/* twinseg check: every problem of a data set, before hours are spent. */
+/* twinseg check: lists every problem of a data set, before hours are spent. */
 #include "cli/cli.h"
 #include "dataset/dataset.h"
 
@@ -34,12 +34,13 @@ static int run(const cli_arguments *a)
 
 const cli_command check_command = {
     .name = "check",
-    .summary = "every problem of a data set, one line each, before hours are spent",
+    .summary = "list every problem of a data set, before hours are spent",
     .usage = "DATA [--threads N] [labels=MAP]",
     .details =
-        "Reads every file of a folder in any BraTS, MSD or nnU-Net layout and prints one line a\n"
-        "finding: 'problem:' is what training stops at (exit status 1), 'warning:' what spoils a\n"
-        "result, 'note:' a quirk that is read all the same. A summary ends the list.",
+        "Reads every file of a folder in any BraTS, MSD or nnU-Net layout and prints one line per\n"
+        "finding: 'problem:' stops training (exit status 1), 'warning:' may spoil a result, "
+        "'note:'\n"
+        "is a quirk that is read all the same. A summary follows.",
     .options = options,
     .positional_min = 1,
     .positional_max = 1,

@@ -7,7 +7,7 @@
 static const cli_option options[] = {
     {"to", 0, "LAYOUT", "nnunet, brats2021, brats2023 or msd"},
     {"output", 'o', "DIR", "the new data set: a new or empty folder"},
-    {"modalities", 0, "NAMES", "of these alone, such as flair,t1ce [all that the cases have]"},
+    {"modalities", 0, "NAMES", "convert these modalities only, such as flair,t1ce [all]"},
     {"threads", 0, "N", "threads to use; 0: all processors"},
     {NULL, 0, NULL, NULL},
 };
@@ -58,7 +58,7 @@ static int run(const cli_arguments *a)
     if (!name || to == LAYOUTS)
         return cli_usage_error(a->command, "--to is nnunet, brats2021, brats2023 or msd");
     if (!out)
-        return cli_usage_error(a->command, "-o is missing: where shall the new data set go?");
+        return cli_usage_error(a->command, "-o is missing: name the folder of the new data set");
     if (names && modality_parse(names, &use, &e) != TS_OK)
         return cli_usage_error(a->command, "%s", e.text);
     const int usage = cli_plan(a, &settings);

@@ -14,7 +14,8 @@ static int run(const cli_arguments *a)
     model m;
     ts_error e;
     if (!onnx && !torch)
-        return cli_usage_error(a->command, "say into what: --onnx FILE, --torch FILE, or both");
+        return cli_usage_error(a->command,
+                               "nothing to write: give --onnx FILE, --torch FILE, or both");
     ts_status status = model_open(a->positional[0], &m, &e);
     if (status == TS_OK && onnx && (status = exchange_export_onnx(&m, onnx, &e)) == TS_OK)
         print_line(stdout, "%s", onnx);
@@ -28,9 +29,8 @@ const cli_command export_command = {
     .name = "export",
     .summary = "write a model as ONNX or as a PyTorch state dict",
     .usage = "MODEL --onnx FILE.onnx\nMODEL --torch FILE.safetensors",
-    .details =
-        "MODEL is a model.safetensors or a run folder that holds one. What goes in, what comes "
-        "out and\nwhat a user has to do around it: docs/exchange.md.",
+    .details = "MODEL is a model.safetensors or a run folder that holds one. docs/exchange.md "
+               "describes\ninputs, outputs and the steps around the network.",
     .options = options,
     .positional_min = 1,
     .positional_max = 1,

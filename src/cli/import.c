@@ -14,7 +14,7 @@ static int run(const cli_arguments *a)
     model m;
     ts_error e;
     if (!out)
-        return cli_usage_error(a->command, "-o is missing: where shall the model go?");
+        return cli_usage_error(a->command, "-o is missing: name the model file");
     ts_status status = exchange_import_nnunet(a->positional[0], &m, &e);
     if (status == TS_OK)
         status = model_write(out, &m, &e);
@@ -29,11 +29,10 @@ static int run(const cli_arguments *a)
 
 const cli_command import_command = {
     .name = "import",
-    .summary = "make a model of a trained nnU-Net",
+    .summary = "convert a trained nnU-Net to a model file",
     .usage = "CONVERTED.safetensors -o MODEL.safetensors",
-    .details =
-        "tools/nnunet_to_safetensors.py flattens nnU-Net's checkpoint and plans to the file that "
-        "is read\nhere. Which architectures can be imported: docs/exchange.md.",
+    .details = "tools/nnunet_to_safetensors.py writes nnU-Net's checkpoint and plans into the file "
+               "that is\nread here. docs/exchange.md lists the architectures that can be imported.",
     .options = options,
     .positional_min = 1,
     .positional_max = 1,

@@ -72,9 +72,8 @@ const cli_command phantom_command = {
     .name = "phantom",
     .summary = "make a synthetic cohort: brains with tumours, four modalities and a truth",
     .usage = "OUT --cases N [--seed S] [--size X,Y,Z] [--layout brats2021|brats2023|msd]",
-    .details =
-        "OUT must be a new or empty folder. A case depends on the seed, its number and the "
-        "size alone.\nNo patient stands behind any of it: docs/phantom.md names the physics.",
+    .details = "OUT must be a new or empty folder. A case depends on the seed, its number and the "
+               "size alone.\nNo patient's data are in it: docs/phantom.md describes the physics.",
     .options = options,
     .positional_min = 1,
     .positional_max = 1,

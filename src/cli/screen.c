@@ -1,4 +1,4 @@
-/* twinseg screen: do the images of a data set look like what they are said to be? */
+/* twinseg screen: does every image of a data set look like the modality that its name says? */
 #include "cli/cli.h"
 #include "likeness/likeness.h"
 
@@ -181,7 +181,7 @@ static int run(const cli_arguments *a)
 
 const cli_command screen_command = {
     .name = "screen",
-    .summary = "images that do not look like the modality they are said to be",
+    .summary = "find images that do not look like the modality of their name",
     .usage = "DATA [--rates] [spacing=2]",
     .details =
         "Every case with all four modalities is compared with the others by simple figures of its\n"

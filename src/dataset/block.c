@@ -1,6 +1,5 @@
-/* The parts of a preprocessed case's block: where they stand, and the foreground lists. */
+/* The parts of a preprocessed case's block: where they are, and the foreground lists. */
 #include "dataset/block.h"
-#include "voxels/voxels.h"
 #include "voxels/voxels.h"
 
 #include <string.h>

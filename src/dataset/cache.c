@@ -1,10 +1,10 @@
-/* Prepared cases kept in files: a header that is checked, then the block of block.h, mapped.
+/* Preprocessed cases kept in files: a header that is checked, then the block of block.h, mapped.
  *
- * A cache file is found by case and settings, and believed where its key (every input's path, size
+ * A cache file is found by case and settings, and used where its key (every input's path, size
  * and time; labels, spacing, format), its sizes and its checksums agree. Checking reads the block
  * once, at some 10 GB/s, which also brings it into memory before the first step. Files are written
- * by rename, so that two processes may share a directory. Numbers stand as this machine has them:
- * a cache is no exchange format. */
+ * by rename, so that two processes may share a directory. Numbers have this machine's byte
+ * order: a cache is not for exchange. */
 #include "dataset/block.h"
 
 #include <inttypes.h>

@@ -3,7 +3,6 @@
 #include "dataset/layout.h"
 #include "dataset/load.h"
 #include "voxels/voxels.h"
-#include "voxels/voxels.h"
 
 #include <libdeflate.h>
 #include <stdlib.h>

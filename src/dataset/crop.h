@@ -1,4 +1,4 @@
-/* crop (private to dataset/): the way from a preprocessed case's crop to the voxels of its file. */
+/* crop (private to dataset/): where the voxels of a preprocessed case's crop are in its file. */
 #ifndef TWINSEG_DATASET_CROP_H
 #define TWINSEG_DATASET_CROP_H
 

@@ -56,7 +56,7 @@ void dataset_split(const dataset *d, uint64_t seed, int index, int folds, bool *
 
 enum { DATASET_CHANNELS_MAX = 32 };
 
-/* What a dataset.json says, as far as it matters here. */
+/* What a dataset.json says of channels and labels. */
 typedef struct {
     int channels;
     int role[DATASET_CHANNELS_MAX];      /* modality of channel k, or -1 */
@@ -67,7 +67,7 @@ typedef struct {
 } dataset_description;
 
 /* Reads a dataset.json: `channel_names` (nnU-Net 2) or `modality` (MSD, nnU-Net 1), and `labels`
- * in either direction, regions ([1, 2, 3]) included. file stands in messages. */
+ * in either direction, regions ([1, 2, 3]) included. file is for messages. */
 ts_status dataset_describe(const char *json, size_t count, const char *file,
                            dataset_description *out, ts_error *error);
 
@@ -98,14 +98,15 @@ typedef struct {
     file_map map;
 } preprocessed;
 
-/* Prepares from files. `use`: which modalities to read (crop is by their union). truth as in the
- * case when with_truth. Notes (affine of the truth differs, not skull-stripped) go to warn/note. */
+/* Preprocesses a case from its files. `use`: which modalities to read (the crop is by their union);
+ * the truth is read too where with_truth is set and the case has one. Warnings and notes (not
+ * skull-stripped, the affine of the truth differs) are printed. */
 ts_status preprocess_case(const dataset_case *c, modality_set use, double spacing_mm,
                           brain_mask mask, bool with_truth, pool *p, preprocessed *out,
                           ts_error *error);
 
 /* The same from images in memory on one grid, NULL where there is none; they stay the caller's.
- * What would be warned of is added to warnings instead. */
+ * Warnings are added to the list instead of printed. */
 ts_status preprocess_images(const volume_header *grid, const float *const images[MODALITIES],
                             double spacing_mm, brain_mask mask, pool *p, preprocessed *out,
                             string_list *warnings, ts_error *error);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a label's name may mean; a value can stand in several (regions overlap). */
+/* What a label's name may mean; a value can have several (regions overlap). */
 enum {
     IS_NCR = 1,
     IS_ED = 2,
@@ -18,7 +18,7 @@ enum {
     IS_NOTHING = 64
 };
 
-/* The first entry that a name holds decides: "non-enhancing tumor core" is necrosis, not a core,
+/* The first entry that a name contains decides: "non-enhancing tumor core" is necrosis, not a core,
  * and not enhancing. `whole`: the name must be the word itself. */
 static const struct {
     const char *word;

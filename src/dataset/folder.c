@@ -1,7 +1,7 @@
 /* BraTS-like trees: every image below a folder, named by case and modality, becomes cases.
  *
- * No year is presumed: HGG/LGG folders, a folder a case, a flat folder of files, one single case,
- * and several years side by side are all the same walk. Files are grouped by case id, which is a
+ * The year does not matter: HGG/LGG folders, one folder per case, a flat folder of files, one single
+ * case, and several years side by side are read in the same way. Files are grouped by case id, which is a
  * file's name without its modality word (or, where the name is that word alone, the folder's). */
 #include "dataset/layout.h"
 
@@ -37,10 +37,10 @@ static ts_status add_file(walk *w, const char *folder, const char *name, char *p
     size_t stem = 0, id_length;
     name_is_image(name, &stem);
     int role = name_role(name, stem, &id_length);
-    if (role == ROLE_NONE && name_labels(name) == LABELS_GTV &&
-        string_ends_nocase(name, "_gtv.nii.gz")) {
+    if (role == ROLE_NONE && name_labels(name) == LABELS_GTV && stem > 4 &&
+        !strncasecmp(name + stem - 4, "_gtv", 4)) {
         role = ROLE_TRUTH;
-        id_length = stem - strlen("_gtv");
+        id_length = stem - 4;
     }
     if (role == ROLE_NONE) {
         const ts_status status = string_list_add(&w->unknown, path, error);

@@ -1,7 +1,8 @@
 /* layout (private to dataset/): how the files of a folder become cases.
  *
- * names.c reads file names, cases.c keeps the list of cases, survey.c finds the data set below a folder, folder.c turns BraTS-like
- * trees into cases, raw.c imagesTr/labelsTr (MSD, nnU-Net), description.c reads dataset.json. */
+ * names.c reads file names, cases.c keeps the list of cases, survey.c finds the data set below a
+ * folder, folder.c turns BraTS-like trees into cases, raw.c turns imagesTr/labelsTr (MSD, nnU-Net)
+ * into cases, description.c reads dataset.json. None calls one that is named after it. */
 #ifndef TWINSEG_DATASET_LAYOUT_H
 #define TWINSEG_DATASET_LAYOUT_H
 
@@ -40,7 +41,7 @@ const char *name_known_case(const char *id, size_t length);
 /* imagesTr, imagesTs, imagesVal: the folders of images of MSD and nnU-Net. */
 bool name_is_image_folder(const char *name);
 
-/* Files that people never put there: hidden ones, macOS's "._x" and .DS_Store. */
+/* Files that no person put there: hidden ones, macOS's "._x" and .DS_Store. */
 bool name_is_stray(const char *name);
 
 /* Appends a case and gives its place; NULL with *error filled where memory is out. */

@@ -24,7 +24,7 @@ static void read_file(void *context, int64_t index, int thread)
                              : volume_read_labels(job->path, job->header, job->labels, &job->error);
 }
 
-/* What the caller's report needs to be called with, and the first problem's status. */
+/* Where findings go, and the first problem's status. */
 typedef struct {
     finding_sink sink;
     void *context;
@@ -165,7 +165,7 @@ static bool same_shape(const volume_header *a, const volume_header *b)
     return a->shape[0] == b->shape[0] && a->shape[1] == b->shape[1] && a->shape[2] == b->shape[2];
 }
 
-/* How far, at most, the same voxel lies apart in the world of two headers. */
+/* The largest distance between the places that two headers give to the same voxel. */
 static double corner_distance_mm(const volume_header *a, const volume_header *b)
 {
     double farthest = 0;
@@ -330,7 +330,7 @@ static void judge_truth(judge *j, const dataset_case *c, case_data *d, const cha
         found(j, FINDING_PROBLEM, status, "%s", error.text);
 }
 
-/* Content of every image; paths[m] stands in the sentences. */
+/* Content of every image; paths[m] is its name in the sentences. */
 static void judge_images(judge *j, const char *const paths[MODALITIES], case_data *d, pool *p)
 {
     ts_error error;

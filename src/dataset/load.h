@@ -22,7 +22,7 @@ typedef struct {
 /* images are [nz][ny][nx] as in the first file, not yet oriented; truth is mapped to 0..3. */
 typedef struct {
     volume_header header;            /* of the first modality used */
-    modality_set use;                /* what was asked for and is there */
+    modality_set use;                /* what was requested and is there */
     volume_voxels image[MODALITIES]; /* bytes NULL where there is none */
     image_facts facts[MODALITIES];
     uint8_t *truth;   /* NULL where there is none, or it could not be read */
@@ -37,8 +37,8 @@ typedef struct {
  * first one's status; call case_data_free in either case. */
 ts_status case_load(const dataset_case *c, modality_set use, bool with_truth, pool *p,
                     case_data *out, finding_sink sink, void *context);
-/* The same of images in memory on one grid, which stay the caller's; names of modalities stand for
- * those of files. */
+/* The same of images in memory on one grid, which stay the caller's; messages name modalities in
+ * place of files. */
 ts_status case_take(const volume_header *grid, const float *const images[MODALITIES], pool *p,
                     case_data *out, finding_sink sink, void *context);
 void case_data_free(case_data *d);

@@ -83,7 +83,7 @@ static bool starts(const char *id, const char *prefix)
 }
 
 /* "BraTS-GLI-00005-100": the place of the last '-', where three digits follow it and five digits
- * stand before it; NULL for another spelling. */
+ * precede it; NULL for another spelling. */
 static const char *visit(const char *id)
 {
     const char *last = strrchr(id, '-');

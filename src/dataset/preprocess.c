@@ -2,16 +2,15 @@
  * permutations, cropped to the box of non-zero voxels of the modalities used, resampled to the
  * plan's spacing, z-scored.
  *
- * The brain mask is each modality's own non-zero voxels, so that a modality is preprocessed alike
- * whichever others stand beside it: what the student saw in training is what it gets in a clinic
- * that acquired nothing else. Models that came from nnU-Net want its mask (BRAIN_UNION). Where a
- * case is resampled, its mask goes through the labels' rule (linear, at least half), because the
- * spline rings over the brain's edge; mean and deviation are those of the resampled voxels (nnU-Net
- * 2 normalises first: the two differ in the outermost voxels alone). */
+ * The brain mask of a modality is its own non-zero voxels, so that the result does not depend on
+ * which other modalities the case has: what the student saw in training is what it gets in a clinic
+ * that acquired nothing else. Models imported from nnU-Net use its mask (BRAIN_UNION). Where a case
+ * is resampled, its mask is resampled like labels (linear, at least half), because the spline rings
+ * over the brain's edge; mean and deviation are taken after resampling. nnU-Net 2 normalises first:
+ * the two differ only in the outermost voxels. */
 #include "dataset/block.h"
 #include "dataset/crop.h"
 #include "dataset/load.h"
-#include "voxels/voxels.h"
 #include "voxels/voxels.h"
 
 #include <math.h>
@@ -345,8 +344,8 @@ static ts_status preprocess_labels(const preprocessed_geometry *g, const uint8_t
 
 /* ---- the whole -------------------------------------------------------------------------- */
 
-/* What is done with findings: the first problem becomes the error, the rest is said, or where
- * warnings is not NULL, kept. */
+/* What is done with findings: the first problem becomes the error; warnings and notes are printed,
+ * or kept where `warnings` is not NULL. */
 typedef struct {
     const char *id;
     string_list *warnings;

@@ -1,6 +1,6 @@
 /* imagesTr and labelsTr: the Medical Segmentation Decathlon's Task01 (one 4-D file a case) and
- * nnU-Net's raw data (X_0000.nii.gz, X_0001.nii.gz, ...). Which channel is which modality, and
- * what the labels mean, stands in dataset.json. */
+ * nnU-Net's raw data (X_0000.nii.gz, X_0001.nii.gz, ...). dataset.json says which channel is which modality,
+ * and what the labels mean. */
 #include "dataset/layout.h"
 
 #include <ctype.h>
@@ -85,7 +85,7 @@ static ts_status set_image(dataset *d, dataset_case *c, int m, int channel, cons
     return c->image[m] ? TS_OK : out_of_memory(path, error);
 }
 
-/* The file that stands for a name in a folder: itself, or what a folder of that name holds. */
+/* The file of that name in a folder, or the one within where the name is a folder's. */
 static char *resolve(const char *folder, const char *name)
 {
     char *path = path_join(folder, name, NULL);
@@ -224,7 +224,7 @@ const char *raw_layout(const char *images)
     return numbered ? "nnU-Net raw" : "MSD Task01";
 }
 
-/* Folders of images beside the one that is read. */
+/* Notes the folders of images that are not read. */
 static ts_status note_others(const char *root, const char *images, dataset *d, ts_error *error)
 {
     string_list names;

@@ -1,8 +1,7 @@
 /* From the network's grid back to the file's: resample, argmax, un-crop, un-flip.
  *
- * Classes are resampled one at a time and only the best so far is kept, so that besides the result
- * no more than two floats and one byte a voxel of the crop are held, whatever the number of
- * classes. */
+ * Classes are resampled one at a time and only the best so far is kept: besides the result this
+ * takes two floats and one byte per voxel of the crop, whatever the number of classes. */
 #include "dataset/crop.h"
 #include "voxels/voxels.h"
 

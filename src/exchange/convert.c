@@ -3,7 +3,6 @@
  * truth is written anew on its images' grid, with the values of the new layout. */
 #include "exchange/layouts.h"
 #include "voxels/voxels.h"
-#include "voxels/voxels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -56,7 +55,7 @@ static ts_status read_channel(const dataset_case *c, modality m, const volume_he
     if (status != TS_OK)
         return status;
     if (c->channel[m] >= v.channels || !volume_same_grid(grid, &v.header))
-        status = error_set(error, TS_BAD_INPUT, "'%s' is not what its header said", c->image[m]);
+        status = error_set(error, TS_BAD_INPUT, "'%s' changed while it was read", c->image[m]);
     else
         memcpy(out, v.data + (size_t)c->channel[m] * (size_t)voxel_count(grid->shape),
                (size_t)voxel_count(grid->shape) * sizeof *out);

@@ -1,4 +1,4 @@
-/* exchange: data sets and models in the forms that other programs speak. */
+/* exchange: data sets and models in the formats of other programs. */
 #ifndef TWINSEG_EXCHANGE_H
 #define TWINSEG_EXCHANGE_H
 
@@ -25,7 +25,7 @@ typedef struct {
 /* Writes every case of d to the folder `out` (new or empty) in another layout, with the modalities
  * `use` that it has. Labels are mapped case by case. nnU-Net and MSD want the same channels of
  * every case: a case that lacks one is an error before anything is written; cases without a
- * truth go to imagesTs there. Files appear by rename, dataset.json last. TS_STOPPED after an
+ * truth go to imagesTs there. Files are written by rename, dataset.json last. TS_STOPPED after an
  * interrupt. */
 ts_status exchange_convert(const dataset *d, exchange_layout to, modality_set use, const char *out,
                            pool *p, exchange_counts *counts, ts_error *error);

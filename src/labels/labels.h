@@ -77,7 +77,7 @@ typedef enum {
     LABELS_CAVITY,   /* as BRATS2024, but the cavity stays 4 */
     LABELS_PED_AUTO, /* a case called BraTS-PED-*: PED where it holds a 4, else not known */
     LABELS_OWN,      /* the program's classes in a case where 4 may be anything but ET */
-    LABELS_GTV,      /* BraTS-MEN-RT: 1 GTV, which is no class of this program */
+    LABELS_GTV,      /* BraTS-MEN-RT: 1 GTV, which is not a class of this program */
     LABEL_MAPS
 } label_map;
 
@@ -88,8 +88,8 @@ typedef enum {
 #define LABEL_NAMES "auto, brats2021, brats2023, brats2024, msd or brats-ped" /* for help lines */
 
 /* Maps a file's values to 0 background, 1 NCR, 2 ED, 3 ET in place. Values that can be read in
- * several ways are an error that names the readings and the setting; so is what is no class of this
- * program (LABELS_GTV). With strict, values outside the map are an error; else background. name is
+ * several ways are an error that names the readings and the setting; so are values that are not
+ * classes of this program (LABELS_GTV). With strict, values outside the map are an error; else background. name is
  * for messages. */
 ts_status labels_map(uint8_t *labels, size_t count, label_map map, bool strict, const char *name,
                      ts_error *error);

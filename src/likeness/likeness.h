@@ -1,6 +1,6 @@
 /* likeness: what the images of a training set look like, and whether others look like them. Notices
- * a modality that is not what it is said to be (a T2 given as FLAIR), intensities unlike any seen,
- * a brain of another size, and slices thicker than those of the training.
+ * a modality under a wrong name (a T2 given as FLAIR), intensities unlike any seen in training, a
+ * brain of another size, and slices thicker than those of the training.
  *
  * Every image is described by LIKENESS_SINGLE numbers and every pair of one case by LIKENESS_PAIR,
  * all of z-scored intensities within the brain. A training set is the mean of each modality and
@@ -35,8 +35,8 @@ typedef struct {
 ts_status likeness_measure(const preprocessed *c, double spacing_mm, likeness_features *out,
                            ts_error *error);
 
-/* From the cases of a training set, of which at least LIKENESS_CASES_MIN are needed: fewer give
- * none. Modalities that some case lacks are left out. */
+/* From the cases of a training set, of which at least LIKENESS_CASES_MIN are needed: of fewer,
+ * out->cases is 0. Modalities that some case lacks are left out. */
 ts_status likeness_fit(const likeness_features *cases, size_t count, likeness *out,
                        ts_error *error);
 
@@ -46,8 +46,8 @@ ts_status likeness_of_cases(const preprocessed *cases, size_t count, double spac
 
 typedef struct {
     int looks_like[MODALITIES]; /* of each image given: the modality that it seems to be */
-    bool misnamed;              /* some image seems to be another one than was said */
-    bool strange[MODALITIES];   /* like none of the modality that it seems to be */
+    bool misnamed;              /* some image seems to be of another modality than its name says */
+    bool strange[MODALITIES];   /* unlike all of the modality that it seems to be */
     bool coarse, small, large;  /* slices; brain */
 } likeness_verdict;
 
@@ -56,12 +56,12 @@ typedef struct {
  * misnamed. */
 void likeness_judge(const likeness *l, const likeness_features *f, likeness_verdict *v);
 
-/* The verdict in sentences that begin with the case, one each; none where all is well. */
+/* The verdict as sentences, each of which begins with the case; no sentence where all is well. */
 ts_status likeness_sentences(const likeness *l, const likeness_features *f,
                              const likeness_verdict *v, const char *id, string_list *out,
                              ts_error *error);
 
-/* ---- how surely slips would be noticed ------------------------------------------------------- */
+/* ---- how many mistakes are noticed ------------------------------------------------------- */
 
 /* Of one set of modalities given, over all cases: how many are taken for misnamed though they are
  * not; and of all ways to exchange two of their names, or to give an image as a modality that it is

@@ -1,5 +1,5 @@
 /* A cohort on disk: cases made one by one, written in the names and labels of a public data set.
- * A case is written into a hidden folder beside its place, which is then renamed. */
+ * A case is written into a hidden folder, which is then renamed. */
 #include "phantom/phantom.h"
 
 #include "volume/volume.h"

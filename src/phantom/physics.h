@@ -10,8 +10,8 @@ typedef enum {
     TISSUE_GREY,
     TISSUE_DEEP_GREY, /* thalamus, caudate, putamen, pallidum: iron shortens T2 */
     TISSUE_CSF,
-    TISSUE_BLOOD,   /* veins in sulci, choroid plexus: they enhance and are no tumour */
-    TISSUE_GLIOSIS, /* white matter hyperintensities of age: bright in FLAIR and no tumour */
+    TISSUE_BLOOD,   /* veins in sulci, choroid plexus: they enhance and are not tumour */
+    TISSUE_GLIOSIS, /* white matter hyperintensities of age: bright in FLAIR, not tumour */
     TISSUE_EDEMA,
     TISSUE_NECROSIS,
     TISSUE_SOLID,     /* tumour behind an intact blood-brain barrier */

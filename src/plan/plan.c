@@ -425,7 +425,7 @@ ts_status plan_read(plan *p, const char *path, ts_error *error)
 }
 
 /* Is `name` (of the given length) a stage of a U-Net of so many stages? The lowest encoder stage
- * is the bottleneck and has that name alone. */
+ * is the bottleneck and has no other name. */
 static bool stage_exists(const char *name, size_t length, int64_t stages)
 {
     char word[64];
