@@ -15,8 +15,8 @@ typedef struct {
 } spread;
 spread spread_of(double *times, size_t count);
 
-/* Seconds of the wall clock or, with --clock cpu, of processor time per thread: that a machine
- * which others use too measures alike, but threads that wait for one another are not seen. */
+/* Seconds of the wall clock or, with --clock cpu, of processor time per thread: what other programs
+ * do changes that little, but it does not see threads that wait for one another. */
 double bench_seconds(void);
 
 /* Words and --key value pairs after the command's name. */

@@ -87,7 +87,7 @@ done:
     return status;
 }
 
-/* What the predictor says of the case: the memory that it plans, and its windows. */
+/* The memory that the predictor plans for the case, in MB, and its windows. */
 static ts_status size_case(const dataset_case *c, predictor *p, double figures[3], ts_error *error)
 {
     preprocessed ready;

@@ -106,13 +106,16 @@ typedef struct {
 } totals;
 
 /* One line of the table: medians, and medians of the shares of the roof measured just before. */
-static void layer_measure(layer *l, const listed *k, int repeats, totals *sum, char cells[7][24],
+static void layer_measure(layer *l, const listed *k, int repeats, totals *sum, char cells[7][32],
                           json_t *layers)
 {
     static const char *const kinds[] = {"3x3x3", "3x3x3/2", "up"};
     const double flops = conv_flops(&l->c, &l->x[0]);
-    snprintf(cells[0], 24, "%d %s %ld%s->%ld @%ld", k->times, kinds[k->c.kind], (long)k->c.in[0],
-             k->c.in[1] ? "+" : "", (long)k->c.out, (long)k->size);
+    char second[16] = "";
+    if (k->c.in[1])
+        snprintf(second, sizeof second, "+%d", (int)k->c.in[1]);
+    snprintf(cells[0], 32, "%d %s %d%s->%d @%d", k->times, kinds[k->c.kind], (int)k->c.in[0],
+             second, (int)k->c.out, (int)k->size);
     json_t *passes = json_array();
     for (int pass = CONV_FORWARD; pass <= CONV_WEIGHT_GRADIENT; pass++) {
         double times[64], shares[64];
@@ -237,7 +240,7 @@ int bench_kernels(const bench_options *o)
     }
     listed layers[64];
     const size_t count = list_layers(o, layers);
-    static char lines[65][7][24];
+    static char lines[65][7][32];
     static const char *cells[65 * 7];
     totals sum = {0};
     json_t *json = json_array();

@@ -30,7 +30,7 @@ SECTIONS = {}
 
 
 def section(title, held=False):
-    """A section of the page; its function's docstring stands above the tables. held: also measured
+    """A section of the page; its function's docstring is printed above the tables. held: also measured
     held to AVX2, where the processor has AVX-512."""
     def add(function):
         SECTIONS[function.__name__] = (title, function, held)
@@ -272,7 +272,7 @@ def processor_has(flag):
 
 
 def machine():
-    """The name that tables of this machine stand under."""
+    """The heading of this machine's tables."""
     model = first_of("/proc/cpuinfo", "model name", platform.machine())
     family = first_of("/proc/cpuinfo", "cpu family", "")
     memory = round(int(first_of("/proc/meminfo", "MemTotal", "0 kB").split()[0]) / 2 ** 20)
@@ -283,7 +283,8 @@ def machine():
 
 def versions(measured):
     """Targets, compiler and system, for the line above a table."""
-    targets = sorted({m["target"] for m in measured if "target" in m})
+    runs = measured + [m[d] for m in measured for d in DTYPES if m.get(d)]
+    targets = sorted({m["target"] for m in runs if "target" in m})
     compiler = subprocess.run(["cc", "-dumpfullversion"], capture_output=True, text=True).stdout.strip()
     system = first_of("/etc/os-release", "PRETTY_NAME", "Linux")
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../include/twinseg.h")) as f:
@@ -337,7 +338,7 @@ def read_page(path):
     with open(path) as f:
         for part in re.split(r"^## ", f.read(), flags=re.MULTILINE)[1:]:
             title, _, rest = part.partition("\n")
-            texts[title] = {m.partition("\n")[0]: m.partition("\n")[2]
+            texts[title] = {m.partition("\n")[0]: m.partition("\n")[2].strip("\n")
                             for m in re.split(r"^### ", rest, flags=re.MULTILINE)[1:]}
     return texts
 
@@ -346,12 +347,12 @@ def write_page(name, where, measured, o):
     """The page with that section's table of that machine made anew; all others as they are."""
     texts = read_page(o.page)
     texts.setdefault(SECTIONS[name][0], {})[where] = "\n".join(
-        ["", f"{versions(measured)}; `python3 bench/run.py --only {name}`:", "", *table(measured), "", ""])
+        [f"{versions(measured)}; `python3 bench/run.py --only {name}`:", "", *table(measured)])
     out = HEAD
     for title, function, _ in SECTIONS.values():
         if title in texts:
             words = re.sub(r"\n\s+", "\n", function.__doc__.strip())
-            out += f"## {title}\n\n{words}\n\n" + "".join(f"### {m}\n{t}" for m, t in texts[title].items())
+            out += f"## {title}\n\n{words}\n\n" + "".join(f"### {m}\n\n{t}\n\n" for m, t in texts[title].items())
     os.makedirs(os.path.dirname(o.page) or ".", exist_ok=True)
     with open(o.page + ".part", "w") as f:
         f.write(out.rstrip("\n") + "\n")

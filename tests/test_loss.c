@@ -172,7 +172,7 @@ static void test_soft(void **state)
     }
 }
 
-/* A student that says what the teacher says has nothing to learn, however extreme the logits. */
+/* A student with the teacher's logits has loss and gradient 0, however extreme the logits. */
 static void test_soft_of_equals(void **state)
 {
     (void)state;

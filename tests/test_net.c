@@ -187,7 +187,7 @@ static void test_against_pytorch(void **state)
     }
 }
 
-/* A second step with the same gradients asked for gives the same bits: nothing is left over. */
+/* A second step with the same feature gradients gives the same bits: nothing is left over. */
 static void test_steps_and_threads_agree(void **state)
 {
     (void)state;
@@ -208,7 +208,7 @@ static void test_steps_and_threads_agree(void **state)
     free_net(&three);
 }
 
-/* Gradients asked for once are not added again in the next step. */
+/* A feature's gradient is added in one step, not again in the next. */
 static void test_feature_gradients_are_spent(void **state)
 {
     (void)state;

@@ -25,7 +25,7 @@ lint-cppcheck:
 	    -D_GNU_SOURCE '-Djson_array_foreach(a,i,v)=for(;;)' '-Djson_object_foreach(o,k,v)=for(;;)' \
 	    -Iinclude -Isrc -Itests src bench tests
 
-# Tests are not analysed for paths: the analyzer does not know that a failed assertion ends them.
+# Tests are not analysed for paths: the analyser cannot tell that a failed assertion ends them.
 $(BUILD)/lint/tests/%.ok: TIDY_CHECKS := -clang-analyzer-*
 $(BUILD)/lint/%.ok: %.c .clang-tidy
 	@CC="$(CC)" tools/tidy.sh $@ $< '$(TIDY_CHECKS)' $(BASE_FLAGS) -Itests $(FLAGS_$*)

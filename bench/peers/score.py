@@ -5,6 +5,7 @@
               deepmind's surface-distance
     python3 score.py lesion PREDICTION TRUTH"""
 import contextlib
+import importlib.metadata
 import os
 import sys
 
@@ -99,13 +100,16 @@ def lesion(prediction, truth):
 
 
 def main():
-    run = dict(official=official, legacy=legacy, lesion=lesion)[sys.argv[1]](*sys.argv[2:4])
+    kind = sys.argv[1]
+    run = dict(official=official, legacy=legacy, lesion=lesion)[kind](*sys.argv[2:4])
     if len(sys.argv) > 4:
         print(run())
         return
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         times = timing.measure(run, 3)
-    timing.report(None, times)
+    names = dict(official="brats-evaluation", legacy="scipy", lesion="scipy")
+    rules = dict(official="", legacy="legacy rules, ", lesion="BraTS 2023's rules, ")
+    timing.report(f"{rules[kind]}{names[kind]} {importlib.metadata.version(names[kind])}", times)
 
 
 main()

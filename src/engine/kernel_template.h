@@ -55,8 +55,8 @@ typedef vf vf_aligned __attribute__((may_alias));
 /* bf16 that is computed as fp32. Terms that are not widened yet are, WIDE_TERMS at a time. */
 #define WIDENS (HALVES == 2 && !DOT)
 
-/* Keeps a compiler from loading a value anew for each of its uses as an instruction's operand:
- * loads are what a tile is short of. */
+/* Keeps a compiler from loading a value again for each use, as an operand of the instruction: loads
+ * are what a tile is short of. */
 #if VL == 16
 #define IN_REGISTER(value) __asm__("" : "+v"(value))
 #elif defined(__x86_64__)

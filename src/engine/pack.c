@@ -16,8 +16,9 @@ typedef struct {
     int64_t last_half;
 } packing;
 
-/* The weights of a term's half for a tile of channels, as weight_map says; asks for those of the
- * next unit, runs of 27 that no hardware prefetcher follows (a quarter of the time). */
+/* The weights of a term's half for a tile of channels, as weight_map says. Prefetches those of
+ * the next unit, runs of 27 that no hardware prefetcher follows: packing takes a quarter of the
+ * time. */
 static void pack_row(const packing *j, int64_t term_half, const int64_t *channel, int64_t tile,
                      float *out)
 {

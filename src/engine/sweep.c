@@ -57,7 +57,7 @@ static int64_t tasks_of_sample(const sweep *s)
 }
 
 /* Channels of a task: all where it splits phases for them; else CHANNEL_GROUP, fewer where there
- * are not chunks enough for a few threads (of which each widens anew what it reads). */
+ * are not chunks enough for a few threads (each group widens what it reads for itself). */
 static int64_t group_channels(const sweep *s)
 {
     if (s->split)

@@ -211,7 +211,7 @@ static void winograd_task(void *context, int64_t index, int thread)
         partial[c * 3 + 2] -= partial[c * 3 + 1] * partial[c * 3 + 1] / (double)voxels;
 }
 
-/* Where each component of each input lies in a thread's memory, as winograd_multiply asks for
+/* Where each component of each input lies in a thread's memory, as winograd_multiply takes
  * it. */
 static void list_terms(const job *j)
 {

@@ -4,8 +4,8 @@
 
 #include "engine/kernels.h"
 
-/* Whether a pass of a layer that asks for it gets it: forward and data gradient, where widths pay
- * and the target does not multiply pairs of bf16 instead. */
+/* Whether a pass of a layer with conv.winograd takes it: forward and data gradient, where its
+ * widths make it faster and the target does not multiply pairs of bf16 instead. */
 bool winograd_used(const engine *e, const conv *c, conv_pass pass);
 
 size_t winograd_packed_bytes(const engine *e, const conv *c);

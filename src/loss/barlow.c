@@ -4,7 +4,7 @@
  * With z the standardised features, C_ij = mean(zT_i zS_j), L = (1/C)[sum_i (1 - C_ii)^2 + lambda
  * sum_{i != j} C_ij^2] and G = dL/dC:
  *     dL/dxS_j = (1 / (S sigma_j)) [ sum_i G_ij zT_i - zS_j sum_i G_ij C_ij ]
- * and alike for the teacher with G transposed. (Standardising has a third term, the mean of
+ * and the same for the teacher with G transposed. (Standardising has a third term, the mean of
  * dL/dz, which is 0 here because zT has mean 0.) */
 #include "loss/features.h"
 #include "loss/loss.h"
@@ -87,7 +87,7 @@ static void gradient_of(const features *own, const features *other, matrix_view 
     pool_run(p, finish_row, &j, own->n * own->c);
 }
 
-/* Memory of one call: two standardised maps, and per channel what stands in `small`. */
+/* Memory of one call: two standardised maps, and per channel what `small` lists. */
 typedef struct {
     float *z[2], *matrix;
     double *correlations, *small; /* mean T, S; scale T, S; corrections S, T: 6 [c] */

@@ -23,7 +23,7 @@ typedef struct {
     float *moments;
 } unit;
 
-/* A gradient that the caller wants added at the feature of a stage. */
+/* A gradient that the next backward pass adds at the feature of a stage. */
 typedef struct {
     const unit *at;
     float *values; /* kept for the next step; NULL until first used */

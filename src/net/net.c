@@ -224,7 +224,7 @@ static ts_status check_patch(const net_config *config, const int64_t patch[3], t
 {
     for (int i = 0; i < 3; i++)
         if (patch[i] < 1 || patch[i] >> (config->stages - 1) << (config->stages - 1) != patch[i])
-            return error_set(error, TS_BAD_INPUT, "a patch of %lld voxels does not halve %d times",
+            return error_set(error, TS_BAD_INPUT, "a patch of %lld voxels cannot be halved %d times",
                              (long long)patch[i], config->stages - 1);
     return TS_OK;
 }
@@ -273,7 +273,7 @@ ts_status net_set_patch(net *n, const int64_t patch[3], ts_error *error)
     const ts_status status = check_patch(&n->config, patch, error);
     if (status != TS_OK)
         return status;
-    size_t packed = 0; /* as before: packed weights know no extents */
+    size_t packed = 0; /* as before: packed weights do not depend on the patch */
     memcpy(n->patch, patch, sizeof n->patch);
     make_units(n);
     over_units(n, count_packed, &packed);
