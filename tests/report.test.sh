@@ -208,11 +208,13 @@ cat >"$work/evil-after.html" <<'E2'
   say("split and log are text", text().includes(`train: ${evil}`) || text().includes(`held out: ${evil}`));
   say("the log is text", heads("pre").some(p => p.startsWith("<\/script><script>alert(2)")));
   say("none became markup", !document.querySelector("main img, main b, main script"));
+  const voxels = await unpack(data.predictions[0].cases[0].slices.labels);
+  say("without a truth there are predicted labels alone", voxels.some(v => v & 15) && !voxels.some(v => v >> 4));
   await new Promise(r => setTimeout(r, 100));
   say(`nothing ran${problems.map(p => ": " + p)}`, problems.length === 0);
   document.body.replaceChildren(Object.assign(document.createElement("pre"), {textContent: results.join("\n")}));
 })();
 </script>
 E2
-browse "$work/evil.html" "$work/evil-after.html" 7
+browse "$work/evil.html" "$work/evil-after.html" 8
 finish

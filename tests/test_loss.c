@@ -128,6 +128,21 @@ static void test_segmentation_extremes(void **state)
     engine_destroy(e);
 }
 
+/* A region that neither truth nor prediction has is no loss, by the smoothing above and below. */
+static void test_dice_of_nothing(void **state)
+{
+    const uint8_t labels[8] = {0};
+    (void)state;
+    engine *e = engine_of(1, DTYPE_FP32, NULL);
+    for (int kind = LOSS_CE_DICE; kind <= LOSS_REGIONS; kind++) {
+        float logits[32];
+        for (int i = 0; i < 32; i++)
+            logits[i] = kind == LOSS_CE_DICE && i < 8 ? 50 : -50;
+        assert_true(fabs(loss_segmentation((loss_kind)kind, logits, labels, 1, 8, 1, e)) < 1e-5);
+    }
+    engine_destroy(e);
+}
+
 /* Softened labels against PyTorch's divergences; the gradient also against central differences of
  * the loss itself. */
 static void test_soft(void **state)
@@ -337,15 +352,11 @@ static void test_deep_supervision(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_segmentation),
-        cmocka_unit_test(test_segmentation_extremes),
-        cmocka_unit_test(test_soft),
-        cmocka_unit_test(test_soft_of_equals),
-        cmocka_unit_test(test_barlow),
-        cmocka_unit_test(test_projector),
-        cmocka_unit_test(test_barlow_of_equals),
-        cmocka_unit_test(test_threads_agree),
-        cmocka_unit_test(test_deep_supervision),
+        cmocka_unit_test(test_segmentation),    cmocka_unit_test(test_segmentation_extremes),
+        cmocka_unit_test(test_dice_of_nothing), cmocka_unit_test(test_soft),
+        cmocka_unit_test(test_soft_of_equals),  cmocka_unit_test(test_barlow),
+        cmocka_unit_test(test_projector),       cmocka_unit_test(test_barlow_of_equals),
+        cmocka_unit_test(test_threads_agree),   cmocka_unit_test(test_deep_supervision),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

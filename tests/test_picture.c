@@ -291,6 +291,27 @@ static void bright_place(const canvas *c, int left, int top, double *right, doub
     *down = y_sum / n / 300;
 }
 
+/* The letters in the upper corners of the three panels, white on black. */
+static void check_marks(const canvas *c, int left, int top)
+{
+    static const char *const marks[3][2] = {{"R", "L"}, {"R", "L"}, {"A", "P"}};
+    for (int panel = 0; panel < 3; panel++)
+        for (int side = 0; side < 2; side++) {
+            canvas expected;
+            ts_error e;
+            const char *mark = marks[panel][side];
+            const int width = canvas_text_width(mark, TEXT_PLAIN);
+            const int x = left + 308 * panel + (side ? 300 - 4 - width : 4);
+            assert_int_equal(canvas_create(width, 12, &expected, &e), TS_OK);
+            canvas_rectangle(&expected, 0, 0, width, 12, colour_black);
+            canvas_text(&expected, 0, 0, TEXT_PLAIN, colour_white, mark);
+            for (int i = 0; i < 12 * width; i++)
+                assert_true(alike(pixel(c, x + i % width, top + 4 + i / width),
+                                  pixel(&expected, i % width, i / width)));
+            canvas_free(&expected);
+        }
+}
+
 /* A marker 15 mm to the patient's right, 10 mm to the front and 6 mm up from the middle is found on
  * the left, in the upper half of the axial and of the coronal panel, whichever way the file
  * runs. */
@@ -319,6 +340,7 @@ static void test_right_is_left(void **state)
         int left, top;
         double right, down;
         find_panel(&c, &left, &top);
+        check_marks(&c, left, top);
         bright_place(&c, left, top, &right, &down);
         assert_true(fabs(right - (30 - 15) / 60.0) < 0.03);
         assert_true(fabs(down - (30 - 10) / 60.0) < 0.03);

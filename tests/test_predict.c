@@ -386,6 +386,11 @@ static void test_mirroring(void **state)
             for (size_t i = 0; i < COUNT; i++)
                 largest = fmaxf(largest, fabsf(turned[i] - b[i]));
             assert_true(on ? largest < 1e-5f : largest > 1e-3f);
+            for (size_t i = 0; i < PATCH_VOXELS; i++) {
+                const float sum =
+                    a[i] + a[PATCH_VOXELS + i] + a[2 * PATCH_VOXELS + i] + a[3 * PATCH_VOXELS + i];
+                assert_true(fabsf(sum - 1) < 1e-5f);
+            }
             free(a);
             free(b);
         }
