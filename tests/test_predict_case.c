@@ -240,22 +240,20 @@ static void test_confidence_by_hand(void **state)
 }
 
 /* A model's rule is in mm3: at voxels of 1 mm a threshold one above the ET there is takes them all;
- * a setting goes before it, and dropping it leaves them. */
+ * a setting goes before it, also that of 0. */
 static void test_case_rules(void **state)
 {
     (void)state;
     model m = made_model(1u << FLAIR | 1u << T1CE, LOSS_CE_DICE, 6);
-    plan settings = m.plan;
+    plan settings = predict_defaults(&m);
     char *out = in_folder("seg.nii.gz");
     volume_header header;
     int64_t before[LABELS] = {0}, after[LABELS] = {0}, dropped[LABELS] = {0}, set[LABELS] = {0};
     int64_t *const counts[] = {before, after, dropped, set};
     for (int run = 0; run < 4; run++) {
         m.rules = (model_rules){.cases = run, .et_mm3 = run ? (double)before[3] + 1 : 0};
-        settings.et_threshold_voxels = run == 3 ? 1 : 0;
+        settings.et_threshold_voxels = run == 3 ? 1 : run == 2 ? 0 : RULE_OF_MODEL;
         predictor *p = create(&m, &settings);
-        if (run == 2)
-            predictor_drop_rule(p, "et_threshold");
         uint8_t *labels = predict_written(p, false, out, &header);
         for (int64_t i = 0; i < header.shape[0] * header.shape[1] * header.shape[2]; i++)
             counts[run][labels[i]]++;
@@ -272,14 +270,12 @@ static void test_case_rules(void **state)
     model_free(&m);
 }
 
-static int64_t tumour_under(model *m, const plan *settings, bool dropped)
+static int64_t tumour_under(model *m, const plan *settings)
 {
     char *out = in_folder("seg.nii.gz");
     volume_header header;
     int64_t tumour = 0;
     predictor *p = create(m, settings);
-    if (dropped)
-        predictor_drop_rule(p, "component_confidence");
     uint8_t *labels = predict_written(p, false, out, &header);
     for (int64_t i = 0; i < header.shape[0] * header.shape[1] * header.shape[2]; i++)
         tumour += labels[i] > 0;
@@ -295,15 +291,16 @@ static void test_case_confidence_rule(void **state)
 {
     (void)state;
     model m = made_model(1u << FLAIR | 1u << T1CE, LOSS_CE_DICE, 8);
-    plan settings = m.plan;
-    const int64_t all = tumour_under(&m, &settings, false);
+    plan settings = predict_defaults(&m);
+    const int64_t all = tumour_under(&m, &settings);
     settings.component_confidence = 1;
-    const int64_t set = tumour_under(&m, &settings, false);
-    settings.component_confidence = 0;
+    const int64_t set = tumour_under(&m, &settings);
+    settings.component_confidence = RULE_OF_MODEL;
     m.rules = (model_rules){.cases = 1, .component_confidence = 1};
     assert_true(set > 0 && set < all);
-    assert_int_equal(tumour_under(&m, &settings, false), set);
-    assert_int_equal(tumour_under(&m, &settings, true), all);
+    assert_int_equal(tumour_under(&m, &settings), set);
+    settings.component_confidence = 0;
+    assert_int_equal(tumour_under(&m, &settings), all);
     model_free(&m);
 }
 

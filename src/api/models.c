@@ -33,15 +33,6 @@ static bool is_prediction_setting(const char *key)
     return false;
 }
 
-static bool is_told(const char *const *settings, const char *key)
-{
-    const size_t length = strlen(key);
-    for (size_t i = 0; settings && settings[i]; i++)
-        if (!strncmp(settings[i], key, length) && settings[i][length] == '=')
-            return true;
-    return false;
-}
-
 static ts_status apply_settings(const char *const *settings, plan *p, ts_error *error)
 {
     for (size_t i = 0; settings && settings[i]; i++) {
@@ -75,10 +66,6 @@ ts_status ts_model_open(const char *names, const char *const *settings, ts_model
             status = TS_MEMORY;
         if (status == TS_OK)
             status = predictor_create(models, count, &p, &m->predictor, error);
-        if (status == TS_OK)
-            for (size_t i = 0; predict_settings[i]; i++)
-                if (is_told(settings, predict_settings[i]))
-                    predictor_drop_rule(m->predictor, predict_settings[i]);
     }
     models_free(models, count);
     if (status != TS_OK) {

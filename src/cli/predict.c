@@ -141,16 +141,6 @@ static ts_status predict_data(const cli_arguments *a, predictor *p, size_t *fail
     return status;
 }
 
-/* Was the setting given, be it as 0? */
-static bool is_set(const cli_arguments *a, const char *key)
-{
-    const size_t length = strlen(key);
-    for (int i = 0; i < a->settings_count; i++)
-        if (!strncmp(a->settings[i], key, length) && a->settings[i][length] == '=')
-            return true;
-    return false;
-}
-
 /* ---- the command ------------------------------------------------------------------------ */
 
 static int run(const cli_arguments *a)
@@ -170,10 +160,6 @@ static int run(const cli_arguments *a)
         settings.mirror = settings.mirror || cli_flag(a, "mirror");
         if (!code)
             status = predictor_create(models, count, &settings, &p, &error);
-        if (status == TS_OK && !code)
-            for (size_t i = 0; predict_settings[i]; i++)
-                if (is_set(a, predict_settings[i]))
-                    predictor_drop_rule(p, predict_settings[i]);
     }
     models_free(models, count);
     if (status == TS_OK && !code) {

@@ -13,12 +13,14 @@ typedef struct {
     key_type type;
     size_t offset;
     double low, high;    /* numbers: the range, both ends allowed */
-    const char *choices; /* KEY_CHOICE: names joined by '|', the value is the place; ",x": x too */
+    const char *choices; /* KEY_CHOICE: names joined by '|', the value is the place; ",x": x too.
+                            Numbers: NULL, or the word for RULE_OF_MODEL */
     const char *help;
 } key;
 
 #define AT(field) offsetof(plan, field)
 static const char loss_names[] = "ce|ce+dice|regions";
+static const char of_model[] = "model";
 static const char method_names[] =
     "single-stage|student-only|teacher|channel-dropout|two-stage|any-subset";
 
@@ -110,12 +112,13 @@ static const key keys[] = {
     {"window_step", KEY_REAL, AT(window_step), 0.1, 1, NULL,
      "prediction: window step, of the patch"},
     {"mirror", KEY_FLAG, AT(mirror), 0, 0, NULL, "prediction: mean over the 8 mirrorings"},
-    {"et_threshold", KEY_INTEGER, AT(et_threshold_voxels), 0, 1e9, NULL,
-     "prediction: fewer ET voxels than this become NCR; 0: off"},
-    {"component_threshold", KEY_INTEGER, AT(component_voxels), 0, 1e9, NULL,
-     "prediction: tumour components below this go, but the largest; 0: off"},
-    {"component_confidence", KEY_REAL, AT(component_confidence), 0, 1, NULL,
-     "prediction: tumour components less sure than this share of the surest go; 0: off"},
+    {"et_threshold", KEY_INTEGER, AT(et_threshold_voxels), 0, 1e9, of_model,
+     "prediction: fewer ET voxels than this become NCR; 0: off; model: by the model's rule"},
+    {"component_threshold", KEY_INTEGER, AT(component_voxels), 0, 1e9, of_model,
+     "prediction: tumour components below this go, but the largest; 0: off; model: by its rule"},
+    {"component_confidence", KEY_REAL, AT(component_confidence), 0, 1, of_model,
+     "prediction: tumour components less sure than this share of the surest go; 0: off; model: by "
+     "its rule"},
 };
 
 const char *const modality_names[MODALITIES] = {"t1", "t1ce", "t2", "flair"};
@@ -219,6 +222,9 @@ void plan_defaults(plan *p)
         .gamma_high = 1.5,
         .mirror_augment = true,
         .window_step = 0.5,
+        .et_threshold_voxels = RULE_OF_MODEL,
+        .component_voxels = RULE_OF_MODEL,
+        .component_confidence = RULE_OF_MODEL,
     };
 }
 
@@ -301,10 +307,14 @@ static ts_status set_number(const key *k, void *field, const char *value, const 
         k->type == KEY_INTEGER ? parse_integer(value, &integer) : parse_double(value, &number);
     if (k->type == KEY_INTEGER)
         number = (double)integer;
-    if (!good || !(number >= k->low && number <= k->high))
-        return error_set(error, TS_BAD_INPUT, "%s: %s takes %s from %.10g to %.10g, not '%s'",
+    if (k->choices && !strcmp(value, k->choices)) {
+        integer = RULE_OF_MODEL;
+        number = RULE_OF_MODEL;
+    } else if (!good || !(number >= k->low && number <= k->high))
+        return error_set(error, TS_BAD_INPUT, "%s: %s takes %s from %.10g to %.10g%s%s, not '%s'",
                          source, k->name, k->type == KEY_INTEGER ? "a whole number" : "a number",
-                         k->low, k->high, value);
+                         k->low, k->high, k->choices ? " or " : "", k->choices ? k->choices : "",
+                         value);
     if (k->type == KEY_INTEGER)
         *(int64_t *)field = integer;
     else
@@ -517,10 +527,16 @@ void plan_value(const plan *p, size_t index, char *buffer, size_t size)
     const void *field = (const char *)p + k->offset;
     switch (k->type) {
     case KEY_INTEGER:
-        snprintf(buffer, size, "%lld", (long long)*(const int64_t *)field);
+        if (k->choices && *(const int64_t *)field == RULE_OF_MODEL)
+            snprintf(buffer, size, "%s", k->choices);
+        else
+            snprintf(buffer, size, "%lld", (long long)*(const int64_t *)field);
         break;
     case KEY_REAL:
-        print_double(*(const double *)field, buffer, size);
+        if (k->choices && *(const double *)field == RULE_OF_MODEL)
+            snprintf(buffer, size, "%s", k->choices);
+        else
+            print_double(*(const double *)field, buffer, size);
         break;
     case KEY_FLAG:
         snprintf(buffer, size, "%s", *(const bool *)field ? "on" : "off");

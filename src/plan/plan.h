@@ -78,9 +78,12 @@ typedef struct {
     int prediction;     /* enum prediction_kind */
     double window_step; /* of the patch */
     bool mirror;
-    int64_t et_threshold_voxels, component_voxels;
-    double component_confidence;
+    int64_t et_threshold_voxels, component_voxels; /* or RULE_OF_MODEL */
+    double component_confidence;                   /* or RULE_OF_MODEL */
 } plan;
+
+/* "model": what the model's own rules say (model.h), in a prediction whose settings are silent. */
+enum { RULE_OF_MODEL = -1 };
 
 /* Defaults of preset `tiny`. */
 void plan_defaults(plan *p);

@@ -69,12 +69,12 @@ static ts_status restore(const predictor *p, const preprocessed_geometry *g,
     const plan *s = &p->settings;
     const int64_t *n = g->header.shape;
     const double voxel_mm3 = g->header.zooms[0] * g->header.zooms[1] * g->header.zooms[2];
-    const int64_t et = s->et_threshold_voxels
-                           ? s->et_threshold_voxels
-                           : predict_threshold_voxels(p->rules.et_mm3, voxel_mm3);
-    const int64_t component = s->component_voxels
-                                  ? s->component_voxels
-                                  : predict_threshold_voxels(p->rules.component_mm3, voxel_mm3);
+    const int64_t et = s->et_threshold_voxels == RULE_OF_MODEL
+                           ? predict_threshold_voxels(p->rules.et_mm3, voxel_mm3)
+                           : s->et_threshold_voxels;
+    const int64_t component = s->component_voxels == RULE_OF_MODEL
+                                  ? predict_threshold_voxels(p->rules.component_mm3, voxel_mm3)
+                                  : s->component_voxels;
     ts_status status = preprocessed_restore(g, LABELS, probabilities, engine_pool(p->engine),
                                             labels, whole, error);
     if (status == TS_OK)
@@ -143,8 +143,9 @@ static ts_status predict_preprocessed(predictor *p, preprocessed *ready, float *
     const int64_t *n = ready->geometry.shape;
     const int64_t shape[3] = {n[0], n[1], n[2]};
     const size_t voxels = (size_t)voxel_count(n);
-    const double share = p->settings.component_confidence > 0 ? p->settings.component_confidence
-                                                              : p->rules.component_confidence;
+    const double share = p->settings.component_confidence == RULE_OF_MODEL
+                             ? p->rules.component_confidence
+                             : p->settings.component_confidence;
     ts_status status = check_likeness(p, ready, &outcome->warnings, error);
     *probabilities = memory_allocate(voxels, LABELS * sizeof(float), "the probabilities", error);
     if (status == TS_OK)

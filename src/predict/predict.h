@@ -9,27 +9,25 @@
 
 typedef struct predictor predictor;
 
-/* The keys of plan.h that a prediction may be told, the last NULL; the rest belongs to the
+/* The keys of plan.h that may be set for a prediction, the last NULL; the rest belongs to the
  * model. */
 extern const char *const predict_settings[];
 
-/* What holds where nothing is told: the model's plan, but threads of this machine, not of the one
- * that trained, and labels by their values, not as in its training data. */
+/* The settings of a prediction where none is given: the model's plan, but threads of this machine,
+ * not of the one that trained, labels by their values, not as in its training data, and rules by the
+ * model (RULE_OF_MODEL) unless its plan sets them. */
 plan predict_defaults(const model *m);
 
 /* One or several models (their probabilities are averaged; they must want the same modalities,
  * spacing, patch and classes). Of settings count prediction, window_step, mirror, threads, dtype,
- * and for predict_case labels and the rules. The models may be freed after. */
+ * and for predict_case labels and the rules; RULE_OF_MODEL there is the first model's. The models
+ * may be freed after. */
 ts_status predictor_create(const model *models, size_t count, const plan *settings, predictor **out,
                            ts_error *error);
 void predictor_destroy(predictor *p);
 modality_set predictor_channels(const predictor *p);
 /* Do the models take whatever of these modalities a case has? */
 bool predictor_any_subset(const predictor *p);
-
-/* The rules that the first model brings (model_rules) hold where a setting of the same name is 0;
- * this lets go of one: et_threshold, component_threshold or component_confidence. */
-void predictor_drop_rule(predictor *p, const char *setting);
 
 /* Both off at first: a progress line while windows are computed; a note per case on windows and
  * memory. */

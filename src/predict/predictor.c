@@ -171,7 +171,25 @@ plan predict_defaults(const model *m)
     plan settings = m->plan;
     settings.threads = 0;
     settings.labels = LABELS_AUTO;
+    /* Plans of older models say 0 where nothing was set. */
+    if (settings.et_threshold_voxels == 0)
+        settings.et_threshold_voxels = RULE_OF_MODEL;
+    if (settings.component_voxels == 0)
+        settings.component_voxels = RULE_OF_MODEL;
+    if (settings.component_confidence == 0)
+        settings.component_confidence = RULE_OF_MODEL;
     return settings;
+}
+
+/* Of the model's rules those that the settings leave to it. */
+static model_rules rules_in_force(const model_rules *of_model, const plan *settings)
+{
+    return (model_rules){
+        .et_mm3 = settings->et_threshold_voxels == RULE_OF_MODEL ? of_model->et_mm3 : 0,
+        .component_mm3 = settings->component_voxels == RULE_OF_MODEL ? of_model->component_mm3 : 0,
+        .component_confidence =
+            settings->component_confidence == RULE_OF_MODEL ? of_model->component_confidence : 0,
+    };
 }
 
 ts_status predictor_create(const model *models, size_t count, const plan *settings, predictor **out,
@@ -195,7 +213,7 @@ ts_status predictor_create(const model *models, size_t count, const plan *settin
     p->brain = models[0].brain;
     memcpy(p->trained, models[0].plan.patch, sizeof p->trained);
     p->likeness = models[0].likeness;
-    p->rules = models[0].rules;
+    p->rules = rules_in_force(&models[0].rules, settings);
     p->nets = memory_allocate(count, sizeof(net *), "the predictor", error);
     p->configs = memory_allocate(count, sizeof *p->configs, "the predictor", error);
     p->names = memory_allocate(count, sizeof *p->names, "the predictor", error);
@@ -231,16 +249,6 @@ modality_set predictor_channels(const predictor *p)
 bool predictor_any_subset(const predictor *p)
 {
     return p->any_subset;
-}
-
-void predictor_drop_rule(predictor *p, const char *setting)
-{
-    if (!strcmp(setting, "et_threshold"))
-        p->rules.et_mm3 = 0;
-    if (!strcmp(setting, "component_threshold"))
-        p->rules.component_mm3 = 0;
-    if (!strcmp(setting, "component_confidence"))
-        p->rules.component_confidence = 0;
 }
 
 void predictor_show(predictor *p, bool progress, bool verbose)

@@ -26,7 +26,7 @@ struct predictor {
     float *input;      /* [channels][d][h][w] */
     float *mean;       /* [classes][d][h][w]: over models and mirrorings */
     likeness likeness; /* of the first model's training cases */
-    model_rules rules; /* the first model's */
+    model_rules rules; /* the first model's, as far as the settings leave them to it; else 0 */
     bool show_progress, verbose;
 };
 
