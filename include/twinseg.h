@@ -6,9 +6,8 @@
  * caller's ts_error (which may be NULL) with one sentence that names what was wrong. Outputs then
  * hold nothing that must be freed.
  *
- * Arrays are the caller's, x fastest as in NIfTI files: voxel (x, y, z) of a grid of nx, ny, nz
- * stands at x + nx * (y + ny * z), and where there are several volumes they stand one behind the
- * other. In C's order of indices that is [volumes][nz][ny][nx]; for numpy it is order="F".
+ * Arrays belong to the caller, with x fastest as in NIfTI files: voxel (x, y, z) of a grid of nx, ny,
+ * nz is at x + nx * (y + ny * z). Several volumes follow one another. In C's order of indices that is [volumes][nz][ny][nx]; for numpy it is order="F".
  *
  * Threads. Every function may be called from any thread. Threads may share a model: it predicts one
  * case at a time, and the other threads wait. Models predict beside one another. A model may be
@@ -55,7 +54,7 @@ typedef struct {
  * (TS_VERSION is that of the header.) */
 TS_API const char *ts_version(void);
 
-/* Frees what a function below handed out; NULL is allowed. */
+/* Frees an array that a function below returned; NULL is allowed. */
 TS_API void ts_free(void *memory);
 
 /* ---- volumes ------------------------------------------------------------------------------ */
@@ -73,12 +72,12 @@ typedef struct {
 TS_API ts_status ts_volume_read(const char *path, ts_grid *grid, int64_t *volumes, float **data,
                                 ts_error *error);
 
-/* Reads a 3-D file of labels: whole numbers from 0 to 255, as they stand. *labels is to be freed by
- * ts_free. A voxel that is no such number (by more than 0.001) is an error that names it. */
+/* Reads a 3-D file of labels: whole numbers from 0 to 255, unchanged. *labels is to be freed by
+ * ts_free. A voxel with another value (by more than 0.001) is an error that names it. */
 TS_API ts_status ts_labels_read(const char *path, ts_grid *grid, uint8_t **labels, ts_error *error);
 
-/* Write .nii, or packed .nii.gz, by the name: float32 and uint8. The file appears whole or not at
- * all. */
+/* Write .nii or compressed .nii.gz, by the file's name: float32 and uint8. The file appears whole or
+ * not at all. */
 TS_API ts_status ts_volume_write(const char *path, const ts_grid *grid, int64_t volumes,
                                  const float *data, ts_error *error);
 TS_API ts_status ts_labels_write(const char *path, const ts_grid *grid, const uint8_t *labels,
@@ -89,7 +88,7 @@ TS_API ts_status ts_labels_write(const char *path, const ts_grid *grid, const ui
 /* The challenge's rules: of 2017 to 2021, or lesion by lesion as in 2023. */
 typedef enum { TS_LEGACY, TS_LESION } ts_convention;
 
-/* What label values mean. TS_LABELS_AUTO: 1 NCR, 2 ED, and 3 or 4 ET, whichever stands in the
+/* What label values mean. TS_LABELS_AUTO: 1 NCR, 2 ED, and 3 or 4 ET, whichever occurs in the
  * array; both at once are an error. */
 typedef enum {
     TS_LABELS_AUTO,
@@ -103,7 +102,7 @@ typedef enum {
 /* WT = NCR + ED + ET, TC = NCR + ET, ET. */
 typedef enum { TS_WT, TS_TC, TS_ET, TS_REGIONS } ts_region;
 
-/* Of one region. Never NaN: empty masks have the challenge's numbers. */
+/* Of one region. Never NaN: empty masks get the challenge's values. */
 typedef struct {
     double dice, hd95, sensitivity, specificity; /* hd95 in mm */
     double lesion_dice, lesion_hd95;             /* of TS_LESION, else 0 */
@@ -122,27 +121,27 @@ TS_API ts_status ts_evaluate(const uint8_t *prediction, ts_labels prediction_lab
 
 typedef enum { TS_T1, TS_T1CE, TS_T2, TS_FLAIR, TS_MODALITIES } ts_modality;
 
-/* One trained network, or several that are averaged, ready to predict. */
+/* One trained network, or several whose probabilities are averaged. */
 typedef struct ts_model ts_model;
 
 /* names: a model.safetensors, a run folder that holds one, or several of these joined by ','.
  * settings: "key=value" strings, the last NULL, of the keys that `twinseg predict --help` lists
- * ("mirror=on", "threads=2", "labels=brats2021"); NULL for the defaults. *model is to be closed. */
+ * ("mirror=on", "threads=2", "labels=brats2021"); NULL for the defaults. Close *model with ts_model_close. */
 TS_API ts_status ts_model_open(const char *names, const char *const *settings, ts_model **model,
                                ts_error *error);
 TS_API void ts_model_close(ts_model *model);
 
-/* Bit m is set where the model takes modality m. Unless ts_model_any_subset is not 0, it needs all
- * of them; then it takes what there is, at least one. */
+/* ts_model_modalities: bit m is set where the model takes modality m. It needs all of them, unless
+ * ts_model_any_subset is not 0: then it needs at least one and takes those that there are. */
 TS_API unsigned ts_model_modalities(const ts_model *model);
 TS_API int ts_model_any_subset(const ts_model *model);
 
-/* Segments one case. images[m]: the image of modality m on the grid, NULL where there is none; more
- * than the model takes are not looked at. They must be co-registered and skull-stripped (exactly 0
- * outside the brain); orientation, spacing and intensities are free. An image that is 0 everywhere
+/* Segments one case. images[m]: the image of modality m on the grid, NULL where there is none; images of
+ * other modalities are ignored. They must be co-registered and skull-stripped (exactly 0
+ * outside the brain); any orientation, spacing and scale of intensities will do. An image that is 0 everywhere
  * or holds NaN or infinite voxels is an error, and so is a missing modality.
- * labels: one byte a voxel, 0 background, 1 NCR, 2 ED, 3 ET unless the setting `labels` says
- * otherwise. probabilities: NULL, or four floats a voxel: background, NCR, ED, ET, one volume
+ * labels: one byte per voxel, 0 background, 1 NCR, 2 ED, 3 ET unless the setting `labels` says
+ * otherwise. probabilities: NULL, or four floats per voxel: background, NCR, ED, ET, one volume
  * each. */
 TS_API ts_status ts_predict(ts_model *model, const ts_grid *grid,
                             const float *const images[TS_MODALITIES], uint8_t *labels,

@@ -46,7 +46,7 @@ refused "wrong magic" "magic/$id/${id}_flair.nii' is not a NIfTI file: the magic
 cp "$image" huge.nii && put huge.nii 42 '\060\165\060\165\060\165' # 30000 x 30000 x 30000
 with huge flair <huge.nii
 refused "absurd dimensions, before any allocation" \
-    "huge/$id/${id}_flair.nii' is cut short: its header speaks of 27000000000000 voxels" huge
+    "huge/$id/${id}_flair.nii' is cut short: its header promises 27000000000000 voxels" huge
 gzip -c huge.nii | with hugegz flair nii.gz
 refused "absurd dimensions, packed" "hugegz/$id/${id}_flair.nii.gz' is cut short" hugegz
 for word in 'NaN \0\0\300\177' 'Inf \0\0\200\177'; do # float32 of 1 mm, from test_predict_case
@@ -151,7 +151,7 @@ check "a truth cut short: check" 1 "^problem: .*half/$id/${id}_seg.nii' is cut s
 check "a truth cut short: evaluate" 1 "half/$id/${id}_seg.nii' is cut short" \
     "$twinseg" evaluate good half -o half.csv
 expect "no scores are half-written" test -z "$(ls | grep half.csv)"
-check "an image for a truth: evaluate" 1 "is no label file: voxel" "$twinseg" evaluate "$truth" "$image"
+check "an image for a truth: evaluate" 1 "is not a label file: voxel" "$twinseg" evaluate "$truth" "$image"
 cp "$truth" narrow.nii && put narrow.nii 42 '\047\0'
 check "labels of another grid: evaluate" 1 'must be on one grid' "$twinseg" evaluate narrow.nii "$truth"
 check "a truth scored against itself is pointed out" 0 "warning: prediction and truth of .* are one file" \

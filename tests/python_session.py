@@ -50,7 +50,7 @@ refused("written to a name with a NUL byte", "NUL", twinseg.write, "c.nii\0b", f
 refused("complex numbers", "complex", twinseg.write, "c.nii", flair.data * 1j)
 refused("numbers beyond float32", "the image holds numbers beyond", twinseg.write, "c.nii",
         flair.data.astype(np.float64) * 1e300)
-refused("images as labels", "is no label file", twinseg.read_labels, "flair.nii.gz")
+refused("images as labels", "is not a label file", twinseg.read_labels, "flair.nii.gz")
 
 # ---- prediction ----
 program, maps = twinseg.read_labels("program.nii.gz"), twinseg.read("maps.nii.gz")
@@ -180,6 +180,6 @@ refused("shapes that differ", "differ in shape", twinseg.evaluate, program, trut
 refused("labels that are none", "whole numbers", twinseg.evaluate, program, flair)
 both = other.copy()
 both[0, 0, 0] = 3
-refused("3 and 4 at once", "both 3 and 4", twinseg.evaluate, program, both)
+refused("3 and 4 at once", "the labels 3 and 4", twinseg.evaluate, program, both)
 refused("an unknown convention", "2022", twinseg.evaluate, program, truth, convention="2022")
 refused("no spacing", "measure 0 mm", twinseg.evaluate, program, truth, spacing=(0, 0, 0))

@@ -41,8 +41,8 @@ static ts_status apply_settings(const char *const *settings, plan *p, ts_error *
         snprintf(key, sizeof key, "%.*s", equals ? (int)(equals - settings[i]) : 0, settings[i]);
         if (!equals || !is_prediction_setting(key))
             return error_set(error, TS_BAD_INPUT,
-                             "'%s' is no key=value of a prediction: 'twinseg predict --help' lists "
-                             "them",
+                             "'%s' is not a key=value setting of a prediction: 'twinseg predict "
+                             "--help' lists them",
                              settings[i]);
         const ts_status status = plan_set(p, key, equals + 1, "settings", error);
         if (status != TS_OK)

@@ -28,10 +28,12 @@ ts_status api_header(const ts_grid *grid, volume_header *header, size_t *voxels,
     const bool given =
         grid->spacing_mm[0] != 0 || grid->spacing_mm[1] != 0 || grid->spacing_mm[2] != 0;
     int64_t count;
-    if (!voxel_count_checked(grid->shape, INT64_MAX / 64, &count))
-        return error_set(error, TS_BAD_INPUT, "a grid of %lldx%lldx%lld voxels is none",
-                         (long long)grid->shape[0], (long long)grid->shape[1],
-                         (long long)grid->shape[2]);
+    const int64_t *n = grid->shape;
+    if (!voxel_count_checked(n, INT64_MAX / 64, &count))
+        return error_set(error, TS_BAD_INPUT,
+                         "the image has %s voxels: its shape is %lldx%lldx%lld",
+                         n[0] < 1 || n[1] < 1 || n[2] < 1 ? "no" : "too many", (long long)n[0],
+                         (long long)n[1], (long long)n[2]);
     *voxels = (size_t)count;
     for (int i = 0; i < 3; i++) {
         const double(*a)[4] = grid->affine;
@@ -83,8 +85,9 @@ ts_status ts_volume_write(const char *path, const ts_grid *grid, int64_t volumes
     if (status == TS_OK)
         status = api_header(grid, &h, &voxels, error);
     if (status == TS_OK && volumes < 1)
-        status = error_set(error, TS_BAD_INPUT, "'%s' is to hold %lld volumes", path,
-                           (long long)volumes);
+        status =
+            error_set(error, TS_BAD_INPUT, "'%s' cannot hold %lld volumes: at least one is needed",
+                      path, (long long)volumes);
     return status == TS_OK ? volume_write_float(path, &h, volumes, data, error) : status;
 }
 

@@ -30,9 +30,9 @@ typedef struct {
 } safetensors;
 
 /* Reads and checks: header length, JSON, offsets within the file, no overlap and no hole, shape *
- * dtype equal to bytes; every lie is an error that names the file. */
+ * dtype equal to bytes. Each violation is an error that names the file. */
 ts_status safetensors_read(const char *path, safetensors *out, ts_error *error);
-/* The same from memory that must outlive *out; name stands in messages. */
+/* The same from memory that must outlive *out. name is for messages. */
 ts_status safetensors_parse(const uint8_t *bytes, size_t count, const char *name, safetensors *out,
                             ts_error *error);
 void safetensors_free(safetensors *s);
@@ -69,7 +69,7 @@ typedef struct {
     char *provenance; /* JSON: version, cases, steps, date of data ...; may be NULL */
 } model;
 
-/* Where a model of that name is: a path as it stands, or NAME.safetensors in the models/ of the
+/* Where a model of that name is: the path itself, or NAME.safetensors in the models/ of the
  * source tree or of the installation that the running program belongs to. free(*path). The error
  * lists the names that are there. */
 ts_status model_find(const char *name, char **path, ts_error *error);
@@ -84,7 +84,7 @@ bool model_any_subset(const model *m);
 void weights_fingerprint(const float *weights, int64_t count, char hex[20]);
 
 ts_status model_write(const char *path, const model *m, ts_error *error);
-/* One parameter as it stands in a model file; data points into m->weights. */
+/* One parameter as a model file holds it; data points into m->weights. */
 safetensor model_tensor(const model *m, const net_parameter *p);
 
 /* Everything that a model file says of its weights, as docs/model-file.md lists it. Values are
@@ -100,7 +100,7 @@ void model_metadata_free(model_metadata *d);
 
 /* A model of a newer format version is an error that says so. */
 ts_status model_read(const char *path, model *out, ts_error *error);
-/* The same from a file that is read already; name stands in messages. */
+/* The same from a file that is read already. name is for messages. */
 ts_status model_decode(const safetensors *s, const char *name, model *out, ts_error *error);
 /* The same from what model_find finds by that name. */
 ts_status model_open(const char *name, model *out, ts_error *error);

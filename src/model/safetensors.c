@@ -100,7 +100,7 @@ static ts_status read_tensor(reading *r, const char *name, const json_t *entry)
     strcpy(t->name, name);
     const char *dtype = json_string_value(json_object_get(entry, "dtype"));
     if (!dtype || !dtype_bytes(dtype))
-        return REFUSE(r, "'%s': tensor '%s' has the type '%.16s', which is none of safetensors'",
+        return REFUSE(r, "'%s': tensor '%s' has the type '%.16s', which safetensors does not have",
                       r->name, name, dtype ? dtype : "(none)");
     snprintf(t->dtype, sizeof t->dtype, "%s", dtype);
     const ts_status status = read_shape(r, json_object_get(entry, "shape"), t, &elements);
@@ -183,7 +183,7 @@ ts_status safetensors_parse(const uint8_t *bytes, size_t count, const char *name
         length = length << 8 | bytes[i];
     if (length > HEADER_LIMIT || length > count - 8)
         return error_set(error, TS_BAD_INPUT,
-                         "'%s' is not a safetensors file, or cut short: its header is said to have "
+                         "'%s' is not a safetensors file, or cut short: its header should have "
                          "%" PRIu64 " bytes, and %zu follow",
                          name, length, count - 8);
     if (length == 0 || bytes[8] != '{')

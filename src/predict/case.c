@@ -34,7 +34,7 @@ static ts_status choose_modalities(const predictor *p, const char *id, modality_
     return TS_OK;
 }
 
-/* What stands between the network's grid and the files. */
+/* Between the network's grid and the files. */
 typedef struct {
     float *probabilities; /* [LABELS] on the network's grid */
     float *whole;         /* [LABELS] on the file's; NULL where no file of them is wanted */
@@ -61,7 +61,7 @@ static ts_status write_maps(const result *r, const volume_header *h, size_t voxe
     return status;
 }
 
-/* Back to the image's own grid, the rules after the argmax, and the values that were asked for.
+/* Back to the image's own grid, the rules after the argmax, and the label values of the settings.
  * whole [LABELS][voxels] may be NULL. */
 static ts_status restore(const predictor *p, const preprocessed_geometry *g,
                          const float *probabilities, uint8_t *labels, float *whole, ts_error *error)
@@ -134,7 +134,7 @@ void predict_outcome_free(predict_outcome *r)
     *r = (predict_outcome){0};
 }
 
-/* From the preprocessed case, which is freed before the way back asks for memory of its own, to
+/* From the preprocessed case, which is freed before the way back takes its own memory, to
  * probabilities [LABELS] on its grid, less the components that are unsure: free(), also after an
  * error. */
 static ts_status predict_preprocessed(predictor *p, preprocessed *ready, float **probabilities,
@@ -146,11 +146,13 @@ static ts_status predict_preprocessed(predictor *p, preprocessed *ready, float *
     const double share = p->settings.component_confidence == RULE_OF_MODEL
                              ? p->rules.component_confidence
                              : p->settings.component_confidence;
+    p->warnings = &outcome->warnings;
     ts_status status = check_likeness(p, ready, &outcome->warnings, error);
     *probabilities = memory_allocate(voxels, LABELS * sizeof(float), "the probabilities", error);
     if (status == TS_OK)
         status =
             *probabilities ? predict_probabilities(p, ready, *probabilities, error) : TS_MEMORY;
+    p->warnings = NULL;
     preprocessed_free(ready);
     if (status == TS_OK && share > 0)
         status = predict_drop_unsure(*probabilities, shape, share, error);

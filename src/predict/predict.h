@@ -29,8 +29,8 @@ modality_set predictor_channels(const predictor *p);
 /* Do the models take whatever of these modalities a case has? */
 bool predictor_any_subset(const predictor *p);
 
-/* Both off at first: a progress line while windows are computed; a note per case on windows and
- * memory. */
+/* progress: a progress line while windows are computed. verbose: a note per case on windows and
+ * memory. Both are off at first. */
 void predictor_show(predictor *p, bool progress, bool verbose);
 
 /* Bytes that a case of files of that geometry takes at most: what the predictor holds (weights as
@@ -84,7 +84,7 @@ typedef struct {
     const char *uncertainty;   /* entropy of these, 0 to 1 */
 } predict_outputs;
 
-/* What is said of a case: release with predict_outcome_free. */
+/* What predict reports of a case; release with predict_outcome_free. */
 typedef struct {
     modality_set used;
     predict_confidence confidence;
@@ -94,12 +94,12 @@ typedef struct {
 void predict_outcome_free(predict_outcome *r);
 
 /* A whole case: files in, files out (by rename), the label file last. Modalities that the model
- * does not use are left unread. The outcome's warnings have been said by warn(). */
+ * does not use are left unread. The outcome's warnings have been printed by warn(). */
 ts_status predict_case(predictor *p, const dataset_case *c, const predict_outputs *out,
                        predict_outcome *outcome, ts_error *error);
 
 /* The same from memory: images [z][y][x] on one grid, NULL where there is none, to labels on it
- * and, where probabilities is not NULL, [4][z][y][x] of them. Nothing is said but in the
+ * and, where probabilities is not NULL, [4][z][y][x] of them. Nothing is printed: warnings are in the
  * outcome. */
 ts_status predict_images(predictor *p, const volume_header *grid,
                          const float *const images[MODALITIES], uint8_t *labels,

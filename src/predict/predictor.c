@@ -46,7 +46,8 @@ static ts_status check_alike(const model *models, size_t count, ts_error *error)
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-/* A case of d, h, w in one pass: each axis halves as often as the networks ask. */
+/* A case of d, h, w in one pass: each axis is padded so that it halves as often as the networks
+ * need. */
 static void patch_of_case(const predictor *p, const int64_t size[3], int64_t patch[3])
 {
     for (int i = 0; i < 3; i++)
@@ -114,14 +115,20 @@ ts_status predictor_fit(predictor *p, const int64_t size[3], const char *id, ts_
         const ts_status status = take_memory(p, patch, &cause);
         if (status != TS_MEMORY)
             return status;
-        warn("case %s: %s; it goes by windows", id, cause.text);
+        char sentence[1200];
+        snprintf(sentence, sizeof sentence, "case %s: %s; it is predicted by windows", id,
+                 cause.text);
+        if (!p->warnings)
+            warn("%s", sentence);
+        else if (string_list_add(p->warnings, sentence, error) != TS_OK)
+            return TS_MEMORY;
     }
     return take_memory(p, p->trained, error);
 }
 
 /* ---- making --------------------------------------------------------------------------------- */
 
-/* A net per model; memory for windows, so that a lack of it is said at once. */
+/* A net per model; memory for windows, so that a lack of it is an error at once. */
 static ts_status create_parts(predictor *p, const model *models, ts_error *error)
 {
     ts_status status =

@@ -28,10 +28,11 @@ struct predictor {
     likeness likeness; /* of the first model's training cases */
     model_rules rules; /* the first model's, as far as the settings leave them to it; else 0 */
     bool show_progress, verbose;
+    string_list *warnings; /* of the case that is being predicted; NULL: they are printed */
 };
 
-/* Memory for a case of so many voxels d, h, w: of windows, or, where settings ask for it and memory
- * allows, of the case in one pass. Kept from case to case. */
+/* Takes the memory for a case of so many voxels d, h, w: for windows, or, with prediction=whole and
+ * where memory allows, for the case in one pass. It is kept from case to case. */
 ts_status predictor_fit(predictor *p, const int64_t size[3], const char *id, ts_error *error);
 
 /* Entropy of one voxel's label probabilities, which lie `stride` apart, over that of four equal

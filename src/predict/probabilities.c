@@ -3,9 +3,14 @@
  * A network with the regions loss gives sigmoids of WT, TC and ET. nnU-Net thresholds these at 0.5
  * and lets WT, TC, ET overwrite one another in this order (ED, NCR, ET). Here they become label
  * probabilities whose largest is that very label:
- *     ET: e    NCR: min(1 - e, t)    ED: min(1 - e, 1 - t, w)    background: min(1 - e, 1 - t, 1 -
- * w) divided by their sum. At most one of the four exceeds 0.5, that of the label that nnU-Net
- * gives. */
+ *
+ *     ET          e
+ *     NCR         min(1 - e, t)
+ *     ED          min(1 - e, 1 - t, w)
+ *     background  min(1 - e, 1 - t, 1 - w)
+ *
+ * divided by their sum (w, t, e: the sigmoids of WT, TC, ET). At most one of the four exceeds 0.5,
+ * that of the label that nnU-Net gives. */
 #include "predict/predictor.h"
 #include "predict/windows.h"
 #include "voxels/voxels.h"

@@ -222,12 +222,12 @@ static ts_status find_voxels(nifti_file *f, const char *path, ts_error *error)
     }
     const uint64_t bytes = (uint64_t)f->d.voxels * f->d.value_bytes; /* fits: parsed so */
     if (f->d.data_offset > from->count || bytes > from->count - f->d.data_offset)
-        return error_set(
-            error, TS_BAD_INPUT,
-            "'%s' is cut short: its header speaks of %lld voxels of %zu bytes, and %zu "
-            "bytes are there",
-            path, (long long)f->d.voxels, f->d.value_bytes,
-            from->count > f->d.data_offset ? from->count - (size_t)f->d.data_offset : 0);
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s' is cut short: its header promises %lld voxels of %zu bytes, and %zu "
+                         "bytes are there",
+                         path, (long long)f->d.voxels, f->d.value_bytes,
+                         from->count > f->d.data_offset ? from->count - (size_t)f->d.data_offset
+                                                        : 0);
     f->voxels = (volume_voxels){.bytes = from->bytes + f->d.data_offset,
                                 .datatype = f->d.header.datatype,
                                 .swap = f->d.swap,

@@ -229,8 +229,8 @@ static ts_status read_offset(const fields *f, const char *name, nifti_descriptio
                                     : get_real(f, f->at->vox_offset, 0);
     const uint64_t least = !d->single ? 0 : f->at->wide ? NIFTI_2_HEADER + 4 : NIFTI_SINGLE_OFFSET;
     if (!(real >= 0 && real < 0x1p62))
-        return error_set(error, TS_BAD_INPUT, "'%s': its voxels are said to begin at byte %g", name,
-                         real);
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s': its header says that the voxels begin at byte %g", name, real);
     d->data_offset = (uint64_t)real < least ? least : (uint64_t)real;
     return TS_OK;
 }

@@ -27,7 +27,7 @@ typedef struct {
     size_t value_bytes;
 } nifti_description;
 
-/* Understands a header, checking every field that sizes depend on; name stands in messages. */
+/* Reads a header and checks every field that sizes depend on. name is for messages. */
 ts_status nifti_parse(const uint8_t *bytes, size_t count, const char *name, nifti_description *out,
                       ts_error *error);
 

@@ -275,7 +275,7 @@ static ts_status round_label(double value, int64_t place, const volume_header *h
     }
     return error_set(
         error, TS_BAD_INPUT,
-        "'%s' is no label file: voxel (%lld, %lld, %lld) holds %g, and labels are whole "
+        "'%s' is not a label file: voxel (%lld, %lld, %lld) holds %g, and labels are whole "
         "numbers from 0 to 255",
         path, (long long)(place % h->shape[0]), (long long)(place / h->shape[0] % h->shape[1]),
         (long long)(place / h->shape[0] / h->shape[1]), value);

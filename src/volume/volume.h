@@ -22,11 +22,12 @@ typedef struct {
     bool guessed;          /* both codes are 0: the affine is a guess and may mirror the patient */
     bool two_sizes;        /* pixdim gives other voxel sizes than the columns of the affine */
     double quaternion[3], offset_mm[3], qfac; /* the qform as stored, for writing it again */
-    int datatype;            /* NIfTI's code: 2 uint8, 4 int16, 8 int32, 16 float32, ... */
-    double slope, intercept; /* as applied: 1 and 0 where the file's are to be ignored */
+    int datatype; /* NIfTI's code: 2 uint8, 4 int16, 8 int32, 16 float32, ... */
+    double slope,
+        intercept; /* value = slope * stored + intercept; 1 and 0 where the file has none */
 } volume_header;
 
-/* A 3-D (or 4-D: `channels` volumes one behind the other) image of scaled values.
+/* A 3-D image of scaled values, or a 4-D one: `channels` volumes, one after the other.
  * data: [channels][nz][ny][nx] float, owned; release with volume_free. */
 typedef struct {
     volume_header header;
@@ -57,8 +58,9 @@ ts_status volume_read(const char *path, volume *out, ts_error *error);
 /* Does a file with these bytes say that it is DICOM? */
 bool volume_is_dicom(const uint8_t *bytes, size_t count);
 
-/* Voxels as they are stored, in a file or in memory, made float where they are asked for: half the
- * memory of int16 images, which most are. bytes are another's. */
+/* Voxels as they are stored, in a file or in memory. volume_values makes floats of those that are
+ * needed, which takes half the memory for int16 images, and most are int16. The bytes belong to the
+ * file or to the caller. */
 typedef struct {
     const uint8_t *bytes;
     int datatype;
@@ -73,10 +75,11 @@ int64_t volume_values_too_large(const volume_voxels *v, int64_t count);
 volume_voxels volume_voxels_of(const float *values);
 /* out[i] = voxel first + i * step, scaled, i in 0..count-1. */
 void volume_values(const volume_voxels *v, int64_t first, int64_t step, int64_t count, float *out);
-/* Do the bytes of these voxels say 0? Quick; where not, the values may be 0 all the same (-0). */
+/* Are all bytes of these voxels 0, and so the values? A quick test; where it fails the values may
+ * still be 0 (-0). */
 bool volume_values_are_zero(const volume_voxels *v, int64_t first, int64_t count);
 
-/* A file as volume_read takes it, its voxels not yet made float; release with volume_close. */
+/* A file that volume_read could read, with its voxels as stored; release with volume_close. */
 typedef struct {
     volume_header header;
     int64_t channels;
@@ -139,12 +142,12 @@ void volume_reorient_back(const void *in, const int64_t shape_out[3], volume_ori
 
 /* Is one grid the other but for flips and permutations of its axes? */
 bool volume_same_space(const volume_header *a, const volume_header *b);
-/* The voxels of `from`, in the order that `to` has, where volume_same_space holds. *out: free(). */
+/* The voxels of `from` in the order of `to`; volume_same_space must hold. *out: free(). */
 ts_status volume_turn(const volume_header *from, const void *voxels, size_t element_bytes,
                       const volume_header *to, void **out, ts_error *error);
 
-/* Labels that run along other axes of `like`'s grid: *labels and *h are put into its order; others
- * stay as they are. *turned (or NULL) tells which. */
+/* Puts *labels and *h into the voxel order of `like` where they lie on its grid along other axes;
+ * else both stay as they are. *turned (may be NULL): were they turned? */
 ts_status volume_turn_labels(volume_header *h, uint8_t **labels, const volume_header *like,
                              bool *turned, ts_error *error);
 
