@@ -157,7 +157,7 @@ const cli_command evaluate_command = {
     .usage =
         "PRED TRUTH [--convention lesion|legacy|panoptic] [--labels P,T] [-o scores.csv] [--json]",
     .details =
-        "PRED and TRUTH are two files or two folders. A case is a file's name less extension\n"
+        "PRED and TRUTH are two files or two folders. A case is a file's name without extension\n"
         "and -seg or _seg; folders pair by it. A missing prediction scores as empty and makes\n"
         "the exit status 1.\n"
         "panoptic computes what brats-evaluation 0.0.10 does for adult glioma: docs/metrics.md;\n"

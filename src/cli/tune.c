@@ -1,4 +1,4 @@
-/* twinseg tune: the rules after the argmax, chosen on out-of-fold predictions and kept in
+/* twinseg tune: chooses the post-processing rules on out-of-fold predictions and writes them into
  * models. */
 #include "cli/cli.h"
 #include "tune/tune.h"
@@ -9,7 +9,7 @@
 extern const cli_command tune_command;
 
 static const cli_option options[] = {
-    {"write", 'w', "MODELS", "model files, joined by ',', that shall carry the rules"},
+    {"write", 'w', "MODELS", "model files, separated by ',', to write the rules into"},
     {"threads", 0, "N", "threads (default: all processors)"},
     {0},
 };
@@ -52,11 +52,11 @@ static void print_tuning(const tuning *t)
             cells[(i + 1) * COLUMNS + (size_t)c] = numbers[i][c - 1];
     }
     table_print(stdout, cells, COUNT_OF(rows) + 1, COLUMNS);
-    printf(
-        "\nchosen on %lld cases: ET below %g mm3 in all becomes NCR, components below %g mm3 go\n",
-        (long long)t->rules.cases, t->rules.et_mm3, t->rules.component_mm3);
+    printf("\nchosen on %lld cases: less ET than %g mm3 in all becomes NCR, components below %g "
+           "mm3 are removed\n",
+           (long long)t->rules.cases, t->rules.et_mm3, t->rules.component_mm3);
     if (t->rules.component_confidence > 0)
-        printf("beside component_confidence=%g, which the predictions were made with\n",
+        printf("together with component_confidence=%g, which the predictions were made with\n",
                t->rules.component_confidence);
 }
 
@@ -104,14 +104,15 @@ static int run(const cli_arguments *a)
 
 const cli_command tune_command = {
     .name = "tune",
-    .summary = "choose the rules after the argmax on out-of-fold predictions",
+    .summary = "choose the post-processing rules on out-of-fold predictions",
     .usage = "PRED[,PRED...] TRUTH [--write MODEL[,MODEL...]]",
     .details =
-        "PRED are folders of predictions of held-out cases, one a fold, made without rules\n"
-        "(et_threshold=0 component_threshold=0); TRUTH is a folder of label files or of cases.\n"
-        "The rules with the best mean Dice over WT, TC and ET are kept in the models as mm3, and\n"
-        "predict uses them unless its settings say otherwise. A component_confidence under which\n"
-        "PRED were predicted is kept beside them.",
+        "PRED: folders of predictions of held-out cases, one for each fold, made without rules\n"
+        "(et_threshold=0 component_threshold=0). TRUTH: a folder of label files or of cases.\n"
+        "The rules with the best mean Dice over WT, TC and ET are written into the models, in "
+        "mm3;\n"
+        "predict uses them unless its settings differ. A component_confidence that PRED were\n"
+        "predicted with is written too.",
     .options = options,
     .positional_min = 2,
     .positional_max = 2,

@@ -108,8 +108,7 @@ double evaluate_value(const evaluate_results *r, size_t i, int g, int figure)
     return r->values[(i * regions + (size_t)g) * figures + (size_t)figure];
 }
 
-void evaluate_summary(const evaluate_results *r, int g, int figure, double *mean,
-                      double *median)
+void evaluate_summary(const evaluate_results *r, int g, int figure, double *mean, double *median)
 {
     double *values = malloc((r->list->count + 1) * sizeof *values), sum = 0;
     size_t count = 0;

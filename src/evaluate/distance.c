@@ -1,8 +1,8 @@
-/* Exact Euclidean distances to the nearest voxel of a set: along x by two sweeps; from there either
- * for one voxel by a search among the rows around it, nearest rows first, or for all of them: along
- * y by the lower envelope of parabolas (Felzenszwalb, Huttenlocher, "Distance transforms of sampled
- * functions", 2012), then along z by a search. Surfaces that are compared are mostly close, and
- * then the first way takes a third of the second's time; far ones would make it slow. */
+/* Exact Euclidean distances to the nearest voxel of a set. Along x by two sweeps; then either for one
+ * voxel by a search among the rows around it, nearest rows first, or for all voxels along y by the
+ * lower envelope of parabolas (Felzenszwalb, Huttenlocher, "Distance transforms of sampled
+ * functions", 2012) and along z by a search. Surfaces that are compared are mostly close; there the
+ * first way takes a third of the second's time, but it is slow where they are far apart. */
 #include "evaluate/scoring.h"
 
 #include <math.h>
@@ -60,8 +60,8 @@ static double in_row(const distance_map *map, int64_t voxel)
     return map->steps[voxel] == no_steps ? nowhere : away * away;
 }
 
-/* The rows that stand k off in y or z and no more than k in the other form a ring, none of it
- * nearer than k of the smaller spacing. */
+/* The rows k steps away in y or z, and at most k in the other, form a ring; none of them is nearer
+ * than k times the smaller spacing. */
 static double search(distance_map *map, int64_t x, int64_t y, int64_t z)
 {
     const int64_t nx = map->shape[0], ny = map->shape[1], nz = map->shape[2];

@@ -20,9 +20,8 @@ ts_status evaluate_case(const uint8_t *prediction, const uint8_t *truth, const i
                         const double spacing_mm[3], convention c, pool *p,
                         region_scores scores[REGIONS], ts_error *error);
 
-/* The panoptic convention scores all regions; RC only where the labels are those of BraTS 2024. */
-
-/* NaN: undefined, as with nothing to find and nothing found; infinite HD95: nothing in common. */
+/* The panoptic convention scores all regions, RC only where the labels are those of BraTS 2024. NaN
+ * is undefined (nothing to find, nothing found); HD95 is infinite where nothing is in common. */
 typedef struct {
     double dice, nsd, hd95;   /* of the whole region; HD95 in voxels */
     double rq, pq;            /* recognition quality (F1), and that times instance_dice */
@@ -39,7 +38,7 @@ ts_status evaluate_case_panoptic(const uint8_t *prediction, const uint8_t *truth
 
 /* ---- files and folders ---------------------------------------------------------------------- */
 
-/* A case is a file's name less its extension and "-seg" or "_seg". */
+/* A case is a file's name without its extension and "-seg" or "_seg". */
 typedef struct {
     char *id;
     char *prediction; /* NULL: there is none, and it scores as empty */
@@ -52,14 +51,16 @@ typedef struct {
     string_list unpaired; /* ids of predictions without a truth */
 } evaluate_list;
 
-/* Two files make one pair; two folders pair by case. A folder holds the files itself, or (as data
- * sets do) a folder a case with a file X-seg or X_seg in it. */
+/* Two files make one pair; two folders pair by case, files with and without "_seg" alike. A folder
+ * may hold label files, and (as data sets do) a folder for each case with X-seg or X_seg in it.
+ * Images beside a marked file (X_flair beside X_seg) are left out. Two files of one case are an
+ * error that names both, unless their bytes are equal. Free with evaluate_list_free. */
 ts_status evaluate_list_open(const char *prediction, const char *truth, evaluate_list *out,
                              ts_error *error);
 void evaluate_list_free(evaluate_list *l);
 
-/* Reads and scores one pair by one of the first two conventions; grids of different shape are an
- * error. */
+/* Reads and scores one pair by one of the first two conventions. Grids of different shape are an
+ * error; voxel sizes and directions of axes that differ are warned of. */
 ts_status evaluate_pair_score(const evaluate_pair *pair, convention c, label_map prediction_labels,
                               label_map truth_labels, pool *p, region_scores scores[REGIONS],
                               ts_error *error);
@@ -70,7 +71,7 @@ enum { EVALUATE_LESION_FIGURES = 4, EVALUATE_FIGURES = 9 };
 extern const char *const evaluate_figure_names[EVALUATE_FIGURES];
 double evaluate_figure(const region_scores *s, int figure);
 
-/* What a convention says of a case, for tables: the same figures of every region. */
+/* What a convention computes for a case, for tables: the same figures for every region. */
 enum { EVALUATE_FIGURES_MAX = 16 };
 typedef struct {
     const char *name;
@@ -93,7 +94,7 @@ ts_status evaluate_pair_figures(const evaluate_pair *pair, convention c,
 
 /* ---- tables of scores ----------------------------------------------------------------------- */
 
-/* The scores of a list of cases, and how they came about. */
+/* The scores of a list of cases, and the settings that they were computed with. */
 typedef struct {
     convention convention;
     evaluate_columns columns;
@@ -109,11 +110,11 @@ double evaluate_value(const evaluate_results *r, size_t i, int region, int figur
 void evaluate_summary(const evaluate_results *r, int region, int figure, double *mean,
                       double *median);
 
-/* A row a case and region: case, region, then the figures, 10 digits; nan and inf as such. */
+/* A row for each case and region: case, region, the figures with 10 digits; "nan" and "inf". */
 ts_status evaluate_write_csv(const evaluate_results *r, const char *path, ts_error *error);
 
-/* An object with a key a case (regions, then figures) and "summary": convention, its parameters,
- * labels, number of cases, means and medians. NaN is null, infinity "inf". *out: json_decref. A case
+/* An object with a key for each case (regions, in them figures) and "summary": convention, its
+ * parameters, labels, number of cases, means and medians. NaN is null, infinity "inf". *out: json_decref. A case
  * that cannot be a key is an error. */
 ts_status evaluate_json(const evaluate_results *r, json_t **out, ts_error *error);
 

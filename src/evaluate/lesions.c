@@ -78,8 +78,8 @@ static ts_status measure_lesions(lesion_table *t, ts_error *error)
     return TS_OK;
 }
 
-/* A lesion's own dilation is its component of the dilated truth, for dilation distributes over
- * unions; so a component matches where the numbers of both meet. */
+/* A lesion's own dilation is its component of the dilated truth, because dilation distributes over
+ * unions. So a predicted component matches a lesion where a voxel has the numbers of both. */
 static ts_status find_matches(lesion_table *t, ts_error *error)
 {
     const int64_t voxels = voxel_count(t->m->shape);
@@ -212,12 +212,16 @@ ts_status score_lesions(const mask_pair *m, double whole_hd95, region_scores *sc
 {
     lesion_table t = {.m = m};
     ts_status status = find_both(&t, error);
-    if (status == TS_OK)
-        status = measure_lesions(&t, error);
-    if (status == TS_OK)
-        status = find_matches(&t, error);
-    if (status == TS_OK)
-        status = add_lesions(&t, whole_hd95, scores, error);
+    if (status != TS_OK)
+        goto end;
+    status = measure_lesions(&t, error);
+    if (status != TS_OK)
+        goto end;
+    status = find_matches(&t, error);
+    if (status != TS_OK)
+        goto end;
+    status = add_lesions(&t, whole_hd95, scores, error);
+end:
     table_free(&t);
     return status;
 }

@@ -208,18 +208,20 @@ static ts_status list_both(const char *prediction, const char *truth, file_list 
                            file_list *truths, ts_error *error)
 {
     ts_status status = list_files(truth, truths, error);
-    if (status == TS_OK)
-        status = list_files(prediction, predictions, error);
-    if (status == TS_OK)
-        status = keep_cases(truths, predictions, error);
-    if (status == TS_OK)
-        status = keep_cases(predictions, truths, error);
-    if (status == TS_OK && truths->count == 0)
-        status = error_set(error, TS_BAD_INPUT,
-                           "'%s' has no truth: no .nii or .nii.gz in it, and no "
-                           "X-seg or X_seg in a folder of it",
-                           truth);
-    return status;
+    if (status != TS_OK)
+        return status;
+    status = list_files(prediction, predictions, error);
+    if (status != TS_OK)
+        return status;
+    status = keep_cases(truths, predictions, error);
+    if (status != TS_OK)
+        return status;
+    if (truths->count == 0)
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s' has no truth: no .nii or .nii.gz in it, and no X-seg or X_seg in a "
+                         "folder of it",
+                         truth);
+    return keep_cases(predictions, truths, error);
 }
 
 static ts_status pair_folders(const char *prediction, const char *truth, evaluate_list *out,

@@ -8,9 +8,8 @@
 
 /* ---- matching ------------------------------------------------------------------------------- */
 
-/* Cost of a pair: 1 - Dice, and a little over 1 where they do not overlap (enough). rows: the side
- * with fewer instances, for assign_rows; of equal ones the truth, as scipy's transposition leaves
- * it. */
+/* Cost of a pair: 1 - Dice, and a little over 1 where they do not overlap enough. rows: the side with
+ * fewer instances, as assign_rows needs it; where both have as many, the truth, as in scipy. */
 static void fill_costs(const components *rows, const components *columns, int64_t voxels,
                        double *cost)
 {
@@ -70,8 +69,8 @@ static void mean_and_deviation(const double *values, size_t count, double *mean,
     *deviation = sqrt(squares / (double)count);
 }
 
-/* Dice, NSD and HD95 of a matched pair, in mm. The package hands its arrays over as z, y, x and
- * their spacing as x, y, z, so that x and z change places where they differ; so here. */
+/* Dice, NSD and HD95 of a matched pair, in mm. The package takes arrays as z, y, x and the spacing as
+ * x, y, z, so that the voxel sizes of x and z are exchanged; so they are here. */
 static ts_status score_match(const mask_pair *m, const components *predicted,
                              const components *truth, int32_t p, int32_t t, double scores[3],
                              ts_error *error)
@@ -141,7 +140,7 @@ static double ratio_or_nan(int64_t part, int64_t whole)
     return whole ? (double)part / (double)whole : NAN;
 }
 
-/* What holds with no match: nothing at all to match is undefined, else the worst there is. */
+/* The scores without a match: undefined where there is nothing to match, else the worst. */
 static panoptic_scores without_match(bool nothing)
 {
     const double least = nothing ? NAN : 0, furthest = nothing ? NAN : HUGE_VAL;

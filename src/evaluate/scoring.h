@@ -39,7 +39,7 @@ typedef struct {
     const double *spacing_mm;
 } label_pair;
 
-/* What one look at all voxels of a region gives: counts, and the box around both masks. */
+/* What one pass over the voxels gives of a region: counts, and the box around both masks. */
 typedef struct {
     int64_t both, predicted, truth;
     voxel_box box;
@@ -51,17 +51,17 @@ region_extent region_find(const label_pair *l, label_set labels);
 ts_status region_cut(const label_pair *l, label_set labels, const region_extent *e, mask_pair *m,
                      ts_error *error);
 
-/* Distances to a set of voxels. */
+/* Distances to a set of voxels. No function may be called at once by two threads. */
 typedef struct {
     int64_t shape[3];
     double spacing_mm[3];
-    int32_t *steps;    /* of every voxel to the set's nearest in its row along x */
-    double *in_planes; /* squared, to the nearest in its plane; NULL until searches has run out */
-    int64_t searches;  /* looks at rows that may still be taken before in_planes pays */
+    int32_t *steps;    /* from every voxel to the nearest of the set in its row along x */
+    double *in_planes; /* squared, to the nearest in its plane; NULL until searches is used up */
+    int64_t searches;  /* rows that may still be searched before in_planes is faster */
 } distance_map;
 
 /* To be closed also after an error. set: [nz][ny][nx], rows shorter than 2^31; not empty when
- * distances are asked for. */
+ * distances are requested. */
 ts_status distance_open(const uint8_t *set, const int64_t shape[3], const double spacing_mm[3],
                         distance_map *map, ts_error *error);
 void distance_close(distance_map *map);
@@ -75,16 +75,16 @@ ts_status mask_dilate(uint8_t *mask, const int64_t shape[3], ts_error *error);
 ts_status hd95_voxels(const mask_pair *m, double *hd95, ts_error *error);
 ts_status hd95_surfels(const mask_pair *m, double *hd95, ts_error *error);
 
-/* Of the same surface voxels: HD95, and the normalised surface distance, which is the mean over
- * both surfaces of their share within the tolerance of the other one. */
+/* Of the same surface voxels: HD95, and the normalised surface distance: the share of a surface that
+ * lies within the tolerance of the other one, averaged over both surfaces. */
 ts_status surface_scores(const mask_pair *m, double tolerance_mm, double *hd95, double *nsd,
                          ts_error *error);
 
 /* Room for two masks on a box: m->shape, m->a and m->b; to be freed also after an error. */
 ts_status mask_pair_take(mask_pair *m, const voxel_box *b, ts_error *error);
 
-/* The assignment of least cost: a column of its own to every row of cost[rows][columns], rows <=
- * columns. Among equal ones that of scipy's linear_sum_assignment. */
+/* The assignment of least cost: every row of cost[rows][columns] gets a column of its own (rows <=
+ * columns). Among assignments of equal cost it is that of scipy's linear_sum_assignment. */
 ts_status assign_rows(const double *cost, int64_t rows, int64_t columns, int64_t *column_of_row,
                       ts_error *error);
 
@@ -92,8 +92,8 @@ ts_status assign_rows(const double *cost, int64_t rows, int64_t columns, int64_t
 void surfel_areas(const double spacing_mm[3], double areas[256]);
 
 /* The lesion-wise part of a region: lesion_dice, lesion_hd95, tp, fp, fn. a is the prediction, b
- * the truth; the box leaves the dilation room wherever the volume does. whole_hd95 is that of a and
- * b, taken over where one lesion meets the whole prediction. */
+ * the truth; the box has room for the dilation on every side where the volume has. whole_hd95 is
+ * that of a and b; it is reused where one lesion matches the whole prediction. */
 ts_status score_lesions(const mask_pair *m, double whole_hd95, region_scores *scores,
                         ts_error *error);
 

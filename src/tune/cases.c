@@ -37,7 +37,7 @@ static ts_status add_folder(tune_cases *c, const char *folder, const char *truth
     if (c->list_count && confidence != c->component_confidence)
         return error_set(error, TS_BAD_INPUT,
                          "'%s' was predicted with component_confidence=%g, the folders before it "
-                         "with %g: a rule is one for all folds",
+                         "with %g: predict all folds with one value",
                          folder, confidence, c->component_confidence);
     c->component_confidence = confidence;
     status = evaluate_list_open(folder, truth, l, error);

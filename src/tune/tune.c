@@ -1,8 +1,7 @@
-/* Choosing the rules after the argmax on predictions of cases that their models have not seen.
+/* Chooses the post-processing rules on predictions of cases that their models have not seen.
  *
- * Every pair of thresholds of a small grid is tried on every case. A rule for ET moves whole
- * regions (ET to NCR, which stays in TC and WT), so that of it only the Dice of ET changes, to 0
- * or 1. */
+ * Every pair of thresholds of a small grid is tried on every case. The rule for ET makes all ET of a
+ * case NCR, which stays in TC and WT. So only the Dice of ET changes, to 0 or 1. */
 #include "tune/tune.h"
 #include "dataset/dataset.h"
 #include "predict/predict.h"
@@ -113,8 +112,8 @@ end:
 
 /* ---- choosing ----------------------------------------------------------------------------- */
 
-/* The sum over cases other than `left`, over all regions. Smaller thresholds come first and stay
- * unless a later choice is truly better. */
+/* The choice with the greatest sum of Dice over all regions and all cases but `left`. Smaller
+ * thresholds come first, and stay unless a later choice is better. */
 static int best_choice(const tried *cases, size_t count, size_t left)
 {
     int best = 0;

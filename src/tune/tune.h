@@ -1,4 +1,4 @@
-/* tune: predictions of held-out cases, and their truths, to the rules after the argmax. */
+/* tune: predictions of held-out cases, and their truths, to post-processing rules. */
 #ifndef TWINSEG_TUNE_H
 #define TWINSEG_TUNE_H
 
@@ -20,8 +20,8 @@ ts_status tune_cases_open(const string_list *folders, const char *truth, tune_ca
                           ts_error *error);
 void tune_cases_free(tune_cases *c);
 
-/* Mean Dice (both empty: 1) over the cases, of predictions as they are, under the rules chosen, and
- * with every case under the rules that the others alone would have chosen: what to expect. */
+/* Mean Dice (both empty: 1) over the cases: of the predictions as they are, with the rules chosen,
+ * and of each case with the rules chosen on the others, which is what to expect of new cases. */
 typedef struct {
     model_rules rules;
     double before[REGIONS], after[REGIONS], held_out[REGIONS];
@@ -31,7 +31,7 @@ typedef struct {
  * of equals the smaller thresholds. */
 ts_status tune_rules(const tune_cases *c, pool *p, tuning *out, ts_error *error);
 
-/* Can all these model files be read, and written again? Asked before the work. */
+/* Can all these model files be read, and written again? To be called before the work. */
 ts_status tune_check_models(const string_list *paths, ts_error *error);
 /* Writes the rules into model files. */
 ts_status tune_write_models(const string_list *paths, const model_rules *rules, ts_error *error);
