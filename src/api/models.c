@@ -59,23 +59,24 @@ ts_status ts_model_open(const char *names, const char *const *settings, ts_model
     ts_model *m = NULL;
     *out = NULL;
     ts_status status = models_open(names, &models, &count, error);
-    if (status == TS_OK) {
-        plan p = predict_defaults(&models[0]);
-        status = apply_settings(settings, &p, error);
-        if (status == TS_OK && !(m = memory_allocate(1, sizeof *m, "a model", error)))
-            status = TS_MEMORY;
-        if (status == TS_OK)
-            status = predictor_create(models, count, &p, &m->predictor, error);
-    }
-    models_free(models, count);
-    if (status != TS_OK) {
-        free(m);
-        return status;
-    }
+    if (status != TS_OK)
+        goto done;
+    plan p = predict_defaults(&models[0]);
+    status = apply_settings(settings, &p, error);
+    if (status != TS_OK)
+        goto done;
+    m = memory_allocate(1, sizeof *m, "a model", error);
+    status = m ? predictor_create(models, count, &p, &m->predictor, error) : TS_MEMORY;
+    if (status != TS_OK)
+        goto done;
     pthread_mutex_init(&m->lock, NULL);
     m->number = atomic_fetch_add(&models_opened, 1) + 1;
     *out = m;
-    return TS_OK;
+    m = NULL;
+done:
+    models_free(models, count);
+    free(m);
+    return status;
 }
 
 void ts_model_close(ts_model *m)

@@ -128,20 +128,24 @@ ts_status model_write(const char *path, const model *m, ts_error *error)
     ts_status status = net_layout(&m->config, &parameters, &count, &weights, error);
     if (status != TS_OK)
         return status;
+    model_metadata d = {0};
     safetensor *tensors = memory_allocate(count, sizeof *tensors, "a model's header", error);
-    if (!tensors)
+    if (!tensors) {
         status = TS_MEMORY;
-    else if (weights != m->weight_count)
+        goto done;
+    }
+    if (weights != m->weight_count) {
         status = error_set(error, TS_BAD_INPUT, "the model for '%s' has %lld weights, not %lld",
                            path, (long long)m->weight_count, (long long)weights);
-    for (size_t i = 0; status == TS_OK && i < count; i++)
+        goto done;
+    }
+    for (size_t i = 0; i < count; i++)
         tensors[i] = model_tensor(m, &parameters[i]);
-    model_metadata d = {0};
-    if (status == TS_OK)
-        status = model_metadata_make(m, &d, error);
+    status = model_metadata_make(m, &d, error);
     if (status == TS_OK)
         status = safetensors_write(path, tensors, count, d.keys, (const char *const *)d.values,
                                    d.count, error);
+done:
     model_metadata_free(&d);
     free(tensors);
     free(parameters);
@@ -294,23 +298,28 @@ static ts_status read_weights(const safetensors *s, const char *name, model *m, 
     size_t count;
     m->config = net_config_of(&m->plan, m->channels);
     ts_status status = net_layout(&m->config, &parameters, &count, &m->weight_count, error);
-    if (status == TS_OK && count != s->count)
+    if (status != TS_OK)
+        return status;
+    if (count != s->count) {
         status = error_set(error, TS_BAD_INPUT, "'%s' has %zu tensors where its plan asks for %zu",
                            name, s->count, count);
+        goto done;
+    }
     /* The shapes first: nothing is allocated for weights that the file does not hold. */
     size_t bytes = 0;
-    for (size_t i = 0; status == TS_OK && i < s->count; i++)
+    for (size_t i = 0; i < s->count; i++)
         bytes += s->tensors[i].bytes;
-    if (status == TS_OK && bytes != (size_t)m->weight_count * sizeof(float))
+    if (bytes != (size_t)m->weight_count * sizeof(float)) {
         status = error_set(error, TS_BAD_INPUT,
                            "'%s' holds %zu bytes of weights where its plan asks for %zu", name,
                            bytes, (size_t)m->weight_count * sizeof(float));
-    if (status == TS_OK) {
-        m->weights = memory_allocate((size_t)m->weight_count, sizeof(float), name, error);
-        status = m->weights ? TS_OK : TS_MEMORY;
+        goto done;
     }
+    m->weights = memory_allocate((size_t)m->weight_count, sizeof(float), name, error);
+    status = m->weights ? TS_OK : TS_MEMORY;
     for (size_t i = 0; status == TS_OK && i < count; i++)
         status = read_weight(s, name, &parameters[i], m->weights, error);
+done:
     free(parameters);
     return status;
 }

@@ -169,11 +169,13 @@ ts_status predict_case(predictor *p, const dataset_case *c, const predict_output
     *outcome = (predict_outcome){0};
     ts_status status =
         choose_modalities(p, c->id, dataset_case_modalities(c), &outcome->used, error);
-    if (status == TS_OK)
-        status = try_outputs(out, error);
-    if (status == TS_OK)
-        status = preprocess_case(c, outcome->used, p->spacing_mm, p->brain, false,
-                                 engine_pool(p->engine), &ready, error);
+    if (status != TS_OK)
+        return status;
+    status = try_outputs(out, error);
+    if (status != TS_OK)
+        return status;
+    status = preprocess_case(c, outcome->used, p->spacing_mm, p->brain, false,
+                             engine_pool(p->engine), &ready, error);
     if (status != TS_OK)
         return status;
     const preprocessed_geometry g = ready.geometry;

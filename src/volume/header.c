@@ -284,13 +284,13 @@ ts_status nifti_parse(const uint8_t *bytes, size_t count, const char *name, nift
     d->header.version = f.at->wide ? NIFTI_2 : NIFTI_1;
     d->header.big_endian = f.swap;
     ts_status status = read_shape(&f, name, d, error);
-    if (status == TS_OK)
-        status = read_values(&f, name, d, error);
-    if (status == TS_OK)
-        status = read_offset(&f, name, d, error);
-    if (status == TS_OK)
-        status = read_space(&f, name, &d->header, error);
-    return status;
+    if (status != TS_OK)
+        return status;
+    status = read_values(&f, name, d, error);
+    if (status != TS_OK)
+        return status;
+    status = read_offset(&f, name, d, error);
+    return status == TS_OK ? read_space(&f, name, &d->header, error) : status;
 }
 
 /* ---- doubts ------------------------------------------------------------------------------- */
