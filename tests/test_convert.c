@@ -279,6 +279,10 @@ static void test_refusals(void **state)
     refuse(&d, LAYOUT_MSD, "source/out", "lies within the data set");
     refuse(&d, LAYOUT_MSD, "source/new/../out", "lies within the data set");
     refuse(&d, LAYOUT_MSD, "link/deep/out/", "lies within the data set");
+    assert_int_equal(directory_create(below("source/empty"), &e), TS_OK);
+    refuse(&d, LAYOUT_MSD, "source/empty/out", "lies within the data set");
+    assert_int_equal(directory_create(below("source-beside"), &e), TS_OK);
+    convert("source", LAYOUT_MSD, ALL_MODALITIES, "source-beside/out");
     refuse(&d, LAYOUT_MSD, "other/../source/a/b", "lies within the data set");
     char *t2 = d.cases[1].image[T2];
     d.cases[1].image[T2] = NULL;

@@ -430,6 +430,15 @@ static void test_constant(void **state)
         else
             preprocessed_free(&ready);
     }
+    /* every plane of one value, but not of the same */
+    float planes[VOXELS];
+    const float *images[MODALITIES] = {[T2] = planes};
+    preprocessed ready;
+    ts_error e;
+    for (int i = 0; i < VOXELS; i++)
+        planes[i] = (float)(1 + i / (N * N));
+    assert_int_equal(preprocess_images(&h, images, 1, BRAIN_OWN, NULL, &ready, NULL, &e), TS_OK);
+    preprocessed_free(&ready);
 }
 
 /* A FLAIR and a truth whose first axis runs the other way, as some tools write them, make the case
