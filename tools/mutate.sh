@@ -1,9 +1,9 @@
 #!/bin/bash
 # Breaks the program on purpose, one line at a time, and runs the tests of what was broken: which breaks do
-# they not see? By hand, as it takes an hour: mutate.sh [WORD]; WORD takes the mutations alone whose file or
-# description holds it. The list is mutations.txt; its last table is in docs/design.md.
-# Works on a copy of the tree, in $MUTATE_FOLDER (build/mutate); the checkout is only read. Exit status: 1
-# where a mutation survives or does not fit the source any more.
+# they not see? Run by hand, as it takes half an hour: mutate.sh [WORD]; with WORD only the mutations whose
+# file or description contains it. The list is mutations.txt; docs/design.md has the table of results.
+# Works on a copy of the tree, in $MUTATE_FOLDER (build/mutate); the checkout is only read. Exit status 1 if
+# a mutation survives or no longer fits the source.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 word=${1:-}
@@ -15,6 +15,9 @@ mkdir -p "$tree/build"
 while IFS= read -r -d '' file; do
     cmp -s "$file" "$tree/$file" || cp --parents "$file" "$tree" || exit 1
 done < <(git ls-files -z)
+while IFS= read -r -d '' file; do # what the checkout has no more
+    [ -e "$file" ] || rm "$tree/$file"
+done < <(find "$tree" -path "$tree/build" -prune -o -type f -printf '%P\0')
 cd "$tree" || exit 1
 
 # build TEST...: what these tests need.
@@ -22,7 +25,9 @@ build() {
     local targets=(build/twinseg)
     for test in "$@"; do
         case $test in
-        *.sh) targets+=(library) ;;
+        *.sh) targets+=(library)
+            while read -r program; do targets+=("build/tests/$program"); done \
+                < <(grep -o '\bbuild/tests/test_[a-z_]*' "tests/$test" | sort -u | sed 's|.*/||') ;;
         *) targets+=("build/tests/$test") ;;
         esac
     done
