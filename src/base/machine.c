@@ -64,9 +64,10 @@ int processor_quota(const char *membership, const char *root)
     double least = INT_MAX;
     FILE *f = fopen(membership, "re");
     while (f && fgets(line, sizeof line, f)) { /* "4:cpu,cpuacct:/a/b" of v1, "0::/a/b" of v2 */
-        char *controllers = strchr(line, ':'), *path = controllers;
         line[strcspn(line, "\n")] = '\0';
-        if (!controllers || !(path = strchr(++controllers, ':')))
+        char *controllers = strchr(line, ':');
+        char *path = controllers ? strchr(++controllers, ':') : NULL;
+        if (!path)
             continue;
         *path++ = '\0';
         const bool v2 = !*controllers;
