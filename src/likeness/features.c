@@ -26,20 +26,9 @@ typedef struct {
     int32_t *depth; /* [voxels]: city-block distance to the outside, in voxels */
 } space;
 
-static int compare_floats(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
-/* Of sorted samples, between neighbours by line. */
 static double quantile(const float *sorted, int64_t count, double q)
 {
-    if (count == 0)
-        return 0;
-    const double at = q * (double)(count - 1);
-    const int64_t below = (int64_t)at, above = below + 1 < count ? below + 1 : below;
-    return sorted[below] + (at - (double)below) * ((double)sorted[above] - sorted[below]);
+    return count ? quantile_of_floats(sorted, (size_t)count, q) : 0;
 }
 
 static int64_t stride_of(int64_t count)
@@ -54,7 +43,7 @@ static int64_t thin_and_sort(float *samples, int64_t count)
     int64_t kept = 0;
     for (int64_t i = 0; i < count; i += stride)
         samples[kept++] = samples[i];
-    qsort(samples, (size_t)kept, sizeof *samples, compare_floats);
+    sort_floats(samples, (size_t)kept);
     return kept;
 }
 
