@@ -141,14 +141,13 @@ static size_t extension_length(const char *name)
 static ts_status check_files(const json_t *record, const char *out, ts_error *error)
 {
     string_list names;
+    const json_t *cases = json_object_get(record, "cases");
     json_t *known = json_object();
-    json_t *one;
-    size_t k;
     ts_status status = directory_list(out, &names, error);
     if (status != TS_OK)
         goto done;
-    json_array_foreach(json_object_get(record, "cases"), k, one)
-        json_object_set_new(known, json_string_value(one) ?: "", json_true());
+    for (size_t k = 0; k < json_array_size(cases); k++)
+        json_object_set_new(known, json_string_value(json_array_get(cases, k)) ?: "", json_true());
     for (size_t i = 0; i < names.count && status == TS_OK; i++) {
         const char *name = names.items[i];
         const size_t extension = extension_length(name);
