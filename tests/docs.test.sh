@@ -127,6 +127,15 @@ page_has_the_table() {
     return $bad
 }
 
+# The differences that no table of a study has: two of docs/results.md, by the command beside them.
+differences_are_those_of_the_page() {
+    cd "$source/results" || return 1
+    local paper=(proof/paper-t1ce-*) alone=(proof/student-only-t1ce-*)
+    python3 "$source/tools/paired.py" "${paper[@]}" - "${alone[@]}" --without 2 | grep -q '^21 patients: .*: +0.001 ' &&
+        python3 "$source/tools/paired.py" methods/any-subset* - methods/channel-dropout* --input t1ce |
+        grep -q '^23 patients: .*: -0.021 '
+}
+
 expect "links and the headings that they point to exist" links_exist
 expect "comments refer to headings that exist" comments_refer_to_headings
 expect "no page refers to what readers do not have" nothing_from_elsewhere
@@ -136,4 +145,9 @@ expect "every command has a section" every_command_is_explained
 expect "options named in the text exist" named_options_exist
 expect "committed tables are those of their score files" tables_are_of_the_scores
 expect "the first table of the results is the study's" page_has_the_table
+if command -v python3 >/dev/null; then
+    expect "differences are those of the page" differences_are_those_of_the_page
+else
+    echo "skip - differences are those of the page: python3 is not installed"
+fi
 finish
