@@ -185,7 +185,7 @@ const cli_command screen_command = {
     .usage = "DATA [--rates] [spacing=2]",
     .details =
         "Every case with all four modalities is compared with the others by simple figures of its\n"
-        "images (quantiles, depth profile, fine structure) and of their pairs (docs/method.md).\n"
+        "images (quantiles, depth profile, fine structure) and of their pairs (docs/usage.md).\n"
         "The same figures of the training cases are kept in every model, and predict warns by "
         "them.",
     .options = options,
