@@ -322,8 +322,8 @@ static void test_disagreement(void **state)
         const char *word;
     } cases[] = {
         {newer, "newer twinseg"},           {other_channels, "channels"},
-        {no_channels, "channels"},          {other_plan, "plan asks for"},
-        {other_depth, "plan asks for"},     {unknown_key, "'depth'"},
+        {no_channels, "channels"},          {other_plan, "plan requires"},
+        {other_depth, "plan requires"},     {unknown_key, "'depth'"},
         {impossible_plan, "patch 60"},      {broken_plan, "JSON"},
         {other_role, "'assistant'"},        {other_inputs, "'any subset'"},
         {broken_rules, "its rules"},        {broken_likeness, "training images"},

@@ -144,9 +144,9 @@ expect "a case without T2 is skipped and named" grep -q '1 of 5 cases lack.*0000
 expect "student-only uses it" grep -q '5 cases train' "$work/p2/log.txt"
 
 check "a run is not overwritten" 1 "add --resume" "$twinseg" train "$work/data" $tiny --out "$work/whole"
-check "changed settings are named" 1 "base = 4 and cannot go on with base = 8" \
+check "changed settings are named" 1 "base = 4 and cannot continue with base = 8" \
     "$twinseg" train "$work/data" --out "$work/parts" --resume base=8
-check "another number of steps, too" 1 "cannot go on with steps = 99" \
+check "another number of steps, too" 1 "cannot continue with steps = 99" \
     "$twinseg" train "$work/data" --out "$work/parts" --resume steps=99
 check "another fold is named" 1 "fold 1/5" \
     "$twinseg" train "$work/data" --out "$work/parts" --resume --fold 2/5

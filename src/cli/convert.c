@@ -34,7 +34,7 @@ static ts_status convert(const char *data, const plan *settings, exchange_layout
     if (counts.cavities)
         warn("the resection cavity (label 4) of %zu cases is background now", counts.cavities);
     if (counts.ambiguous)
-        note("%zu truths of BraTS-PED have the values of 2023 now, which their names do not tell: "
+        note("%zu truths of BraTS-PED now have the values of 2023, which their names do not show: "
              "read them with labels=brats2023",
              counts.ambiguous);
     print_line(stdout, "%s: %zu cases, %zu with a truth, from %s to %s", out, counts.cases,

@@ -131,7 +131,7 @@ const cli_command study_command = {
              "STUDY.ini --scores DIR --table",
     .details =
         "Every cell is a run of `train`, its held-out cases predicted and scored by both\n"
-        "conventions. What is done is kept: the same command goes on after an interrupt or a\n"
+        "conventions. What is done is kept: the same command continues after an interrupt or a\n"
         "failure, also on another machine. docs/studies.md describes the study file.",
     .options = options,
     .positional_min = 1,

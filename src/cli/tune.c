@@ -52,7 +52,7 @@ static void print_tuning(const tuning *t)
             cells[(i + 1) * COLUMNS + (size_t)c] = numbers[i][c - 1];
     }
     table_print(stdout, cells, COUNT_OF(rows) + 1, COLUMNS);
-    printf("\nchosen on %lld cases: less ET than %g mm3 in all becomes NCR, components below %g "
+    printf("\nchosen on %lld cases: less ET than %g mm3 in total becomes NCR, components below %g "
            "mm3 are removed\n",
            (long long)t->rules.cases, t->rules.et_mm3, t->rules.component_mm3);
     if (t->rules.component_confidence > 0)

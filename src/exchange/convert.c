@@ -289,7 +289,7 @@ static ts_status check(const dataset *d, exchange_layout to, modality_set use, c
                              "move the case out",
                              c->id, modality_print(missing, lacking),
                              missing == use ? "nothing of it would be left"
-                                            : "this layout wants the same channels of every case");
+                                            : "this layout needs the same channels for every case");
         const label_map by_name = dataset_labels_by_name(c->id);
         if (c->truth && to == LAYOUT_BRATS2021 &&
             (by_name == LABELS_BRATS2024 || by_name == LABELS_PED_AUTO))

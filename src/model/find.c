@@ -84,7 +84,7 @@ ts_status model_find(const char *name, char **path, ts_error *error)
     *path = NULL;
     return error_set(error, TS_BAD_INPUT,
                      "'%s' holds no model.safetensors: it is written when training ends "
-                     "('twinseg train --resume' goes on with a run)",
+                     "('twinseg train --resume' continues a run)",
                      name);
 }
 

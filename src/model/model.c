@@ -255,7 +255,7 @@ static ts_status read_metadata(const safetensors *s, const char *name, model *m,
     m->brain = strcmp(scaling, normalisations[BRAIN_UNION]) ? BRAIN_OWN : BRAIN_UNION;
     if (strcmp(scaling, normalisations[m->brain]) || strcmp(labels, labels_written(&m->plan)))
         return error_set(error, TS_BAD_INPUT,
-                         "'%s' wants a normalisation or labels that this "
+                         "'%s' needs a normalisation or labels that this "
                          "twinseg does not know",
                          name);
     const char *looks = safetensors_metadata(s, "twinseg.likeness");
@@ -275,7 +275,7 @@ static ts_status read_weight(const safetensors *s, const char *name, const net_p
 {
     const safetensor *t = safetensors_find(s, p->name);
     if (!t)
-        return error_set(error, TS_BAD_INPUT, "'%s' lacks the weights '%s' that its plan asks for",
+        return error_set(error, TS_BAD_INPUT, "'%s' lacks the weights '%s' that its plan requires",
                          name, p->name);
     bool same = !strcmp(t->dtype, "F32") && t->dimensions == p->dimensions;
     for (int i = 0; same && i < p->dimensions; i++)
@@ -301,7 +301,7 @@ static ts_status read_weights(const safetensors *s, const char *name, model *m, 
     if (status != TS_OK)
         return status;
     if (count != s->count) {
-        status = error_set(error, TS_BAD_INPUT, "'%s' has %zu tensors where its plan asks for %zu",
+        status = error_set(error, TS_BAD_INPUT, "'%s' has %zu tensors where its plan requires %zu",
                            name, s->count, count);
         goto done;
     }
@@ -311,7 +311,7 @@ static ts_status read_weights(const safetensors *s, const char *name, model *m, 
         bytes += s->tensors[i].bytes;
     if (bytes != (size_t)m->weight_count * sizeof(float)) {
         status = error_set(error, TS_BAD_INPUT,
-                           "'%s' holds %zu bytes of weights where its plan asks for %zu", name,
+                           "'%s' holds %zu bytes of weights where its plan requires %zu", name,
                            bytes, (size_t)m->weight_count * sizeof(float));
         goto done;
     }

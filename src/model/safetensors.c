@@ -112,10 +112,11 @@ static ts_status read_tensor(reading *r, const char *name, const json_t *entry)
         return REFUSE(r, "'%s': data_offsets of tensor '%s' are not two numbers in order", r->name,
                       name);
     if (end > r->data_bytes)
-        return REFUSE(r,
-                      "'%s' is cut short or lies about its size: tensor '%s' ends at byte %zu of "
-                      "the data, which has %zu",
-                      r->name, name, end, r->data_bytes);
+        return REFUSE(
+            r,
+            "'%s' is cut short or has a wrong size in its header: tensor '%s' ends at byte %zu of "
+            "the data, which has %zu",
+            r->name, name, end, r->data_bytes);
     if (!size_multiply(elements, dtype_bytes(dtype), &needed) || needed != end - begin)
         return REFUSE(r, "'%s': tensor '%s' needs another number of bytes than the %zu it has",
                       r->name, name, end - begin);

@@ -88,10 +88,9 @@ ts_status given_compare(const plan *p, const train_options *o, trainer *t,
         if (!path)
             continue;
         if (trainer_has(t, role) && !is_frozen(p, role))
-            return error_set(
-                error, TS_BAD_INPUT,
-                "'%s': the run in '%s' has begun and has weights of its own; leave it out", path,
-                o->out);
+            return error_set(error, TS_BAD_INPUT,
+                             "'%s': the run in '%s' was started with its own weights; leave it out",
+                             path, o->out);
         const ts_status status = open_model(p, t, role, path, &m, error);
         if (status != TS_OK)
             return status;
@@ -101,7 +100,7 @@ ts_status given_compare(const plan *p, const train_options *o, trainer *t,
         model_free(&m);
         if (!same)
             return error_set(error, TS_BAD_INPUT,
-                             "'%s' is not the teacher that the run in '%s' was begun with", path,
+                             "'%s' is not the teacher that the run in '%s' was started with", path,
                              o->out);
     }
     return TS_OK;

@@ -52,12 +52,13 @@ static ts_status read_record(const char *path, json_t **record, ts_error *error)
     }
     const ts_status status = json_read(path, JSON_BYTES_MAX, record, &cause);
     if (status != TS_OK)
-        return error_set(error, status, "%s; move it away to go on with the run", cause.text);
+        return error_set(error, status, "%s; move it away to continue the run", cause.text);
     if (!json_is_object(*record))
-        return error_set(error, TS_BAD_INPUT,
-                         "cannot read '%s': it is not the record of a run; move it away to go on "
-                         "with the run",
-                         path);
+        return error_set(
+            error, TS_BAD_INPUT,
+            "cannot read '%s': it is not the record of a run; move it away to continue "
+            "the run",
+            path);
     return TS_OK;
 }
 

@@ -62,8 +62,8 @@ ts_status train_compare_config(const char *folder, const plan *p, ts_error *erro
         plan_value(p, i, is, sizeof is);
         if (strcmp(was, is) && train_setting_matters(p, plan_key(i)))
             return error_set(error, TS_BAD_INPUT,
-                             "'%s' was begun with %s = %s and cannot go on with %s = %s; take the "
-                             "old value, or another --out",
+                             "'%s' was started with %s = %s and cannot continue with %s = %s; use "
+                             "the old value, or another --out",
                              folder, plan_key(i), was, plan_key(i), is);
     }
     return TS_OK;
@@ -120,22 +120,22 @@ static ts_status compare_split(const char *path, const json_t *before, const jso
     if (!json_equal(json_object_get(before, "fold"), json_object_get(now, "fold")) ||
         !json_equal(json_object_get(before, "folds"), json_object_get(now, "folds")))
         return folds ? error_set(error, TS_BAD_INPUT,
-                                 "'%s': the run was begun with --fold %lld/%lld; give the same",
+                                 "'%s': the run was started with --fold %lld/%lld; give the same",
                                  path, (long long)fold, (long long)folds)
                      : error_set(error, TS_BAD_INPUT,
-                                 "'%s': the run was begun without --fold; leave it out", path);
+                                 "'%s': the run was started without --fold; leave it out", path);
     for (size_t i = 0; i < COUNT_OF(lists); i++) {
         const json_t *a = json_object_get(before, lists[i]), *b = json_object_get(now, lists[i]);
         const char *lost = missing_from(a, b), *added = missing_from(b, a);
         if (lost || added)
             return error_set(
                 error, TS_BAD_INPUT,
-                "'%s': the data set has changed since the run was begun: case '%s' %s; "
-                "restore it, or begin anew with another --out",
+                "'%s': the data set has changed since the run was started: case '%s' %s; "
+                "restore it, or start anew with another --out",
                 path, lost ? lost : added, lost ? "is no longer there" : "is new");
     }
     return error_set(error, TS_BAD_INPUT,
-                     "'%s': the data set has changed since the run was begun; begin anew with "
+                     "'%s': the data set has changed since the run was started; start anew with "
                      "another --out",
                      path);
 }
@@ -150,7 +150,7 @@ ts_status train_read_fold(const char *out, int *fold, int *folds, ts_error *erro
     if (status == TS_OK && json_unpack(split, "{s:i, s:i}", "fold", fold, "folds", folds) != 0)
         status =
             error_set(error, TS_BAD_INPUT,
-                      "cannot read '%s' (it names no fold); begin anew with another --out", path);
+                      "cannot read '%s' (it names no fold); start anew with another --out", path);
     json_decref(split);
     free(path);
     return status;
@@ -198,7 +198,7 @@ static ts_status handle_split(const char *path, const run_split *split, bool beg
     else if ((status = json_read(path, JSON_BYTES_MAX, &before, &cause)) == TS_OK)
         status = compare_split(path, before, now, error);
     else
-        error_set(error, status, "%s; begin anew with another --out", cause.text);
+        error_set(error, status, "%s; start anew with another --out", cause.text);
     json_decref(before);
     json_decref(now);
     return status;
@@ -214,10 +214,11 @@ ts_status run_folder_check(const char *path, bool resume, bool *begun, ts_error 
     *begun = file_exists(config);
     free(config);
     if (*begun && !resume)
-        return error_set(error, TS_BAD_INPUT,
-                         "'%s' holds a run already: add --resume to go on with it, or give another "
-                         "--out",
-                         path);
+        return error_set(
+            error, TS_BAD_INPUT,
+            "'%s' already contains a run: add --resume to continue it, or give another "
+            "--out",
+            path);
     if (!*begun && resume)
         return error_set(error, TS_BAD_INPUT, "'%s' holds no run to resume: leave out --resume",
                          path);

@@ -275,7 +275,7 @@ static ts_status loop(run *r, ts_error *error)
                        (long long)all);
     if (r->state.step < end)
         return error_set(error, TS_STOPPED,
-                         "stopped after step %lld of %lld; --resume goes on from there",
+                         "stopped after step %lld of %lld; --resume continues from there",
                          (long long)r->state.step, (long long)all);
     return TS_OK;
 }
