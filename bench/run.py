@@ -360,7 +360,7 @@ def write_page(name, where, measured, o):
 
 
 def phantom_case():
-    """A made brain on BraTS's grid, for machines that hold no patient's."""
+    """A phantom on BraTS's grid, for machines that hold no patient's data."""
     folder = FOLDER + "/phantom"
     if not os.path.isdir(folder):
         subprocess.run(["build/twinseg", "phantom", folder, "--cases", "1"], check=True)

@@ -10,7 +10,7 @@ trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 cd "$work" || exit 1
 failures=0
 
-# check NAME STATUS PATTERN COMMAND...: the exit status, and a pattern in what was said (kept in
+# check NAME STATUS PATTERN COMMAND...: the exit status, and a pattern in the output (kept in
 # the file `said`).
 check() {
     local name=$1 status=$2 pattern=$3

@@ -1,5 +1,5 @@
 #!/bin/bash
-# twinseg predict on a small random model and a made patient: what it writes and what it refuses.
+# twinseg predict on a small random model and a synthetic patient: what it writes and what it refuses.
 . tests/common.sh
 "$build/tests/test_predict_case" --make . || { echo "not ok - make the files"; exit 1; }
 predict() { "$twinseg" predict "$@"; }

@@ -1,5 +1,5 @@
 #!/bin/bash
-# twinseg prepare on a made patient: what it writes, the hook for skull stripping, DICOM, refusals.
+# twinseg prepare on a synthetic patient: what it writes, the hook for skull stripping, DICOM, refusals.
 . tests/common.sh
 "$build/tests/test_align" --make . || { echo "not ok - make the files"; exit 1; }
 unset TWINSEG_SKULL_STRIP

@@ -1,4 +1,4 @@
-"""What tests/python.test.sh runs in its folder: files of a made patient, a model, and what the
+"""What tests/python.test.sh runs in its folder: files of a synthetic patient, a model, and what the
 program made of them."""
 
 import json

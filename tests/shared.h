@@ -1,4 +1,4 @@
-/* Real scans for tests: they stand beside the repository, never in it. */
+/* Real scans for tests: they are beside the repository, never in it. */
 #ifndef TWINSEG_TESTS_SHARED_H
 #define TWINSEG_TESTS_SHARED_H
 

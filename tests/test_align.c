@@ -1,5 +1,5 @@
 /* align: known rigid transforms recovered, on real scans and on made ones; grids and resampling.
- * `test_align --make DIR` writes a made patient for prepare.test.sh. */
+ * `test_align --make DIR` writes a synthetic patient for prepare.test.sh. */
 #include "align/align.h"
 #include "align/matrix.h"
 #include "shared.h"

@@ -259,7 +259,7 @@ static void paint(const batch *b, int64_t n, int m)
         b->images[(n * MODALITIES + m) * VOXELS + v] = 7;
 }
 
-/* What a subset lacks the student does not see, and what it has it sees. */
+/* The student sees the modalities of the subset and no others. */
 static void test_lacking_modalities_are_unseen(void **state)
 {
     (void)state;
@@ -402,7 +402,7 @@ static void test_warmup(void **state)
     assert_true(barlow_weight_at(&p, 1000) == 2);
 }
 
-/* A loss that is no number changes nothing: the error leaves the weights of the step before. */
+/* A loss that is not a number changes nothing: the error leaves the weights of the step before. */
 static void test_nan_changes_nothing(void **state)
 {
     (void)state;

@@ -97,7 +97,7 @@ static void test_several(void **state)
                 assert_non_null(strstr(e.text, "give one"));
             }
 
-    /* within a folder of images, by a link, and a link to itself, which is no second one */
+    /* within a folder of images, by a link, and a link to itself, which is not a second one */
     static const char *const inner[] = {"imagesTr/BRATS_001.nii.gz", "labelsTr/BRATS_001.nii.gz",
                                         "imagesTr/old/C_flair.nii.gz"};
     static const char *const linked[] = {"imagesTr/BRATS_001.nii.gz"};
@@ -133,7 +133,7 @@ static void test_other_images(void **state)
     dataset_close(&d);
 }
 
-/* DICOM is told as such, with the command that reads it. */
+/* DICOM is named as such, with the command that reads it. */
 static void test_dicom(void **state)
 {
     (void)state;

@@ -95,7 +95,7 @@ static void check_segmentation(engine *e)
     }
 }
 
-/* With each target's loops; 45 voxels are no whole vectors of any. */
+/* With each target's loops; 45 voxels are not whole vectors of any. */
 static void test_segmentation(void **state)
 {
     (void)state;
@@ -128,7 +128,7 @@ static void test_segmentation_extremes(void **state)
     engine_destroy(e);
 }
 
-/* A region that neither truth nor prediction has is no loss, by the smoothing above and below. */
+/* A region that is empty in truth and prediction adds no loss, by the smoothing above and below. */
 static void test_dice_of_nothing(void **state)
 {
     const uint8_t labels[8] = {0};

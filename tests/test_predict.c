@@ -85,7 +85,7 @@ static void test_postprocess(void **state)
     labels[0] = 2; /* three voxels joined by corners alone */
     labels[(1 * NY + 1) * NX + 1] = 1;
     labels[(2 * NY + 2) * NX + 2] = 3;
-    labels[NX - 1] = 3; /* alone, at the row's end; the next row's start is no neighbour */
+    labels[NX - 1] = 3; /* alone, at the row's end; the next row's start is not a neighbour */
     labels[NX] = 0;
     labels[(4 * NY + 5) * NX + 5] = 2; /* two, at the end of the volume */
     labels[(4 * NY + 5) * NX + 6] = 3;

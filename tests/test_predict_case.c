@@ -1,7 +1,7 @@
 /* predict: whole cases, from files to files.
  *
  *   test_predict_case --make DIR   writes DIR/model.safetensors (random weights, FLAIR + T1CE) and
- * a made patient's flair, t1ce, t1, t2 for tests/predict.test.sh */
+ * a synthetic patient's flair, t1ce, t1, t2 for tests/predict.test.sh */
 #include "predict/predict.h"
 
 #include <math.h>

@@ -475,7 +475,7 @@ static void test_score_files(void **state)
         assert_int_equal(scores_read(from, &s, &s.cells[0], &found, &scores, &e), TS_BAD_INPUT);
         assert_false(found);
     }
-    /* lies: a region without its figures, a figure that is none */
+    /* lies: a region without its figures, a figure that is not a number */
     static const char *const lies[][2] = {{"\"ET\": [", "\"EX\": ["}, {"0.6", "\"x\""}};
     for (size_t i = 0; i < COUNT_OF(lies); i++) {
         char *at = strstr((char *)bytes, lies[i][0]);

@@ -146,7 +146,7 @@ static ts_status read_row(reader *r, csv_table *out, const char **cells, ts_erro
     return TS_OK;
 }
 
-/* Blank lines are no rows; true at the end of the file. */
+/* Blank lines are not rows; true at the end of the file. */
 static bool skip_blank(reader *r)
 {
     while (r->at < r->end && (*r->at == '\n' || *r->at == '\r')) {

@@ -82,7 +82,7 @@ static int run_cells(const study *s, const study_options *o)
     return counts.failed ? 1 : status;
 }
 
-/* What the options say, and which of them the form of the call wants. */
+/* The options, and whether the form of the call has what it needs. */
 static int read_options(const cli_arguments *a, const study *s, study_options *o)
 {
     int64_t workers = 1, threads = 0;

@@ -7,7 +7,7 @@
  * plane + row + 49 zeros before voxel (0, 0, 0), which also is the pad plane behind the unit before
  * (and what a vector reads beyond that).
  * So the neighbour (kz, ky, kx) of *every* voxel lies at the constant distance
- * kz * plane + ky * row + kx, edges are no special case, and a convolution runs over the flat span
+ * kz * plane + ky * row + kx, edges are not a special case, and a convolution runs over the flat span
  * d * plane of positions, pads included: (w + 1)(h + 1) / (w h) of the work, 3 % at 64^3. What it
  * computes at pads is overwritten with zeros.
  *

@@ -3,7 +3,7 @@
  *
  * A task is a run of tiles in the order z, y, x, for all channels: it transforms the inputs of all
  * channels into its thread's memory (64 components x channels x tiles), then for TILE output
- * channels at a time multiplies and transforms back. There are no pads among tiles. Errors grow by
+ * channels at a time multiplies and transforms back. There are no pads between tiles. Errors grow by
  * the transforms' sums: about 3 times those of the direct sum in fp32 (tests/test_engine.c bounds
  * them). */
 #include "engine/winograd.h"
@@ -229,7 +229,7 @@ static job take_scratch(const engine *e, int64_t in, int64_t out, const tensor *
                         scratch_pieces *s)
 {
     job j = {.in = in};
-    /* Where rows are no whole vectors, a last one writes up to 15 lanes too many. */
+    /* Where rows are not whole vectors, a last one writes up to 15 lanes too many. */
     j.stride = (x->w + 1) / 2 % 16 ? WINOGRAD_TILES + 16 : WINOGRAD_TILES;
     j.sums_apart = 64 * WINOGRAD_TILES + 16;
     j.rows = (x->h + 1) / 2;

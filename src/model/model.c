@@ -1,5 +1,5 @@
 /* A model file: weights by net_layout's names, and the metadata that makes it complete. Every value
- * of the metadata is a string; where it has parts it is JSON. */
+ * of the metadata is a string; structured values are JSON. */
 #include "model/model.h"
 
 #include <jansson.h>

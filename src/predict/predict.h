@@ -18,7 +18,7 @@ extern const char *const predict_settings[];
  * model (RULE_OF_MODEL) unless its plan sets them. */
 plan predict_defaults(const model *m);
 
-/* One or several models (their probabilities are averaged; they must want the same modalities,
+/* One or several models (their probabilities are averaged; they must need the same modalities,
  * spacing, patch and classes). Of settings count prediction, window_step, mirror, threads, dtype,
  * and for predict_case labels and the rules; RULE_OF_MODEL there is the first model's. The models
  * may be freed after. */
