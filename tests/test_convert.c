@@ -165,7 +165,8 @@ static void check_data(const char *name, const char *layout, modality_set use)
 static const char *const layout_titles[LAYOUTS] = {"nnU-Net raw", "BraTS 2021", "BraTS 2021",
                                                    "MSD Task01"};
 
-/* From the source to each layout, and from there to each other: cases without a truth are in imagesTs, which a second conversion would take from there. */
+/* From the source to each layout, and from there to each other: cases without a truth are in
+ * imagesTs, which a second conversion would take from there. */
 static void test_round_trips(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* train, one iteration: what docs/method.md, "One iteration", says of it, on tiny
- * networks (base 4, patch 16) and synthetic patches. The bits of weights are compared, not their closeness. */
+/* train, one iteration: what docs/method.md, "One iteration", says of it, on tiny networks (base 4,
+ * patch 16) and synthetic patches. The bits of weights are compared, not their closeness. */
 #include "train/barlow.h"
 #include "train/iteration.h"
 #include "train/train.h"
@@ -117,8 +117,8 @@ static void test_weight_0_is_student_only(void **state)
     trainer_destroy(alone);
 }
 
-/* Without distillation the methods are their controls: any-subset is channel-dropout, and two-stage's
- * student, after its teacher's schedule, student-only's. */
+/* Without distillation the methods are their controls: any-subset is channel-dropout, and
+ * two-stage's student, after its teacher's schedule, student-only's. */
 static void test_unweighted_methods_are_their_controls(void **state)
 {
     (void)state;

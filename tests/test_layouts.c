@@ -1,5 +1,5 @@
-/* dataset: which data set a folder holds: challenges by their cases' names, several data sets in one
- * folder, DICOM. */
+/* dataset: which data set a folder holds: challenges by their cases' names, several data sets in
+ * one folder, DICOM. */
 #include "made_folders.h"
 
 /* Every challenge since 2023 is known by its cases' names. */

@@ -8,7 +8,8 @@
 
 #include <cmocka.h>
 
-/* A synthetic case: an ellipsoid brain of noise about a gradient, a tumour of three nested balls. */
+/* A synthetic case: an ellipsoid brain of noise about a gradient, a tumour of three nested
+ * balls. */
 static void make_case(preprocessed *c, uint32_t number, int64_t nx, int64_t ny, int64_t nz,
                       modality_set present, bool tumour)
 {
@@ -145,7 +146,8 @@ static void test_places_reach_the_ends(void **state)
     free_case(&c);
 }
 
-/* The last patch of a batch is centred on a voxel of a random class: each of the three classes is at its centre about as often, and the patch stays within the case. */
+/* The last patch of a batch is centred on a voxel of a random class: each of the three classes is
+ * at its centre about as often, and the patch stays within the case. */
 static void test_foreground_centre(void **state)
 {
     (void)state;

@@ -140,7 +140,8 @@ static int compare_states(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* The best of many beginnings: as the headers place the images, or with their centres of mass aligned; upright, or turned by 20 degrees about each axis either way. */
+/* The best of many beginnings: as the headers place the images, or with their centres of mass
+ * aligned; upright, or turned by 20 degrees about each axis either way. */
 static void begin(const objective *o, const level_image *fixed, state kept[KEPT])
 {
     state starts[STARTS] = {0};

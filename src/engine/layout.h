@@ -5,11 +5,10 @@
  * flat with shared zero padding: rows of w + 1 elements (one pad column serves as the right edge of
  * its row and the left edge of the next), planes of h + 1 rows, d planes; a lead-in of at least
  * plane + row + 49 zeros before voxel (0, 0, 0), which also is the pad plane behind the unit before
- * (and what a vector reads beyond that).
- * So the neighbour (kz, ky, kx) of *every* voxel lies at the constant distance
- * kz * plane + ky * row + kx, edges are not a special case, and a convolution runs over the flat span
- * d * plane of positions, pads included: (w + 1)(h + 1) / (w h) of the work, 3 % at 64^3. What it
- * computes at pads is overwritten with zeros.
+ * (and what a vector reads beyond that). So the neighbour (kz, ky, kx) of *every* voxel lies at the
+ * constant distance kz * plane + ky * row + kx, edges are not a special case, and a convolution
+ * runs over the flat span d * plane of positions, pads included: (w + 1)(h + 1) / (w h) of the
+ * work, 3 % at 64^3. What it computes at pads is overwritten with zeros.
  *
  *     [n][units] of { lead | span }, then one more lead;    lead, span: multiples of 16 elements */
 #ifndef TWINSEG_ENGINE_LAYOUT_H

@@ -3,9 +3,9 @@
  *
  * A task is a run of tiles in the order z, y, x, for all channels: it transforms the inputs of all
  * channels into its thread's memory (64 components x channels x tiles), then for TILE output
- * channels at a time multiplies and transforms back. There are no pads between tiles. Errors grow by
- * the transforms' sums: about 3 times those of the direct sum in fp32 (tests/test_engine.c bounds
- * them). */
+ * channels at a time multiplies and transforms back. There are no pads between tiles. Errors grow
+ * by the transforms' sums: about 3 times those of the direct sum in fp32 (tests/test_engine.c
+ * bounds them). */
 #include "engine/winograd.h"
 #include "engine/moments.h"
 #include "engine/pads.h"

@@ -23,8 +23,9 @@ typedef struct {
 } exchange_counts;
 
 /* Writes every case of d to the folder `out` (new or empty) in another layout, with the modalities
- * `use` that it has. Labels are mapped case by case. nnU-Net and MSD need the same channels for every case: a case that lacks one is an error before anything is written; cases without a
- * truth go to imagesTs there. Files are written by rename, dataset.json last. TS_STOPPED after an
+ * `use` that it has. Labels are mapped case by case. nnU-Net and MSD need the same channels for
+ * every case: a case that lacks one is an error before anything is written; cases without a truth
+ * go to imagesTs there. Files are written by rename, dataset.json last. TS_STOPPED after an
  * interrupt. */
 ts_status exchange_convert(const dataset *d, exchange_layout to, modality_set use, const char *out,
                            pool *p, exchange_counts *counts, ts_error *error);

@@ -14,8 +14,8 @@ typedef struct predictor predictor;
 extern const char *const predict_settings[];
 
 /* The settings of a prediction where none is given: the model's plan, but threads of this machine,
- * not of the one that trained, labels by their values, not as in its training data, and rules by the
- * model (RULE_OF_MODEL) unless its plan sets them. */
+ * not of the one that trained, labels by their values, not as in its training data, and rules by
+ * the model (RULE_OF_MODEL) unless its plan sets them. */
 plan predict_defaults(const model *m);
 
 /* One or several models (their probabilities are averaged; they must need the same modalities,
@@ -99,8 +99,8 @@ ts_status predict_case(predictor *p, const dataset_case *c, const predict_output
                        predict_outcome *outcome, ts_error *error);
 
 /* The same from memory: images [z][y][x] on one grid, NULL where there is none, to labels on it
- * and, where probabilities is not NULL, [4][z][y][x] of them. Nothing is printed: warnings are in the
- * outcome. */
+ * and, where probabilities is not NULL, [4][z][y][x] of them. Nothing is printed: warnings are in
+ * the outcome. */
 ts_status predict_images(predictor *p, const volume_header *grid,
                          const float *const images[MODALITIES], uint8_t *labels,
                          float *probabilities, predict_outcome *outcome, ts_error *error);
@@ -111,10 +111,10 @@ typedef struct {
 
 /* Every case of a data set into OUT/<id>.nii.gz (the folder is made). What is there already and
  * reads back whole is kept, so that a second run goes on where the first stopped; OUT/predict.json
- * records models and settings, of which others than recorded are an error, the data sets' whole paths
- * and their cases. A label file in OUT that it does not name is an error, as is an OUT that the data
- * set's own files lie in. OUT/confidence.csv has a row a case: its outcome. A case that fails is warned of and counted, and the others go on; TS_STOPPED
- * after an interrupt. */
+ * records models and settings, of which others than recorded are an error, the data sets' whole
+ * paths and their cases. A label file in OUT that it does not name is an error, as is an OUT that
+ * the data set's own files lie in. OUT/confidence.csv has a row a case: its outcome. A case that
+ * fails is warned of and counted, and the others go on; TS_STOPPED after an interrupt. */
 ts_status predict_folder(predictor *p, const dataset *d, const char *out, predict_counts *counts,
                          ts_error *error);
 
