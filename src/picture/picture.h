@@ -5,10 +5,10 @@
 #include "plan/plan.h"
 #include "volume/volume.h"
 
-/* Axial, coronal and sagittal slices through the tumour's largest extent: one row a modality
- * (NULL where absent), prediction as solid and truth as dashed outlines of WT/TC/ET, radiological
- * orientation (patient's right on the left), R and L marked. images[m], labels: on one grid whose
- * header is given; labels 0..3; prediction or truth may be NULL. */
+/* The axial, coronal and sagittal slice with the largest cross-section of the tumour: a row for each
+ * modality that is not NULL, with outlines of WT, TC and ET, solid for the prediction and dashed for
+ * the truth, in the radiological view (patient's right on the left), marked R and L. All images and
+ * labels are on the grid of the header; labels 0 to 3; prediction or truth may be NULL. */
 ts_status picture_slices(const char *path, const char *title, const volume_header *header,
                          const float *const images[MODALITIES], const uint8_t *prediction,
                          const uint8_t *truth, ts_error *error);
@@ -17,7 +17,7 @@ ts_status picture_slices(const char *path, const char *title, const volume_heade
 ts_status picture_curves(const char *path, const char *title, const char *metrics_csv,
                          ts_error *error);
 
-/* Differences of pairs, and their mean with its interval. */
+/* The differences of pairs, and their mean with its confidence interval. */
 typedef struct {
     char label[96];
     const double *values; /* [count] */
@@ -25,7 +25,7 @@ typedef struct {
     double mean, low, high;
 } picture_group;
 
-/* A line a group, a dot a pair, about a line at zero. axis: words below it. */
+/* A row for each group with a dot for each pair, and a line at zero. axis: the axis's label. */
 ts_status picture_differences(const char *path, const char *title, const char *axis,
                               const picture_group *groups, size_t count, ts_error *error);
 

@@ -15,7 +15,7 @@ static ts_status allocate_lists(run_cases *c, ts_error *error)
 }
 
 /* Says how many cases are skipped and why, with the first of each kind. */
-static void report_skipped(const run_cases *c, modality_set needed)
+static void note_skipped(const run_cases *c, modality_set needed)
 {
     size_t unlabelled = 0, incomplete = 0;
     const dataset_case *first_unlabelled = NULL, *first_incomplete = NULL;
@@ -66,7 +66,7 @@ static ts_status split_cases(run_cases *c, const plan *p, const train_options *o
                 s->held_out[s->held_out_count++] = d->id;
         }
     free(held_out);
-    report_skipped(c, needed);
+    note_skipped(c, needed);
     char names[24];
     if (s->train_count == 0)
         return error_set(error, TS_BAD_INPUT,
