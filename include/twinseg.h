@@ -6,8 +6,9 @@
  * caller's ts_error (which may be NULL) with one sentence that names what was wrong. Outputs then
  * hold nothing that must be freed.
  *
- * Arrays belong to the caller, with x fastest as in NIfTI files: voxel (x, y, z) of a grid of nx, ny,
- * nz is at x + nx * (y + ny * z). Several volumes follow one another. In C's order of indices that is [volumes][nz][ny][nx]; for numpy it is order="F".
+ * Arrays belong to the caller, with x fastest as in NIfTI files: voxel (x, y, z) of a grid of nx,
+ * ny, nz is at x + nx * (y + ny * z). Several volumes follow one another. In C's order of indices
+ * that is [volumes][nz][ny][nx]; for numpy it is order="F".
  *
  * Threads. Every function may be called from any thread. Threads may share a model: it predicts one
  * case at a time, and the other threads wait. Models predict beside one another. A model may be
@@ -68,7 +69,8 @@ typedef struct {
 
 /* Reads a NIfTI file (.nii, .nii.gz, .hdr/.img; 1 or 2; either byte order; integers and floats;
  * scl_slope and scl_inter applied). 4-D files hold several volumes. *data is to be freed by
- * ts_free. NaN and infinite voxels are kept, and values beyond float32 become infinite. TS_IO, TS_BAD_INPUT, TS_MEMORY. */
+ * ts_free. NaN and infinite voxels are kept, and values beyond float32 become infinite. TS_IO,
+ * TS_BAD_INPUT, TS_MEMORY. */
 TS_API ts_status ts_volume_read(const char *path, ts_grid *grid, int64_t *volumes, float **data,
                                 ts_error *error);
 
@@ -76,8 +78,8 @@ TS_API ts_status ts_volume_read(const char *path, ts_grid *grid, int64_t *volume
  * ts_free. A voxel with another value (by more than 0.001) is an error that names it. */
 TS_API ts_status ts_labels_read(const char *path, ts_grid *grid, uint8_t **labels, ts_error *error);
 
-/* Write .nii or compressed .nii.gz, by the file's name: float32 and uint8. The file appears whole or
- * not at all. */
+/* Write .nii or compressed .nii.gz, by the file's name: float32 and uint8. The file appears whole
+ * or not at all. */
 TS_API ts_status ts_volume_write(const char *path, const ts_grid *grid, int64_t volumes,
                                  const float *data, ts_error *error);
 TS_API ts_status ts_labels_write(const char *path, const ts_grid *grid, const uint8_t *labels,
@@ -126,7 +128,8 @@ typedef struct ts_model ts_model;
 
 /* names: a model.safetensors, a run folder that holds one, or several of these joined by ','.
  * settings: "key=value" strings, the last NULL, of the keys that `twinseg predict --help` lists
- * ("mirror=on", "threads=2", "labels=brats2021"); NULL for the defaults. Close *model with ts_model_close. */
+ * ("mirror=on", "threads=2", "labels=brats2021"); NULL for the defaults. Close *model with
+ * ts_model_close. */
 TS_API ts_status ts_model_open(const char *names, const char *const *settings, ts_model **model,
                                ts_error *error);
 TS_API void ts_model_close(ts_model *model);
@@ -136,20 +139,20 @@ TS_API void ts_model_close(ts_model *model);
 TS_API unsigned ts_model_modalities(const ts_model *model);
 TS_API int ts_model_any_subset(const ts_model *model);
 
-/* Segments one case. images[m]: the image of modality m on the grid, NULL where there is none; images of
- * other modalities are ignored. They must be co-registered and skull-stripped (exactly 0
- * outside the brain); any orientation, spacing and scale of intensities will do. An image that is 0 everywhere
- * or holds NaN or infinite voxels is an error, and so is a missing modality.
+/* Segments one case. images[m]: the image of modality m on the grid, NULL where there is none;
+ * images of other modalities are ignored. They must be co-registered and skull-stripped (exactly 0
+ * outside the brain); any orientation, spacing and scale of intensities will do. An image that is 0
+ * everywhere or holds NaN or infinite voxels is an error, and so is a missing modality.
  * labels: one byte per voxel, 0 background, 1 NCR, 2 ED, 3 ET unless the setting `labels` says
- * otherwise. probabilities: NULL, or four floats per voxel: background, NCR, ED, ET, one volume
- * each. */
+ * otherwise.
+ * probabilities: NULL, or four floats per voxel: background, NCR, ED, ET, one volume each. */
 TS_API ts_status ts_predict(ts_model *model, const ts_grid *grid,
                             const float *const images[TS_MODALITIES], uint8_t *labels,
                             float *probabilities, ts_error *error);
 
 /* What the calling thread's last ts_predict had to warn of (an image that does not look
- * skull-stripped, ...), one sentence a line; "" where nothing, or where that was another model. Valid
- * until this thread calls ts_predict again or ends. */
+ * skull-stripped, ...), one sentence a line; "" where nothing, or where that was another model.
+ * Valid until this thread calls ts_predict again or ends. */
 TS_API const char *ts_model_warnings(const ts_model *model);
 
 #ifdef __cplusplus

@@ -153,7 +153,8 @@ typedef struct {
     int wrong; /* rounds that were not as they should be */
 } sharer;
 
-/* Thread 0 gives a good case, 1 one with a warning, 2 and 3 bad ones, each with its own sentence. */
+/* Thread 0 gives a good case, 1 one with a warning, 2 and 3 bad ones, each with its own
+ * sentence. */
 static void *share(void *argument)
 {
     sharer *s = argument;

@@ -1,6 +1,6 @@
 /* evaluate: golden scores that tools/oracle/scores.py took from the challenge's code and medpy for
- * made lesions, those of ../shared/metrics (56 made cases, real truths with predictions by rule), the
- * surfel table, distances and the dilation against plain loops, labels case by case. */
+ * made lesions, those of ../shared/metrics (56 made cases, real truths with predictions by rule),
+ * the surfel table, distances and the dilation against plain loops, labels case by case. */
 #include "evaluate/scoring.h"
 #include "shared.h"
 #include "test_folder.h"
@@ -340,13 +340,14 @@ static void test_distances(void **state)
 }
 
 /* HD95 is the distance at which the area reaches 95 %, exactly or beyond: of 80 surfels of equal
- * area the 76th, of 40 the 38th. Voxels of 2 x 1 x 1 mm have surfels of 3/8 mm2 at their corners. */
+ * area the 76th, of 40 the 38th. Voxels of 2 x 1 x 1 mm have surfels of 3/8 mm2 at their
+ * corners. */
 static void test_area_at_95(void **state)
 {
     (void)state;
     enum { LENGTH = 42 };
     static const struct {
-        int voxels; /* apart from each other; the last is moved by 1 mm: 4 of its 8 surfels are off */
+        int voxels; /* apart; the last is moved by 1 mm: 4 of its 8 surfels are off */
         double expected;
     } cases[] = {{10, 0}, {9, 1}, {5, 1}};
     for (size_t k = 0; k < COUNT_OF(cases); k++) {

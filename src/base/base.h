@@ -15,8 +15,8 @@
 #define PRINTF_LIKE(place, first) __attribute__((format(printf, place, first)))
 #define COUNT_OF(array)           (sizeof(array) / sizeof((array)[0]))
 
-/* The bytes of a file under src/ from `skip` on, and a NUL, as `const char name[]` in the program. The
- * assembler looks for the file in the include path, as the compiler for a header. */
+/* The bytes of a file under src/ from `skip` on, and a NUL, as `const char name[]` in the program.
+ * The assembler looks for the file in the include path, as the compiler for a header. */
 #define EMBED(name, file, skip)                                                                    \
     __asm__(".section .rodata\n.global " #name "\n" #name ":\n.incbin \"" file "\", " #skip        \
             "\n.byte 0\n.previous\n");                                                             \
@@ -312,7 +312,8 @@ ts_status json_read(const char *path, size_t limit, json_t **out, ts_error *erro
 void text_append_field(text *t, const char *field);
 /* The same for a name that others chose (a case's id). A spreadsheet takes what begins with one of
  * = + - @ TAB CR for a formula: such a name gets an apostrophe in front, as does one that begins
- * with an apostrophe before one of these or before another apostrophe. csv_id takes it off again. */
+ * with an apostrophe before one of these or before another apostrophe. csv_id takes it off
+ * again. */
 void text_append_id(text *t, const char *id);
 
 /* A table in memory: a header of names, then rows of as many cells. Cells are unquoted; they and

@@ -29,7 +29,8 @@ static bool is_control(const unsigned char *s)
     return s[0] < 0x20 || s[0] == 0x7F || (s[0] == 0xC2 && s[1] < 0xA0); /* C0, DEL, C1 */
 }
 
-/* What a terminal may be shown of the character at *s, which advances; at most 8 bytes and a NUL. */
+/* What a terminal may be shown of the character at *s, which advances; at most 8 bytes and a
+ * NUL. */
 static size_t next_shown(const char **s, char shown[9])
 {
     const unsigned char *at = (const unsigned char *)*s;

@@ -1,5 +1,6 @@
 /* cli: the table of commands and the one parser of arguments. Help, man page and completion are
- * made from the same tables. A command's file holds its tables, its messages, and calls into rooms. */
+ * made from the same tables. A command's file holds its tables, its messages, and calls into
+ * rooms. */
 #ifndef TWINSEG_CLI_H
 #define TWINSEG_CLI_H
 

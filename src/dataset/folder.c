@@ -1,8 +1,9 @@
 /* BraTS-like trees: every image below a folder, named by case and modality, becomes cases.
  *
- * The year does not matter: HGG/LGG folders, one folder per case, a flat folder of files, one single
- * case, and several years side by side are read in the same way. Files are grouped by case id, which is a
- * file's name without its modality word (or, where the name is that word alone, the folder's). */
+ * The year does not matter: HGG/LGG folders, one folder per case, a flat folder of files, one
+ * single case, and several years side by side are read in the same way. Files are grouped by case
+ * id, which is a file's name without its modality word (or, where the name is that word alone, the
+ * folder's). */
 #include "dataset/layout.h"
 
 #include <stdlib.h>

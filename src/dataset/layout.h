@@ -71,7 +71,8 @@ enum { FOLDER_DEPTH = 8 }; /* folders below the one given; BraTS needs 3; ends l
 
 /* The one data set at or below `path`. *root, *images: where it is MSD's or nnU-Net's, the folder
  * that dataset.json belongs to and the folder of images, in memory of their own; both NULL where it
- * is a BraTS-like tree, or nothing. Several data sets are an error that says what was found where. */
+ * is a BraTS-like tree, or nothing. Several data sets are an error that says what was found
+ * where. */
 ts_status survey_folder(const char *path, char **root, char **images, ts_error *error);
 /* A DICOM file at or below path, in memory of its own, for messages; NULL where there is none. */
 char *survey_dicom(const char *path);

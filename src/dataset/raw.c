@@ -1,6 +1,6 @@
 /* imagesTr and labelsTr: the Medical Segmentation Decathlon's Task01 (one 4-D file a case) and
- * nnU-Net's raw data (X_0000.nii.gz, X_0001.nii.gz, ...). dataset.json says which channel is which modality,
- * and what the labels mean. */
+ * nnU-Net's raw data (X_0000.nii.gz, X_0001.nii.gz, ...). dataset.json says which channel is which
+ * modality, and what the labels mean. */
 #include "dataset/layout.h"
 
 #include <ctype.h>
@@ -173,7 +173,8 @@ static const char *first_image(const string_list *names, bool *numbered)
     return NULL;
 }
 
-/* Channels of other names are left; one that is known there must be, and labels that can be read. */
+/* Channels of other names are left; one that is known there must be, and labels that can be
+ * read. */
 static ts_status check_description(const char *root, const dataset_description *about,
                                    label_map labels, dataset *d, ts_error *error)
 {

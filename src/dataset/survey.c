@@ -1,6 +1,6 @@
-/* Which data sets lie below a folder, at any depth: trees of BraTS-like names, and folders of MSD or
- * nnU-Net (imagesTr and its like). One is read; several are an error that says what was found where,
- * because reading one of them would silently leave out the cases of the others. */
+/* Which data sets lie below a folder, at any depth: trees of BraTS-like names, and folders of MSD
+ * or nnU-Net (imagesTr and its like). One is read; several are an error that says what was found
+ * where, because reading one of them would silently leave out the cases of the others. */
 #include "dataset/layout.h"
 
 #include <stdlib.h>

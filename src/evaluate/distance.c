@@ -1,6 +1,6 @@
-/* Exact Euclidean distances to the nearest voxel of a set. Along x by two sweeps; then either for one
- * voxel by a search among the rows around it, nearest rows first, or for all voxels along y by the
- * lower envelope of parabolas (Felzenszwalb, Huttenlocher, "Distance transforms of sampled
+/* Exact Euclidean distances to the nearest voxel of a set. Along x by two sweeps; then either for
+ * one voxel by a search among the rows around it, nearest rows first, or for all voxels along y by
+ * the lower envelope of parabolas (Felzenszwalb, Huttenlocher, "Distance transforms of sampled
  * functions", 2012) and along z by a search. Surfaces that are compared are mostly close; there the
  * first way takes a third of the second's time, but it is slow where they are far apart. */
 #include "evaluate/scoring.h"

@@ -1,4 +1,5 @@
-/* One case scored: WT, TC and ET, each on the box around both masks. docs/metrics.md, "Regions and counts". */
+/* One case scored: WT, TC and ET, each on the box around both masks. docs/metrics.md, "Regions and
+ * counts". */
 #include "evaluate/scoring.h"
 
 #include <math.h>

@@ -114,8 +114,8 @@ void evaluate_summary(const evaluate_results *r, int region, int figure, double 
 ts_status evaluate_write_csv(const evaluate_results *r, const char *path, ts_error *error);
 
 /* An object with a key for each case (regions, in them figures) and "summary": convention, its
- * parameters, labels, number of cases, means and medians. NaN is null, infinity "inf". *out: json_decref. A case
- * that cannot be a key is an error. */
+ * parameters, labels, number of cases, means and medians. NaN is null, infinity "inf". *out:
+ * json_decref. A case that cannot be a key is an error. */
 ts_status evaluate_json(const evaluate_results *r, json_t **out, ts_error *error);
 
 #endif

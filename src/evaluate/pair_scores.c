@@ -30,8 +30,8 @@ static ts_status read_task(void *context, int64_t index, int thread, ts_error *e
                                         false, r->paths[i], error);
 }
 
-/* What the case's name tells of label values that no setting speaks of. A prediction is taken to hold
- * the program's own classes, so a 4 in it is asked about where 4 is not ET in the truth. */
+/* What the case's name tells of label values that no setting speaks of. A prediction is taken to
+ * hold the program's own classes, so a 4 in it is asked about where 4 is not ET in the truth. */
 static void read_names(const evaluate_pair *pair, label_map maps[2])
 {
     const label_map by_name = dataset_labels_by_name(pair->id);

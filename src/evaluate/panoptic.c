@@ -8,8 +8,9 @@
 
 /* ---- matching ------------------------------------------------------------------------------- */
 
-/* Cost of a pair: 1 - Dice, and a little over 1 where they do not overlap enough. rows: the side with
- * fewer instances, as assign_rows needs it; where both have as many, the truth, as in scipy. */
+/* Cost of a pair: 1 - Dice, and a little over 1 where they do not overlap enough. rows: the side
+ * with fewer instances, as assign_rows needs it; where both have as many, the truth, as in
+ * scipy. */
 static void fill_costs(const components *rows, const components *columns, int64_t voxels,
                        double *cost)
 {
@@ -69,8 +70,8 @@ static void mean_and_deviation(const double *values, size_t count, double *mean,
     *deviation = sqrt(squares / (double)count);
 }
 
-/* Dice, NSD and HD95 of a matched pair, in mm. The package takes arrays as z, y, x and the spacing as
- * x, y, z, so that the voxel sizes of x and z are exchanged; so they are here. */
+/* Dice, NSD and HD95 of a matched pair, in mm. The package takes arrays as z, y, x and the spacing
+ * as x, y, z, so that the voxel sizes of x and z are exchanged; so they are here. */
 static ts_status score_match(const mask_pair *m, const components *predicted,
                              const components *truth, int32_t p, int32_t t, double scores[3],
                              ts_error *error)

@@ -17,8 +17,9 @@ enum {
     CONNECTIVITY = 26        /* of components, in both conventions that have any */
 };
 
-/* Panoptic: brats-evaluation's threshold of a match, its tolerance of a whole region's NSD in voxels
- * (less than 1: only the same place), and its greatest HD95, which stands for infinity in means. */
+/* Panoptic: brats-evaluation's threshold of a match, its tolerance of a whole region's NSD in
+ * voxels (less than 1: only the same place), and its greatest HD95, which stands for infinity in
+ * means. */
 #define PANOPTIC_LEAST_DICE       1e-6
 #define PANOPTIC_TOLERANCE_VOXELS 0.5
 enum { PANOPTIC_PENALTY_MM = 373 };
@@ -75,8 +76,8 @@ ts_status mask_dilate(uint8_t *mask, const int64_t shape[3], ts_error *error);
 ts_status hd95_voxels(const mask_pair *m, double *hd95, ts_error *error);
 ts_status hd95_surfels(const mask_pair *m, double *hd95, ts_error *error);
 
-/* Of the same surface voxels: HD95, and the normalised surface distance: the share of a surface that
- * lies within the tolerance of the other one, averaged over both surfaces. */
+/* Of the same surface voxels: HD95, and the normalised surface distance: the share of a surface
+ * that lies within the tolerance of the other one, averaged over both surfaces. */
 ts_status surface_scores(const mask_pair *m, double tolerance_mm, double *hd95, double *nsd,
                          ts_error *error);
 

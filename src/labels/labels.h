@@ -1,5 +1,6 @@
 /* labels: the classes of a voxel, the regions of classes that the challenges score, and what the
- * values of a file mean. What they are called and which labels a region holds is stated here alone. */
+ * values of a file mean. What they are called and which labels a region holds is stated here
+ * alone. */
 #ifndef TWINSEG_LABELS_H
 #define TWINSEG_LABELS_H
 
@@ -89,8 +90,8 @@ typedef enum {
 
 /* Maps a file's values to 0 background, 1 NCR, 2 ED, 3 ET in place. Values that can be read in
  * several ways are an error that names the readings and the setting; so are values that are not
- * classes of this program (LABELS_GTV). With strict, values outside the map are an error; else background. name is
- * for messages. */
+ * classes of this program (LABELS_GTV). With strict, values outside the map are an error; else
+ * background. name is for messages. */
 ts_status labels_map(uint8_t *labels, size_t count, label_map map, bool strict, const char *name,
                      ts_error *error);
 /* The way back, for writing: 1 NCR, 2 ED, 3 ET to the map's values in place; larger ones stay. */

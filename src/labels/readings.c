@@ -64,8 +64,8 @@ const char *labels_settings(char buffer[512])
     return print_readings(~0u, buffer);
 }
 
-/* Which values 1 to 4 do not tell the reading of a map by itself; 0 where they do, else the readings
- * to choose from. */
+/* Which values 1 to 4 do not tell the reading of a map by itself; 0 where they do, else the
+ * readings to choose from. */
 static unsigned doubtful_readings(label_map map, const bool present[256])
 {
     const unsigned ped = 1u << LABELS_PED, brats2021 = 1u << LABELS_BRATS2021;
@@ -78,8 +78,8 @@ static unsigned doubtful_readings(label_map map, const bool present[256])
     return 0;
 }
 
-/* The values of a volume against its reading; with strict, a value that the reading does not have is
- * an error. */
+/* The values of a volume against its reading; with strict, a value that the reading does not have
+ * is an error. */
 static ts_status check_values(label_map map, const bool present[256], bool strict, const char *name,
                               ts_error *error)
 {

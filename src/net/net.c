@@ -224,7 +224,8 @@ static ts_status check_patch(const net_config *config, const int64_t patch[3], t
 {
     for (int i = 0; i < 3; i++)
         if (patch[i] < 1 || patch[i] >> (config->stages - 1) << (config->stages - 1) != patch[i])
-            return error_set(error, TS_BAD_INPUT, "a patch of %lld voxels cannot be halved %d times",
+            return error_set(error, TS_BAD_INPUT,
+                             "a patch of %lld voxels cannot be halved %d times",
                              (long long)patch[i], config->stages - 1);
     return TS_OK;
 }

@@ -94,8 +94,8 @@ ts_status net_feature_gradient(net *n, const char *name, const float *gradient, 
  * without a loss). TS_BAD_INPUT for a net made for prediction. */
 ts_status net_backward(net *n, ts_error *error);
 
-/* Floating-point operations of one forward, two per multiply-add, for shares of the roof. A backward
- * is twice that, less the first layer's data gradient. */
+/* Floating-point operations of one forward, two per multiply-add, for shares of the roof. A
+ * backward is twice that, less the first layer's data gradient. */
 double net_forward_flops(const net *n);
 
 #endif

@@ -22,7 +22,7 @@ typedef enum {
     METHOD_SINGLE_STAGE, /* student beside its teacher, in the same iterations */
     METHOD_STUDENT_ONLY,
     METHOD_TEACHER,
-    METHOD_CHANNEL_DROPOUT, /* a student without teacher, of all modalities, some zeroed in every patch */
+    METHOD_CHANNEL_DROPOUT, /* any-subset's student without a teacher */
     METHOD_TWO_STAGE,       /* the teacher first, then frozen; then the student */
     METHOD_ANY_SUBSET, /* single-stage, the student's modalities zeroed as in channel-dropout */
 } method;

@@ -1,5 +1,5 @@
-/* What a folder of predictions says of itself: predict.json, the models, settings, data sets and cases
- * that its results come from; confidence.csv, a row a case. */
+/* What a folder of predictions says of itself: predict.json, the models, settings, data sets and
+ * cases that its results come from; confidence.csv, a row a case. */
 #include "predict/record.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
-/* report: runs, predictions and studies in, one HTML file out that any browser shows without network
- * or server. The page is page.html, page.css and page.js, which are embedded in the program; what it
- * shows is in it as JSON. */
+/* report: runs, predictions and studies in, one HTML file out that any browser shows without
+ * network or server. The page is page.html, page.css and page.js, which are embedded in the
+ * program; what it shows is in it as JSON. */
 #ifndef TWINSEG_REPORT_H
 #define TWINSEG_REPORT_H
 

@@ -1,7 +1,7 @@
 /* Chooses the post-processing rules on predictions of cases that their models have not seen.
  *
- * Every pair of thresholds of a small grid is tried on every case. The rule for ET makes all ET of a
- * case NCR, which stays in TC and WT. So only the Dice of ET changes, to 0 or 1. */
+ * Every pair of thresholds of a small grid is tried on every case. The rule for ET makes all ET of
+ * a case NCR, which stays in TC and WT. So only the Dice of ET changes, to 0 or 1. */
 #include "tune/tune.h"
 #include "dataset/dataset.h"
 #include "predict/predict.h"

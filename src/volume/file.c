@@ -57,8 +57,8 @@ static bool is_gzip(const uint8_t *bytes, size_t count)
     return count >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
 }
 
-/* All members one behind the other. Zeros behind the last are padding; other bytes there that do not
- * begin a member are ignored, as gzip does, and counted. */
+/* All members one behind the other. Zeros behind the last are padding; other bytes there that do
+ * not begin a member are ignored, as gzip does, and counted. */
 static ts_status unpack_members(struct libdeflate_decompressor *d, const file_map *map,
                                 const char *path, nifti_bytes *out, ts_error *error)
 {

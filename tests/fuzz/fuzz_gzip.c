@@ -1,8 +1,8 @@
 /* libFuzzer target: gzip. The first byte says what becomes of the rest: 0, a gzip file as it
  * stands; else data that are packed into members (bits 0 and 1: 1 to 3 of them), with zeros behind
- * (bit 2), cut short (bit 3), with a wrong byte (bit 4) or with text behind all (bit 5). Whole files
- * must come back as they were, the text counted; spoilt ones must be refused, unless only the padding
- * was hit. */
+ * (bit 2), cut short (bit 3), with a wrong byte (bit 4) or with text behind all (bit 5). Whole
+ * files must come back as they were, the text counted; spoilt ones must be refused, unless only the
+ * padding was hit. */
 #include "memory_file.h"
 #include "volume/nifti.h"
 
