@@ -108,6 +108,13 @@ ts_status scores_write(const char *folder, const study *s, const study_cell *c,
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* The models of a run have no rules of their own, so that the model's (the default) are none: 0. */
+static bool same_value(const char *then, const char *now)
+{
+    const char *a = strcmp(then, "model") ? then : "0", *b = strcmp(now, "model") ? now : "0";
+    return !strcmp(a, b);
+}
+
 /* A setting that the file lacks did not exist when it was made: the run had what is now the
  * default. Settings that the cell's method does not use may differ. */
 static ts_status compare_settings(const json_t *settings, const study_cell *c, const char *path,
@@ -121,7 +128,7 @@ static ts_status compare_settings(const json_t *settings, const study_cell *c, c
         plan_value(&defaults, i, usual, sizeof usual);
         plan_value(&c->plan, i, now, sizeof now);
         const char *then = json_string_value(json_object_get(settings, key)) ?: usual;
-        if (train_setting_matters(&c->plan, key) && strcmp(then, now))
+        if (train_setting_matters(&c->plan, key) && !same_value(then, now))
             return error_set(
                 error, TS_BAD_INPUT,
                 "'%s' holds the scores of a run with %s = %s, the study says %s: remove "
