@@ -53,8 +53,8 @@ int canvas_text_width(const char *s, text_size size);
  * characters are shown as \x1b and the like. */
 void canvas_title(canvas *c, int x, int y, const char *s);
 
-/* All glyphs side by side: [height][width] of coverage, 0 to 255. Glyph i is in the columns starts[i]
- * to starts[i + 1] - 1; the first and the last of these are outside its advance width. */
+/* All glyphs side by side: [height][width] of coverage, 0 to 255. Glyph i is in the columns
+ * starts[i] to starts[i + 1] - 1; the first and the last of these are outside its advance width. */
 typedef struct {
     const char *pixels;
     const uint16_t *starts;

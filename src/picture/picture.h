@@ -5,10 +5,11 @@
 #include "plan/plan.h"
 #include "volume/volume.h"
 
-/* The axial, coronal and sagittal slice with the largest cross-section of the tumour: a row for each
- * modality that is not NULL, with outlines of WT, TC and ET, solid for the prediction and dashed for
- * the truth, in the radiological view (patient's right on the left), marked R and L. All images and
- * labels are on the grid of the header; labels 0 to 3; prediction or truth may be NULL. */
+/* The axial, coronal and sagittal slice with the largest cross-section of the tumour: a row for
+ * each modality that is not NULL, with outlines of WT, TC and ET, solid for the prediction and
+ * dashed for the truth, in the radiological view (patient's right on the left), marked R and L. All
+ * images and labels are on the grid of the header; labels 0 to 3; prediction or truth may be
+ * NULL. */
 ts_status picture_slices(const char *path, const char *title, const volume_header *header,
                          const float *const images[MODALITIES], const uint8_t *prediction,
                          const uint8_t *truth, ts_error *error);

@@ -13,8 +13,8 @@ ts_status report_run(const char *folder, json_t **out, ts_error *error);
 /* A study's table.json. *out is NULL where the folder has none. */
 ts_status report_study(const char *folder, json_t **out, ts_error *error);
 
-/* Predictions: scores, slices, files with checksums. text_limit: the most characters that the slices
- * may take. */
+/* Predictions: scores, slices, files with checksums. text_limit: the most characters that the
+ * slices may take. */
 ts_status report_predictions(const char *folder, const report_options *o, size_t text_limit,
                              report_counts *counts, json_t **out, ts_error *error);
 
@@ -27,8 +27,8 @@ typedef struct {
     const uint8_t *prediction, *truth;
 } picture_source;
 
-/* The case turned to LPS, cut to the head, resampled so that it takes at most text_limit characters,
- * and packed for page.js. */
+/* The case turned to LPS, cut to the head, resampled so that it takes at most text_limit
+ * characters, and packed for page.js. */
 ts_status report_pack(const picture_source *s, size_t text_limit, pool *p, json_t **out,
                       ts_error *error);
 
