@@ -116,6 +116,11 @@ expect "another voxel size is warned of" \
     grep -q "spacing.nii' has voxels of 6x6x2 mm, its truth '.*a.nii' of 6x6x6 mm" "$work/log"
 "$twinseg" evaluate "$work/turned.nii" "$work/a.nii" >/dev/null 2>"$work/log"
 expect "axes of another direction are warned of" grep -q "may be flipped" "$work/log"
+cp "$work/a.nii" "$work/flipped.nii" # the sign of srow_x[0], byte 283
+sign=$(od -An -tu1 -j283 -N1 "$work/a.nii")
+printf "\\$(printf %o $((sign ^ 128)))" | dd of="$work/flipped.nii" bs=1 seek=283 conv=notrunc 2>/dev/null
+"$twinseg" evaluate "$work/flipped.nii" "$work/a.nii" >/dev/null 2>"$work/log"
+expect "so is one axis that runs the other way" grep -q "may be flipped" "$work/log"
 
 # ---- output ----
 mkdir "$work/odd" "$work/bin"
