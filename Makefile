@@ -197,7 +197,8 @@ install: all library
 	    tools/twinseg.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/twinseg.pc
 	for model in $(wildcard models/*.safetensors); do \
 	    install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/twinseg/models $$model; done
-	install -D -m 644 docs/models.md $(DESTDIR)$(PREFIX)/share/twinseg/models/README.md
+	sed 's|\[\([^]]*\)\]([^)]*\.md[^)]*)|\1|g' docs/models.md >$(BUILD)/models-readme.md # no links to pages left behind
+	install -D -m 644 $(BUILD)/models-readme.md $(DESTDIR)$(PREFIX)/share/twinseg/models/README.md
 	install -D -m 644 src/picture/font-licence.txt $(DESTDIR)$(PREFIX)/share/twinseg/font-licence.txt
 
 include tools/lint.mk tools/fuzz.mk tools/package.mk

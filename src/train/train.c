@@ -283,11 +283,13 @@ static ts_status loop(run *r, ts_error *error)
 static void log_beginning(run *r)
 {
     const run_split *s = &r->cases.split;
-    char names[24];
-    run_folder_log(&r->folder, "twinseg %s, %d threads on %d ranks, %s from step %lld of %lld",
-                   ts_version(), pool_threads(trainer_pool(r->trainer)), ranks_count(),
-                   r->state.step ? "resumed" : "begun", (long long)r->state.step,
-                   (long long)train_steps(r->plan));
+    char names[24], processes[40] = "";
+    const int threads = pool_threads(trainer_pool(r->trainer));
+    if (ranks_count() > 1)
+        snprintf(processes, sizeof processes, " on each of %d ranks", ranks_count());
+    run_folder_log(&r->folder, "twinseg %s, %d thread%s%s, %s from step %lld of %lld", ts_version(),
+                   threads, threads == 1 ? "" : "s", processes, r->state.step ? "resumed" : "begun",
+                   (long long)r->state.step, (long long)train_steps(r->plan));
     run_folder_log(&r->folder, "'%s' (%s): %zu cases train, %zu are held out, %zu are skipped",
                    r->cases.data.path, r->cases.data.layout, s->train_count, s->held_out_count,
                    s->skipped_count);
