@@ -144,7 +144,7 @@ check "a label outside the map: train" 1 "seven/$id/${id}_seg.nii' holds the lab
     "$twinseg" train seven $small --out seven.run
 cp "$truth" both.nii && put both.nii $((header + 20000)) '\003'
 with both seg <both.nii
-check "labels 3 and 4: check names the readings" 1 'labels=brats2021.*labels=brats2024' "$twinseg" check both
+check "labels 3 and 4: check names the readings" 1 'labels=NAME.*--labels NAME.*brats2021 .*brats2024 ' "$twinseg" check both
 check "labels 3 and 4, told how to read them" 0 'findings +0 problems' "$twinseg" check both labels=brats2024
 head -c 3000 "$truth" | with half seg
 check "a truth cut short: check" 1 "^problem: .*half/$id/${id}_seg.nii' is cut short" "$twinseg" check half

@@ -61,9 +61,9 @@ expect "after treatment: 4 of the truth is background" \
     test "$(grep -c 'ET,0,' "$work/e.csv")$(grep -c 'WT,1,' "$work/e.csv")" = 10
 "$twinseg" evaluate "$work/child/$child" "$work/model/$child" >/dev/null 2>"$work/log"
 expect "BraTS-PED without a 4: both readings are named" \
-    grep -q 'brats2023 .*labels=brats-ped ' "$work/log"
+    grep -q -e '--labels NAME .*brats2023 .*brats-ped ' "$work/log"
 "$twinseg" evaluate "$work/child/$child" "$work/child/$child" >/dev/null 2>"$work/log"
-expect "and so they are of a prediction with a 4" grep -q 'brats2021 .*labels=brats-ped ' "$work/log"
+expect "and so they are of a prediction with a 4" grep -q -e '--labels NAME .*brats2021 .*brats-ped ' "$work/log"
 
 # ---- which files are a case's ----
 ids=$(ls "$work/flat" | sed 's/_seg.nii.gz//')
@@ -136,4 +136,57 @@ expect "before any case is scored" test "$(grep -c 'nowhere/x.csv' "$work/log")$
 expect "tune: a missing model is named before the work" grep -q "nomodel.safetensors" "$work/log"
 "$twinseg" tune "$work/odd" "$work/plain" >/dev/null 2>"$work/log"
 expect "tune: two folders without a common case" grep -q "^twinseg: 0 cases are both predicted" "$work/log"
+
+# ---- what dataset.json and predict.json say of the values ----
+mkdir "$work/own"
+for id in $ids; do
+    cp "$work/2023/$id/$id-seg.nii.gz" "$work/own/$id.nii.gz"
+done
+wt_tc_et='(WT|TC|ET),1,0,1,'
+for layout in msd nnunet; do
+    "$twinseg" convert "$work/truth" --to $layout -o "$work/$layout" >/dev/null 2>&1
+    check "$layout: labelsTr is read by its dataset.json" 0 \
+        "labels of '.*labelsTr' are read as msd .1 ED, 2 NCR, 3 ET., as '.*$layout/dataset.json' says" \
+        "$twinseg" evaluate "$work/own" "$work/$layout/labelsTr" -o "$work/g.csv"
+    expect "$layout: predictions that are right score 1" test "$(grep -cE "$wt_tc_et" "$work/g.csv")" = 9
+    check "$layout: so is one file of it" 0 "are read as msd" \
+        "$twinseg" evaluate "$work/own/$1.nii.gz" "$work/$layout/labelsTr/$1.nii.gz" -o "$work/g.csv"
+    expect "$layout: which scores 1" test "$(grep -cE "$wt_tc_et" "$work/g.csv")" = 3
+    (cd "$work/$layout/labelsTr" && "$twinseg" evaluate ../../own . -o "$work/g.csv" >/dev/null 2>&1)
+    expect "$layout: also from within" test "$(grep -cE "$wt_tc_et" "$work/g.csv")" = 9
+    check "$layout: --labels that contradicts is warned of" 0 "as requested, but '.*dataset.json' says msd" \
+        "$twinseg" evaluate "$work/own" "$work/$layout/labelsTr" --labels auto,brats2023 -o "$work/g.csv"
+    expect "$layout: and is what counts" test "$(grep -cE 'TC,1,0,1,' "$work/g.csv")" = 0
+    check "$layout: --labels that agrees is not" 0 '^region' \
+        "$twinseg" evaluate "$work/own" "$work/$layout/labelsTr" --labels auto,msd -o "$work/g.csv"
+    expect "$layout: nor noted" test -z "$(grep dataset.json "$work/said")"
+done
+cp -r "$work/nnunet/labelsTr" "$work/theirs" # as nnU-Net's predict leaves them
+cp "$work/nnunet/dataset.json" "$work/theirs/"
+check "predictions beside a dataset.json are read by it" 0 "labels of '.*theirs' are read as msd" \
+    "$twinseg" evaluate "$work/theirs" "$work/plain" -o "$work/g.csv"
+expect "and score 1" test "$(grep -cE "$wt_tc_et" "$work/g.csv")" = 9
+mkdir "$work/nnunet/predictions" && cp "$work"/own/* "$work/nnunet/predictions/"
+"$twinseg" evaluate "$work/nnunet/predictions" "$work/nnunet/labelsTr" -o "$work/g.csv" >/dev/null 2>&1
+expect "a dataset.json above predictions is not theirs" test "$(grep -cE "$wt_tc_et" "$work/g.csv")" = 9
+mkdir "$work/recorded" && cp "$work"/msd/labelsTr/* "$work/recorded/"
+echo '{"models": [], "settings": {"labels": "msd"}}' >"$work/recorded/predict.json"
+check "predict.json tells too" 0 "as '.*predict.json' says" \
+    "$twinseg" evaluate "$work/recorded" "$work/plain" -o "$work/g.csv"
+expect "and they score 1" test "$(grep -cE "$wt_tc_et" "$work/g.csv")" = 9
+check "tune reads them alike" 0 'as predicted +1.0000 +1.0000 +1.0000' \
+    "$twinseg" tune "$work/own" "$work/nnunet/labelsTr"
+check "and predictions by predict.json" 0 'as predicted +1.0000 +1.0000 +1.0000' \
+    "$twinseg" tune "$work/recorded" "$work/plain"
+check "picture --truth reads by dataset.json" 0 'are read as msd' "$twinseg" picture "$work/p.png" \
+    --flair "$work/truth/$1/$1_flair.nii.gz" --truth "$work/msd/labelsTr/$1.nii.gz"
+sed 's/"edema"/"stroke"/' "$work/msd/dataset.json" >"$work/d.json" && mv "$work/d.json" "$work/msd/dataset.json"
+for command in evaluate tune; do
+    check "$command: labels that are not known are refused" 1 \
+        "msd/dataset.json' names the labels '.*stroke.*--labels NAME" \
+        "$twinseg" $command "$work/own" "$work/msd/labelsTr"
+    check "$command: unless --labels says what they are" 0 '1.0000' \
+        "$twinseg" $command "$work/own" "$work/msd/labelsTr" --labels auto,msd
+done
+
 finish

@@ -369,8 +369,8 @@ static void test_pediatric(void **state)
     assert_int_equal(
         volume_write_labels(below("children/%s/%s-seg.nii.gz", was, is), &h, labels, &e), TS_OK);
     assert_int_equal(dataset_open(below("children"), LABELS_AUTO, &d, &e), TS_OK);
-    refuse(&d, LAYOUT_NNUNET, "children-unclear", "labels=brats2023");
-    refuse(&d, LAYOUT_MSD, "children-unclear2", "labels=brats-ped");
+    refuse(&d, LAYOUT_NNUNET, "children-unclear", "brats2023 (");
+    refuse(&d, LAYOUT_MSD, "children-unclear2", "brats-ped (");
     dataset_close(&d);
 }
 

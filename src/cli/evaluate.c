@@ -1,6 +1,7 @@
 /* twinseg evaluate: scores of one case or of a folder, as a table, as CSV, as JSON. */
 #include "cli/cli.h"
 #include "evaluate/evaluate.h"
+#include "predict/predict.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -102,6 +103,21 @@ static void warn_of_pairs(const evaluate_list *l)
             warn("prediction and truth of '%s' are one file", l->pairs[i].id);
 }
 
+/* The readings that the folders state, where --labels does not. */
+static ts_status take_labels(evaluate_results *r, const cli_arguments *a, ts_error *error)
+{
+    for (int i = 0; i < 2; i++) {
+        const label_map given = r->labels[i];
+        const ts_status status =
+            predict_take_labels(a->positional[i], i == 1, &r->labels[i], error);
+        if (status != TS_OK)
+            return status;
+        if (r->labels[i] != given)
+            snprintf(r->label_names[i], sizeof r->label_names[i], "%s", labels_name(r->labels[i]));
+    }
+    return TS_OK;
+}
+
 /* Scores the list and prints it. */
 static ts_status evaluate_all(evaluate_results *r, const cli_arguments *a, int threads,
                               ts_error *error)
@@ -138,6 +154,10 @@ static int run(const cli_arguments *a)
     if (evaluate_list_open(a->positional[0], a->positional[1], &l, &e) != TS_OK)
         return cli_fail(&e);
     warn_of_pairs(&l);
+    if (take_labels(&r, a, &e) != TS_OK) {
+        evaluate_list_free(&l);
+        return cli_fail(&e);
+    }
     r.columns = evaluate_columns_of(r.convention, r.labels[0] == LABELS_BRATS2024 ||
                                                       r.labels[1] == LABELS_BRATS2024);
     r.values = memory_allocate(l.count * (size_t)(r.columns.regions * r.columns.figures),
@@ -160,6 +180,8 @@ const cli_command evaluate_command = {
         "PRED and TRUTH are two files or two folders. A case is a file's name without extension\n"
         "and -seg or _seg; folders pair by it. A missing prediction scores as empty and makes\n"
         "the exit status 1.\n"
+        "Without --labels, a predict.json or dataset.json beside the files (or above TRUTH)\n"
+        "says what their values mean.\n"
         "panoptic computes what brats-evaluation 0.0.10 does for adult glioma: docs/metrics.md;\n"
         "with --labels brats2024, RC too. There \"-\" (JSON null, CSV nan) is undefined.",
     .options = options,

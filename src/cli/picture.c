@@ -3,6 +3,7 @@
 #include "dataset/dataset.h"
 #include "evaluate/evaluate.h"
 #include "picture/picture.h"
+#include "predict/predict.h"
 #include "voxels/voxels.h"
 
 #include <stdlib.h>
@@ -53,7 +54,10 @@ static ts_status read_labels(picture_case *c, int which, const char *path, label
                              ts_error *e)
 {
     volume_header header;
-    ts_status status = volume_read_labels(path, &header, &c->labels[which], e);
+    ts_status status = predict_take_labels(path, which == 1, &map, e);
+    if (status != TS_OK)
+        return status;
+    status = volume_read_labels(path, &header, &c->labels[which], e);
     if (status != TS_OK)
         return status;
     status = volume_turn_labels(&header, &c->labels[which], c->grid, NULL, e);

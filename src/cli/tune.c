@@ -10,6 +10,8 @@ extern const cli_command tune_command;
 
 static const cli_option options[] = {
     {"write", 'w', "MODELS", "model files, separated by ',', to write the rules into"},
+    {"labels", 0, "P,T",
+     "meaning of label values in PRED and TRUTH (one name: of both): " LABEL_NAMES},
     {"threads", 0, "N", "threads (default: all processors)"},
     {0},
 };
@@ -60,15 +62,15 @@ static void print_tuning(const tuning *t)
                t->rules.component_confidence);
 }
 
-static ts_status tune(const string_list *folders, const char *truth, const string_list *models,
-                      int thread_count, ts_error *error)
+static ts_status tune(const string_list *folders, const char *truth, const label_map labels[2],
+                      const string_list *models, int thread_count, ts_error *error)
 {
     tune_cases cases = {0};
     tuning t;
     pool *threads = NULL;
     ts_status status = tune_check_models(models, error);
     if (status == TS_OK)
-        status = tune_cases_open(folders, truth, &cases, error);
+        status = tune_cases_open(folders, truth, labels, &cases, error);
     if (status != TS_OK)
         goto end;
     status = pool_create(thread_count, &threads, error);
@@ -90,13 +92,18 @@ static int run(const cli_arguments *a)
     string_list folders = {0}, models = {0};
     int64_t threads = processor_count();
     const char *written = cli_value(a, "write");
+    label_map labels[2];
+    char names[2][16];
+    const int bad = cli_label_maps(a, labels, names);
+    if (bad)
+        return bad;
     if (!cli_integer(a, "threads", 1, 1024, &threads))
         return 2;
     ts_status status = split_names(a->positional[0], &folders, &e);
     if (status == TS_OK && written)
         status = split_names(written, &models, &e);
     if (status == TS_OK)
-        status = tune(&folders, a->positional[1], &models, (int)threads, &e);
+        status = tune(&folders, a->positional[1], labels, &models, (int)threads, &e);
     string_list_free(&folders);
     string_list_free(&models);
     return status == TS_OK ? 0 : cli_fail(&e);
@@ -105,7 +112,7 @@ static int run(const cli_arguments *a)
 const cli_command tune_command = {
     .name = "tune",
     .summary = "choose the post-processing rules on out-of-fold predictions",
-    .usage = "PRED[,PRED...] TRUTH [--write MODEL[,MODEL...]]",
+    .usage = "PRED[,PRED...] TRUTH [--labels P,T] [--write MODEL[,MODEL...]]",
     .details =
         "PRED: folders of predictions of held-out cases, one for each fold, made without rules\n"
         "(et_threshold=0 component_threshold=0). TRUTH: a folder of label files or of cases.\n"

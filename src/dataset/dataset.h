@@ -71,6 +71,15 @@ typedef struct {
 ts_status dataset_describe(const char *json, size_t count, const char *file,
                            dataset_description *out, ts_error *error);
 
+/* What the label files in a folder (or beside a file) mean by a dataset.json in that folder or, with
+ * `above`, else in its parent. A *map of LABELS_AUTO becomes that reading, with a note that names
+ * file and reading; another *map stays, with a warning where it contradicts. Nothing changes where
+ * there is no such file or it names no labels. Labels that are not known here are an error, unless
+ * *map is another than LABELS_AUTO. */
+ts_status dataset_take_labels(const char *path, bool above, label_map *map, ts_error *error);
+/* The same for a reading that `file` states. */
+void dataset_settle_labels(const char *path, const char *file, label_map stated, label_map *map);
+
 /* ---- preprocessing -------------------------------------------------------------------------- */
 
 /* What leads from the network's grid back to the file's. */

@@ -192,20 +192,28 @@ static ts_status read_channels(const char *file, const json_t *channels, dataset
     return status;
 }
 
+static ts_status parse(const char *json, size_t count, const char *file, json_t **root,
+                       ts_error *error)
+{
+    json_error_t cause;
+    const size_t mark = text_mark(json, count);
+    *root = json_loadb(json + mark, count - mark, 0, &cause);
+    return *root ? TS_OK
+                 : error_set(error, TS_BAD_INPUT, "'%s' line %d is not JSON: %s", file, cause.line,
+                             cause.text);
+}
+
 ts_status dataset_describe(const char *json, size_t count, const char *file,
                            dataset_description *out, ts_error *error)
 {
-    json_error_t cause;
+    json_t *root;
     *out = (dataset_description){.labels = LABELS_AUTO};
-    const size_t mark = text_mark(json, count);
-    json_t *root = json_loadb(json + mark, count - mark, 0, &cause);
-    if (!root)
-        return error_set(error, TS_BAD_INPUT, "'%s' line %d is not JSON: %s", file, cause.line,
-                         cause.text);
+    ts_status status = parse(json, count, file, &root, error);
+    if (status != TS_OK)
+        return status;
     const json_t *channels = json_object_get(root, "channel_names");
     if (!channels)
         channels = json_object_get(root, "modality");
-    ts_status status;
     if (!json_is_object(channels) && !json_is_array(channels))
         status =
             error_set(error, TS_BAD_INPUT,
@@ -218,5 +226,89 @@ ts_status dataset_describe(const char *json, size_t count, const char *file,
     if (status == TS_OK && json_is_object(labels))
         read_labels(labels, out);
     json_decref(root);
+    return status;
+}
+
+/* ---- label files beside a dataset.json ------------------------------------------------------ */
+
+/* A folder's dataset.json, in memory of its own; NULL where there is none (or no memory). */
+static char *description_in(const char *folder)
+{
+    char *file = path_join(folder, "dataset.json", NULL);
+    if (file && file_exists(file))
+        return file;
+    free(file);
+    return NULL;
+}
+
+/* The folder that path lies in, in memory of its own. */
+static char *parent_of(const char *path)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    size_t name = length;
+    while (name > 0 && path[name - 1] != '/')
+        name--;
+    if (length - name <= 2 && !strncmp(path + name, "..", length - name)) /* ".", "..", "" */
+        return string_format("%.*s/..", (int)length, path);
+    return name ? string_format("%.*s", (int)name, path) : string_format(".");
+}
+
+/* The dataset.json that speaks of the labels at path; NULL where there is none. */
+static char *description_of(const char *path, bool above)
+{
+    char *folder = directory_exists(path) ? string_format("%s", path) : parent_of(path);
+    char *file = folder ? description_in(folder) : NULL;
+    char *parent = folder && !file && above ? parent_of(folder) : NULL;
+    if (parent)
+        file = description_in(parent);
+    free(folder);
+    free(parent);
+    return file;
+}
+
+void dataset_settle_labels(const char *path, const char *file, label_map stated, label_map *map)
+{
+    if (*map == LABELS_AUTO) {
+        *map = stated;
+        note("the labels of '%s' are read as %s %s, as '%s' says", path, labels_name(stated),
+             labels_words(stated), file);
+    } else if (!labels_same_values(*map, stated))
+        warn("the labels of '%s' are read as %s %s, as requested, but '%s' says %s %s", path,
+             labels_name(*map), labels_words(*map), file, labels_name(stated),
+             labels_words(stated));
+}
+
+static ts_status settle_by(const char *path, const char *file, label_map *map, ts_error *error)
+{
+    char choices[LABEL_SETTINGS];
+    dataset_description about = {.labels = LABELS_AUTO};
+    uint8_t *bytes = NULL;
+    size_t count = 0;
+    json_t *root = NULL;
+    ts_status status = file_get(file, DESCRIPTION_BYTES_MAX, &bytes, &count, error);
+    if (status != TS_OK)
+        return status;
+    status = parse((const char *)bytes, count, file, &root, error);
+    if (status == TS_OK && json_is_object(json_object_get(root, "labels")))
+        read_labels(json_object_get(root, "labels"), &about);
+    if (about.labels != LABELS_AUTO)
+        dataset_settle_labels(path, file, about.labels, map);
+    else if (about.labels_unknown && *map == LABELS_AUTO)
+        status = error_set(error, TS_BAD_INPUT,
+                           "'%s' names the labels '%s', which are not an order of necrosis, edema "
+                           "and enhancing tumour known here: say how to read '%s' by %s",
+                           file, about.label_names, path, labels_settings(choices));
+    json_decref(root);
+    free(bytes);
+    return status;
+}
+
+ts_status dataset_take_labels(const char *path, bool above, label_map *map, ts_error *error)
+{
+    char *file = description_of(path, above);
+    const ts_status status = file ? settle_by(path, file, map, error) : TS_OK;
+    free(file);
     return status;
 }

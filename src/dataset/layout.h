@@ -60,6 +60,9 @@ ts_status folder_open(const char *path, label_map labels, dataset *d, ts_error *
 
 /* ---- MSD and nnU-Net -------------------------------------------------------------------- */
 
+/* Bytes of a dataset.json: MSD's lists every file, 60 kB; nnU-Net's largest are some MB. */
+enum { DESCRIPTION_BYTES_MAX = 64 << 20 };
+
 /* "nnU-Net raw" or "MSD Task01", by the names in a folder of images. */
 const char *raw_layout(const char *images);
 ts_status raw_open(const char *root, const char *images, label_map labels, dataset *d,

@@ -8,9 +8,6 @@
 #include <string.h>
 #include <strings.h>
 
-/* Bytes of a dataset.json: MSD's lists every file, 60 kB; nnU-Net's largest are some MB. */
-enum { JSON_LIMIT = 64 << 20 };
-
 static ts_status out_of_memory(const char *path, ts_error *error)
 {
     return error_set(error, TS_MEMORY, "out of memory while listing '%s'", path);
@@ -42,7 +39,7 @@ static ts_status read_description(const char *root, const char *example, bool nu
     char *file = path_join(root, "dataset.json", NULL);
     ts_status status = file ? TS_OK : out_of_memory(root, error);
     if (file && file_exists(file)) {
-        status = file_get(file, JSON_LIMIT, &bytes, &count, error);
+        status = file_get(file, DESCRIPTION_BYTES_MAX, &bytes, &count, error);
         if (status == TS_OK)
             status = dataset_describe((const char *)bytes, count, file, out, error);
     } else if (file && !numbered && !strncmp(example, "BRATS_", 6)) {
@@ -179,7 +176,7 @@ static ts_status check_description(const char *root, const dataset_description *
                                    label_map labels, dataset *d, ts_error *error)
 {
     bool any = false, truth = false;
-    char choices[512];
+    char choices[LABEL_SETTINGS];
     for (int k = 0; k < about->channels; k++) {
         any |= about->role[k] != ROLE_NONE;
         if (about->role[k] != ROLE_NONE)
@@ -204,13 +201,13 @@ static ts_status check_description(const char *root, const dataset_description *
     if (!about->label_names[0])
         return error_set(error, TS_BAD_INPUT,
                          "'%s/dataset.json' does not say what its labels mean: name them there, "
-                         "or give one of %s",
+                         "or say it by %s",
                          root, labels_settings(choices));
     if (about->labels_unknown)
         return error_set(error, TS_BAD_INPUT,
                          "'%s/dataset.json' names the labels '%s', which are not an order of "
                          "necrosis, edema and enhancing tumour known here: say which values they "
-                         "are with one of %s",
+                         "are by %s",
                          root, about->label_names, labels_settings(choices));
     return TS_OK;
 }

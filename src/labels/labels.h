@@ -96,7 +96,14 @@ ts_status labels_map(uint8_t *labels, size_t count, label_map map, bool strict, 
                      ts_error *error);
 /* The way back, for writing: 1 NCR, 2 ED, 3 ET to the map's values in place; larger ones stay. */
 void labels_unmap(uint8_t *labels, size_t count, label_map map);
-/* "labels=brats2021 (1 NCR, 2 ED, ...), labels=...": every reading, for messages. */
-const char *labels_settings(char buffer[512]);
+/* For messages, how to set a reading, and all of them: "labels=NAME (...), where NAME is brats2021
+ * (1 NCR, 2 ED, ...), ...". */
+enum { LABEL_SETTINGS = 640 };
+const char *labels_settings(char buffer[LABEL_SETTINGS]);
+/* "msd", "auto" where no setting names the map; "(1 ED, 2 NCR, 3 ET)". */
+const char *labels_name(label_map map);
+const char *labels_words(label_map map);
+/* Do two maps give NCR, ED and ET the same values? */
+bool labels_same_values(label_map a, label_map b);
 
 #endif

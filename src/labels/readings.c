@@ -18,50 +18,70 @@ enum { VALUES = 5 };   /* no challenge has used more than 0 to 4 */
 typedef struct {
     uint8_t classes[VALUES]; /* what values 0 to 4 become */
     uint8_t values[LABELS];  /* what background, NCR, ED and ET are written as */
-    const char *words;       /* for messages; NULL: no setting names this reading */
+    const char *name;        /* of the setting; NULL: no setting names this reading */
+    const char *words;       /* for messages */
 } reading;
 
 /* BraTS to 2016 had 3 for the non-enhancing core, which 2017 joined with 1. BraTS-PED's solid (NET)
  * and cystic (CC) parts without enhancement are its tumour core less ET, so they are NCR here. */
 static const reading readings[] = {
-    [LABELS_AUTO] = {{BACKGROUND, NCR, ED, ET, ET}, {0, 1, 2, 3}, NULL},
+    [LABELS_AUTO] = {{BACKGROUND, NCR, ED, ET, ET}, {0, 1, 2, 3}, NULL, NULL},
     [LABELS_BRATS2021] = {{BACKGROUND, NCR, ED, NCR, ET},
                           {0, 1, 2, 4},
-                          "labels=brats2021 (1 NCR, 2 ED, 4 ET; to 2016, 3 NET)"},
+                          "brats2021", "(1 NCR, 2 ED, 4 ET; to 2016, 3 NET)"},
     [LABELS_BRATS2023] = {{BACKGROUND, NCR, ED, ET, OUTSIDE},
                           {0, 1, 2, 3},
-                          "labels=brats2023 (1 NCR, 2 ED, 3 ET; BraTS-PED of 2023 too)"},
+                          "brats2023", "(1 NCR, 2 ED, 3 ET; BraTS-PED of 2023 too)"},
     [LABELS_BRATS2024] = {{BACKGROUND, NCR, ED, ET, BACKGROUND},
                           {0, 1, 2, 3},
-                          "labels=brats2024 (1 NCR, 2 ED, 3 ET, 4 resection cavity)"},
+                          "brats2024", "(1 NCR, 2 ED, 3 ET, 4 resection cavity)"},
     [LABELS_MSD] = {{BACKGROUND, ED, NCR, ET, OUTSIDE},
                     {0, 2, 1, 3},
-                    "labels=msd (1 ED, 2 NCR, 3 ET)"},
+                    "msd", "(1 ED, 2 NCR, 3 ET)"},
     [LABELS_PED] = {{BACKGROUND, ET, NCR, NCR, ED},
                     {0, 2, 4, 1},
-                    "labels=brats-ped (1 ET, 2 NET, 3 CC, 4 ED; BraTS-PED of 2024 and later)"},
-    [LABELS_CAVITY] = {{BACKGROUND, NCR, ED, ET, RC}, {0, 1, 2, 3}, NULL},
-    [LABELS_PED_AUTO] = {{BACKGROUND, ET, NCR, NCR, ED}, {0, 1, 2, 3}, NULL},
-    [LABELS_OWN] = {{BACKGROUND, NCR, ED, ET, OUTSIDE}, {0, 1, 2, 3}, NULL},
-    [LABELS_GTV] = {{BACKGROUND, OUTSIDE, OUTSIDE, OUTSIDE, OUTSIDE}, {0, 1, 2, 3}, NULL},
+                    "brats-ped", "(1 ET, 2 NET, 3 CC, 4 ED; BraTS-PED of 2024 and later)"},
+    [LABELS_CAVITY] = {{BACKGROUND, NCR, ED, ET, RC}, {0, 1, 2, 3}, NULL, NULL},
+    [LABELS_PED_AUTO] = {{BACKGROUND, ET, NCR, NCR, ED}, {0, 1, 2, 3}, NULL, NULL},
+    [LABELS_OWN] = {{BACKGROUND, NCR, ED, ET, OUTSIDE}, {0, 1, 2, 3}, NULL, NULL},
+    [LABELS_GTV] = {{BACKGROUND, OUTSIDE, OUTSIDE, OUTSIDE, OUTSIDE}, {0, 1, 2, 3}, NULL, NULL},
 };
 _Static_assert(COUNT_OF(readings) == LABEL_MAPS, "one reading a map");
 
-/* "labels=brats2021 (...), labels=msd (...)": of a set of maps, bit by bit. */
-static const char *print_readings(unsigned maps, char buffer[512])
+/* How to name one of a set of maps, bit by bit, and each of them. */
+static const char *print_readings(unsigned maps, char buffer[LABEL_SETTINGS])
 {
-    size_t used = 0;
-    buffer[0] = '\0';
+    const char *between = "";
+    int used = snprintf(buffer, LABEL_SETTINGS,
+                        "labels=NAME (--labels NAME of evaluate, tune, picture and report), where "
+                        "NAME is ");
     for (unsigned map = 0; map < LABEL_MAPS; map++)
-        if (maps >> map & 1 && readings[map].words)
-            used += (size_t)snprintf(buffer + used, 512 - used, "%s%s", used ? ", " : "",
-                                     readings[map].words);
+        if (maps >> map & 1 && readings[map].name) {
+            used += snprintf(buffer + used, LABEL_SETTINGS - (size_t)used, "%s%s %s", between,
+                             readings[map].name, readings[map].words);
+            between = ", ";
+        }
     return buffer;
 }
 
-const char *labels_settings(char buffer[512])
+const char *labels_settings(char buffer[LABEL_SETTINGS])
 {
     return print_readings(~0u, buffer);
+}
+
+const char *labels_name(label_map map)
+{
+    return readings[map].name ? readings[map].name : "auto";
+}
+
+const char *labels_words(label_map map)
+{
+    return readings[map].words ? readings[map].words : "(1 NCR, 2 ED, 3 or 4 ET)";
+}
+
+bool labels_same_values(label_map a, label_map b)
+{
+    return !memcmp(readings[a].values, readings[b].values, sizeof readings[a].values);
 }
 
 /* Which values 1 to 4 do not tell the reading of a map by itself; 0 where they do, else the
@@ -83,11 +103,11 @@ static unsigned doubtful_readings(label_map map, const bool present[256])
 static ts_status check_values(label_map map, const bool present[256], bool strict, const char *name,
                               ts_error *error)
 {
-    char choices[512];
+    char choices[LABEL_SETTINGS];
     const unsigned doubtful = doubtful_readings(map, present);
     if (doubtful)
         return error_set(error, TS_BAD_INPUT,
-                         "'%s' %s can be read in several ways: say how with one of %s", name,
+                         "'%s' %s can be read in several ways: say how by %s", name,
                          map == LABELS_AUTO       ? "holds the labels 3 and 4, which"
                          : map == LABELS_PED_AUTO ? "is of BraTS-PED by its name; its labels"
                                                   : "holds the label 4, which",
@@ -104,7 +124,7 @@ static ts_status check_values(label_map map, const bool present[256], bool stric
         if (strict)
             return error_set(error, TS_BAD_INPUT,
                              "'%s' holds the label %d, which the reading of its labels does not "
-                             "know: say how to read it with one of %s",
+                             "know: say how to read it by %s",
                              name, value, labels_settings(choices));
     }
     return TS_OK;

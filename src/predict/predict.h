@@ -118,6 +118,12 @@ typedef struct {
 ts_status predict_folder(predictor *p, const dataset *d, const char *out, predict_counts *counts,
                          ts_error *error);
 
+/* What the label files in a folder (or a file's) mean, as the folder states: by its predict.json
+ * or, where it has none, a dataset.json (dataset_take_labels, which says what becomes of *map). Of a
+ * truth the folder above may hold the dataset.json too, of predictions where the folder is called
+ * labels*. */
+ts_status predict_take_labels(const char *path, bool truth, label_map *map, ts_error *error);
+
 /* The component_confidence that the results in a folder were made under, by its predict.json; 0
  * where there is none. */
 ts_status predict_recorded_confidence(const char *folder, double *out, ts_error *error);

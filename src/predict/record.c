@@ -70,6 +70,48 @@ done:
     return status;
 }
 
+/* labels= of a predict.json. */
+static ts_status recorded_labels(const char *file, label_map *out, ts_error *error)
+{
+    plan p;
+    json_t *record = NULL;
+    ts_status status = json_read(file, JSON_BYTES_MAX, &record, error);
+    if (status != TS_OK)
+        return status;
+    const char *labels =
+        json_string_value(json_object_get(json_object_get(record, "settings"), "labels"));
+    plan_defaults(&p);
+    if (labels)
+        status = plan_set(&p, "labels", labels, file, error);
+    *out = (label_map)p.labels;
+    json_decref(record);
+    return status;
+}
+
+ts_status predict_take_labels(const char *path, bool truth, label_map *map, ts_error *error)
+{
+    label_map stated = LABELS_AUTO;
+    const bool is_folder = directory_exists(path);
+    const char *name = string_file_name(path);
+    char *folder = is_folder ? string_format("%s", path)
+                             : string_format("%.*s.", (int)(name - path), path);
+    char *file = folder ? path_join(folder, "predict.json", error) : NULL;
+    ts_status status = TS_OK;
+    if (!file) {
+        status = error_set(error, TS_MEMORY, "out of memory");
+    } else if (!file_exists(file)) {
+        const bool above = truth || (is_folder && !strncmp(name, "labels", 6));
+        status = dataset_take_labels(path, above, map, error);
+    } else {
+        status = recorded_labels(file, &stated, error);
+        if (status == TS_OK && (stated != LABELS_AUTO || *map != LABELS_AUTO))
+            dataset_settle_labels(path, file, stated, map);
+    }
+    free(folder);
+    free(file);
+    return status;
+}
+
 /* ---- whose folder it is -------------------------------------------------------------------- */
 
 /* Is `out` named like a folder of images or labels of the data set, at its top (labelsTr)? */

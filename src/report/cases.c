@@ -1,6 +1,7 @@
 /* A folder of predictions: each case with its scores against the data set's truth, its slices, and
  * checksums of the files that both came from. The data set is the one that --data names, else those
  * that predict recorded. */
+#include "predict/predict.h"
 #include "report/parts.h"
 #include "volume/volume.h"
 #include "voxels/voxels.h"
@@ -60,12 +61,11 @@ static const dataset_case *find_case(const prediction_list *l, const char *id)
     return NULL;
 }
 
-/* The record that predict keeps: models, settings (the labels' meaning is one) and data sets; null
- * where there is none. */
+/* The record that predict keeps (models, settings, data sets; null where there is none), and what
+ * the labels in the folder mean. */
 static ts_status read_record(prediction_list *l, const char *folder, json_t **record,
                              ts_error *error)
 {
-    plan p;
     char *path = path_join(folder, "predict.json", error);
     if (!path)
         return TS_MEMORY;
@@ -73,14 +73,11 @@ static ts_status read_record(prediction_list *l, const char *folder, json_t **re
     *record = json_null();
     if (file_exists(path))
         status = json_read(path, JSON_BYTES_MAX, record, error);
-    const char *labels =
-        json_string_value(json_object_get(json_object_get(*record, "settings"), "labels"));
-    plan_defaults(&p);
-    if (status == TS_OK && labels)
-        status = plan_set(&p, "labels", labels, path, error);
-    l->labels = l->o->labels[0] != LABELS_AUTO ? l->o->labels[0] : (label_map)p.labels;
     free(path);
-    return status;
+    if (status != TS_OK)
+        return status;
+    l->labels = l->o->labels[0];
+    return predict_take_labels(folder, false, &l->labels, error);
 }
 
 /* Opens the data set that --data names, or else each that the record names: of those, one that is

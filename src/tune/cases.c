@@ -7,8 +7,12 @@
 
 /* ---- cases ---------------------------------------------------------------------------------- */
 
-static ts_status add_pairs(tune_cases *c, const evaluate_list *l, ts_error *error)
+static ts_status add_pairs(tune_cases *c, const evaluate_list *l, label_map labels, ts_error *error)
 {
+    label_map *maps = realloc(c->labels, (c->count + l->count) * sizeof *maps);
+    if (!maps)
+        return error_set(error, TS_MEMORY, "out of memory");
+    c->labels = maps;
     const evaluate_pair **pairs = realloc(c->pairs, (c->count + l->count) * sizeof(*pairs));
     if (!pairs)
         return error_set(error, TS_MEMORY, "out of memory");
@@ -22,12 +26,14 @@ static ts_status add_pairs(tune_cases *c, const evaluate_list *l, ts_error *erro
                                  "case %s is predicted twice, in '%s' and '%s': folds hold out "
                                  "every case once",
                                  l->pairs[i].id, pairs[k]->prediction, l->pairs[i].prediction);
+        maps[c->count] = labels;
         pairs[c->count++] = &l->pairs[i];
     }
     return TS_OK;
 }
 
-static ts_status add_folder(tune_cases *c, const char *folder, const char *truth, ts_error *error)
+static ts_status add_folder(tune_cases *c, const char *folder, const char *truth, label_map labels,
+                            ts_error *error)
 {
     double confidence;
     evaluate_list *l = &c->lists[c->list_count];
@@ -44,18 +50,23 @@ static ts_status add_folder(tune_cases *c, const char *folder, const char *truth
     if (status != TS_OK)
         return status;
     c->list_count++;
-    return add_pairs(c, l, error);
+    status = predict_take_labels(folder, false, &labels, error);
+    return status == TS_OK ? add_pairs(c, l, labels, error) : status;
 }
 
-ts_status tune_cases_open(const string_list *folders, const char *truth, tune_cases *out,
-                          ts_error *error)
+ts_status tune_cases_open(const string_list *folders, const char *truth, const label_map labels[2],
+                          tune_cases *out, ts_error *error)
 {
     *out = (tune_cases){
+        .truth_labels = labels[1],
         .lists = memory_allocate(folders->count, sizeof *out->lists, "the folders", error)};
     if (!out->lists)
         return TS_MEMORY;
+    ts_status status = predict_take_labels(truth, true, &out->truth_labels, error);
+    if (status != TS_OK)
+        return status;
     for (size_t i = 0; i < folders->count; i++) {
-        const ts_status status = add_folder(out, folders->items[i], truth, error);
+        status = add_folder(out, folders->items[i], truth, labels[0], error);
         if (status != TS_OK)
             return status;
     }
@@ -72,6 +83,7 @@ void tune_cases_free(tune_cases *c)
         evaluate_list_free(&c->lists[i]);
     free(c->lists);
     free(c->pairs);
+    free(c->labels);
     *c = (tune_cases){0};
 }
 

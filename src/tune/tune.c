@@ -21,7 +21,7 @@ typedef struct {
 } tried;
 
 typedef struct {
-    const evaluate_pair *const *pairs;
+    const tune_cases *cases;
     tried *tried;
 } tune_job;
 
@@ -83,15 +83,17 @@ static ts_status read_labels(const char *path, label_map map, volume_header *h, 
 static ts_status try_case(void *context, int64_t index, int thread, ts_error *error)
 {
     const tune_job *j = context;
-    const evaluate_pair *pair = j->pairs[index];
+    const evaluate_pair *pair = j->cases->pairs[index];
     volume_header h, truth_header;
     uint8_t *prediction = NULL, *truth = NULL, *scratch = NULL;
     (void)thread;
-    ts_status status = read_labels(pair->prediction, LABELS_AUTO, &h, &prediction, error);
+    const label_map of_name = dataset_labels_by_name(pair->id), given = j->cases->truth_labels;
+    ts_status status =
+        read_labels(pair->prediction, j->cases->labels[index], &h, &prediction, error);
     if (status != TS_OK)
         goto end;
-    status =
-        read_labels(pair->truth, dataset_labels_by_name(pair->id), &truth_header, &truth, error);
+    status = read_labels(pair->truth, given == LABELS_AUTO ? of_name : given, &truth_header, &truth,
+                         error);
     if (status != TS_OK)
         goto end;
     status = volume_turn_labels(&truth_header, &truth, &h, NULL, error);
@@ -149,7 +151,7 @@ static void choose(const tried *cases, size_t count, tuning *out)
 
 ts_status tune_rules(const tune_cases *c, pool *p, tuning *out, ts_error *error)
 {
-    tune_job j = {.pairs = c->pairs,
+    tune_job j = {.cases = c,
                   .tried = memory_allocate(c->count, sizeof *j.tried, "the scores", error)};
     if (!j.tried)
         return TS_MEMORY;

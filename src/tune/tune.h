@@ -10,14 +10,17 @@ typedef struct {
     evaluate_list *lists; /* one a folder */
     size_t list_count;
     const evaluate_pair **pairs; /* of all lists; every one has a prediction */
+    label_map *labels;           /* [count] of the predictions */
+    label_map truth_labels;
     size_t count;
     double component_confidence; /* that all folders were predicted with */
 } tune_cases;
 
-/* A case in two folders, and folders predicted with different component_confidence, are errors; so
+/* labels: the readings of predictions and truths; LABELS_AUTO: as the folders state
+ * (predict_take_labels). A case in two folders, and folders predicted with different component_confidence, are errors; so
  * are fewer than two cases. Release with tune_cases_free, also after an error. */
-ts_status tune_cases_open(const string_list *folders, const char *truth, tune_cases *out,
-                          ts_error *error);
+ts_status tune_cases_open(const string_list *folders, const char *truth, const label_map labels[2],
+                          tune_cases *out, ts_error *error);
 void tune_cases_free(tune_cases *c);
 
 /* Mean Dice (both empty: 1) over the cases: of the predictions as they are, with the rules chosen,
