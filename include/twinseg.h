@@ -112,6 +112,8 @@ typedef struct {
 } ts_scores;
 
 /* Scores a prediction against the truth of one case, on the same grid. spacing_mm: of the voxels.
+ * No dataset.json is looked for: of MSD's labels say TS_LABELS_MSD, as nnU-Net's BraTS sets have
+ * them too.
  * Values that the reading of labels does not know count as background. threads 0: all
  * processors. */
 TS_API ts_status ts_evaluate(const uint8_t *prediction, ts_labels prediction_labels,

@@ -121,6 +121,11 @@ sign=$(od -An -tu1 -j283 -N1 "$work/a.nii")
 printf "\\$(printf %o $((sign ^ 128)))" | dd of="$work/flipped.nii" bs=1 seek=283 conv=notrunc 2>/dev/null
 "$twinseg" evaluate "$work/flipped.nii" "$work/a.nii" >/dev/null 2>"$work/log"
 expect "so is one axis that runs the other way" grep -q "may be flipped" "$work/log"
+printf '\0\0\0\0' | dd of="$work/a.nii" bs=1 seek=252 conv=notrunc 2>/dev/null # qform_code, sform_code
+cp "$work/a.nii" "$work/b.nii"
+"$twinseg" evaluate "$work/a.nii" "$work/b.nii" >/dev/null 2>"$work/log"
+expect "a guessed orientation is warned of, once a case" \
+    test "$(grep -c "a.nii' does not say how its voxels lie" "$work/log")$(grep -c 'does not say how' "$work/log")" = 11
 
 # ---- output ----
 mkdir "$work/odd" "$work/bin"

@@ -13,6 +13,11 @@ expect "the picture is a PNG" test "$(head -c 4 out/P1/registration.png | tail -
 expect "the record" grep -q '"reference": "t1ce"' out/P1/registration.json
 cp said first
 expect "no warning for what is stripped" test "$(grep -c warning first)" -eq 0
+gunzip -c t1ce.nii.gz >noform.nii && printf '\0\0\0\0' | dd of=noform.nii bs=1 seek=252 conv=notrunc status=none
+cp noform.nii noform2.nii
+check "a guessed orientation is warned of" 0 "warning: 'noform.nii' does not say how its voxels lie" \
+    prepare --t1ce noform.nii --t1 noform2.nii -o doubt --spacing 3
+expect "once" test "$(grep -c 'does not say how' said)" -eq 1
 check "a data set that check takes" 0 '0 problems, 0 warnings' "$twinseg" check out
 
 check "a skull and no tool" 0 'no skull-stripping tool is set.*hd-bet' prepare --t1ce head.nii.gz -o head --spacing 3

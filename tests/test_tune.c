@@ -63,7 +63,9 @@ static void test_known_rules(void **state)
         pairs[i] = make_pair(i);
         list[i] = &pairs[i];
     }
-    assert_int_equal(tune_rules(&(tune_cases){.pairs = list, .labels = maps, .count = CASES}, NULL, &t, &e), TS_OK);
+    assert_int_equal(
+        tune_rules(&(tune_cases){.pairs = list, .labels = maps, .count = CASES}, NULL, &t, &e),
+        TS_OK);
     assert_int_equal(t.rules.cases, CASES);
     assert_true(t.rules.component_mm3 == 25 && t.rules.et_mm3 == 50);
     assert_true(fabs(t.before[0] - 2 * 216.0 / (216 + 219)) < 1e-12);
@@ -71,18 +73,21 @@ static void test_known_rules(void **state)
     for (int r = 0; r < REGIONS; r++)
         assert_true(fabs(t.after[r] - 1) < 1e-12 && fabs(t.held_out[r] - 1) < 1e-12);
     assert_int_equal(pool_create(3, &p, &e), TS_OK);
-    assert_int_equal(tune_rules(&(tune_cases){.pairs = list, .labels = maps, .count = CASES}, p, &threaded, &e),
-                     TS_OK);
+    assert_int_equal(
+        tune_rules(&(tune_cases){.pairs = list, .labels = maps, .count = CASES}, p, &threaded, &e),
+        TS_OK);
     assert_memory_equal(&t, &threaded, sizeof t);
     /* Where they would not help, there are no rules: the predictions are the truths. */
     evaluate_pair same[2] = {pairs[0], pairs[1]};
     same[0].prediction = same[0].truth;
     same[1].prediction = same[1].truth;
     const evaluate_pair *two[] = {&same[0], &same[1]};
-    assert_int_equal(tune_rules(&(tune_cases){.pairs = two, .labels = maps, .count = 2}, p, &t, &e), TS_OK);
+    assert_int_equal(tune_rules(&(tune_cases){.pairs = two, .labels = maps, .count = 2}, p, &t, &e),
+                     TS_OK);
     assert_true(t.rules.component_mm3 == 0 && t.rules.et_mm3 == 0);
     same[1].prediction = "/nowhere/p.nii";
-    assert_int_equal(tune_rules(&(tune_cases){.pairs = two, .labels = maps, .count = 2}, p, &t, &e), TS_IO);
+    assert_int_equal(tune_rules(&(tune_cases){.pairs = two, .labels = maps, .count = 2}, p, &t, &e),
+                     TS_IO);
     assert_non_null(strstr(e.text, "/nowhere"));
     pool_destroy(p);
     for (int i = 0; i < CASES; i++) {

@@ -149,7 +149,7 @@ static size_t doubts_of(const volume_header *h)
 {
     ts_error e;
     string_list doubts = {0};
-    assert_int_equal(volume_header_doubts(h, "n.nii", &doubts, &e), TS_OK);
+    assert_int_equal(volume_header_doubts(h, "n.nii", NULL, &doubts, &e), TS_OK);
     const size_t count = doubts.count;
     for (size_t i = 0; i < count; i++)
         assert_non_null(strstr(doubts.items[i], "'n.nii'"));

@@ -19,6 +19,7 @@ typedef struct {
     scratch_folder scratch;
     volume source[MODALITIES];
     volume_header grid;
+    volume_doubts doubts;     /* that were warned of */
     float *image[MODALITIES]; /* on the grid */
 } patient;
 
@@ -34,7 +35,7 @@ static bool has_place(const volume_header *h)
     return volume_affine_possible(a);
 }
 
-static ts_status read_input(const patient *p, const char *path, volume *out, ts_error *error)
+static ts_status read_input(patient *p, const char *path, volume *out, ts_error *error)
 {
     ts_status status = directory_exists(path) ? dicom_read(path, p->scratch.path, out, error)
                                               : volume_read(path, out, error);
@@ -43,6 +44,7 @@ static ts_status read_input(const patient *p, const char *path, volume *out, ts_
     if (out->channels != 1)
         return error_set(error, TS_BAD_INPUT, "'%s' holds %lld volumes; a single one is needed",
                          path, (long long)out->channels);
+    volume_warn_doubts(&out->header, path, &p->doubts);
     if (!has_place(&out->header))
         return error_set(error, TS_BAD_INPUT,
                          "'%s' does not say where its voxels are in space: its header is damaged",

@@ -28,7 +28,7 @@ static ts_status describe_doubts(const volume_header *h, const char *path, json_
                                  ts_error *error)
 {
     string_list doubts = {0};
-    const ts_status status = volume_header_doubts(h, path, &doubts, error);
+    const ts_status status = volume_header_doubts(h, path, NULL, &doubts, error);
     json_t *warnings = json_array();
     for (size_t i = 0; i < doubts.count; i++)
         json_array_append_new(warnings, json_string(doubts.items[i]));

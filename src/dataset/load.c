@@ -29,7 +29,7 @@ typedef struct {
     finding_sink sink;
     void *context;
     ts_status status;
-    bool guessed, two_sizes; /* doubts of a header that were reported: once a case */
+    volume_doubts doubts; /* of a header that were reported: once a case */
 } judge;
 
 static void found(judge *j, finding kind, ts_status status, const char *format, ...)
@@ -221,17 +221,12 @@ static bool judge_geometry(judge *j, const char *path, const volume_header *h)
     return false;
 }
 
-/* Doubts of a header; images of a case mostly share them, so each kind is reported once. */
+/* Doubts of a header; images of a case mostly share them. */
 static void judge_header(judge *j, const char *path, const volume_header *h)
 {
     ts_error error;
     string_list doubts = {0};
-    volume_header news = *h;
-    news.guessed = h->guessed && !j->guessed;
-    news.two_sizes = h->two_sizes && !j->two_sizes;
-    j->guessed = j->guessed || h->guessed;
-    j->two_sizes = j->two_sizes || h->two_sizes;
-    const ts_status status = volume_header_doubts(&news, path, &doubts, &error);
+    const ts_status status = volume_header_doubts(h, path, &j->doubts, &doubts, &error);
     if (status != TS_OK)
         found(j, FINDING_PROBLEM, status, "%s", error.text);
     for (size_t i = 0; i < doubts.count; i++)

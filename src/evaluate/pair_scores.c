@@ -78,10 +78,14 @@ static ts_status take_empty_prediction(pair_reading *r, ts_error *error)
 static ts_status read_pair(const evaluate_pair *pair, pair_reading *r, pool *p, ts_error *error)
 {
     bool turned;
+    volume_doubts doubts = {0};
     r->paths[0] = pair->prediction;
     r->paths[1] = pair->truth;
     read_names(pair, r->maps);
     ts_status status = pool_run_status(p, read_task, r, 2, error);
+    for (int i = 0; status == TS_OK && i < 2; i++)
+        if (r->paths[i])
+            volume_warn_doubts(&r->headers[i], r->paths[i], &doubts);
     if (status == TS_OK && !pair->prediction)
         status = take_empty_prediction(r, error);
     if (status != TS_OK)

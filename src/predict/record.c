@@ -93,8 +93,8 @@ ts_status predict_take_labels(const char *path, bool truth, label_map *map, ts_e
     label_map stated = LABELS_AUTO;
     const bool is_folder = directory_exists(path);
     const char *name = string_file_name(path);
-    char *folder = is_folder ? string_format("%s", path)
-                             : string_format("%.*s.", (int)(name - path), path);
+    char *folder =
+        is_folder ? string_format("%s", path) : string_format("%.*s.", (int)(name - path), path);
     char *file = folder ? path_join(folder, "predict.json", error) : NULL;
     ts_status status = TS_OK;
     if (!file) {

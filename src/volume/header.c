@@ -303,11 +303,15 @@ static ts_status add_doubt(string_list *sentences, char *sentence, ts_error *err
     return status;
 }
 
-ts_status volume_header_doubts(const volume_header *h, const char *path, string_list *sentences,
-                               ts_error *error)
+ts_status volume_header_doubts(const volume_header *h, const char *path, volume_doubts *known,
+                               string_list *sentences, ts_error *error)
 {
     ts_status status = TS_OK;
-    if (h->guessed)
+    volume_doubts none = {0}, *k = known ? known : &none;
+    const bool guessed = h->guessed && !k->guessed, two_sizes = h->two_sizes && !k->two_sizes;
+    k->guessed = k->guessed || h->guessed;
+    k->two_sizes = k->two_sizes || h->two_sizes;
+    if (guessed)
         status = add_doubt(
             sentences,
             string_format("'%s' does not say how its voxels lie in space (qform_code and "
@@ -316,7 +320,7 @@ ts_status volume_header_doubts(const volume_header *h, const char *path, string_
                           "copy the header of another image of the case, or convert it anew",
                           path),
             error);
-    if (status == TS_OK && h->two_sizes)
+    if (status == TS_OK && two_sizes)
         status = add_doubt(
             sentences,
             string_format(
@@ -335,6 +339,17 @@ ts_status volume_header_doubts(const volume_header *h, const char *path, string_
                                     path, (long long)h->ignored_bytes),
                       error);
     return status;
+}
+
+void volume_warn_doubts(const volume_header *h, const char *path, volume_doubts *known)
+{
+    string_list doubts = {0};
+    ts_error error;
+    if (volume_header_doubts(h, path, known, &doubts, &error) != TS_OK)
+        warn("%s", error.text);
+    for (size_t i = 0; i < doubts.count; i++)
+        warn("%s", doubts.items[i]);
+    string_list_free(&doubts);
 }
 
 /* ---- grids -------------------------------------------------------------------------------- */

@@ -45,9 +45,15 @@ typedef struct {
 ts_status volume_read_header(const char *path, volume_header *header, ts_error *error);
 
 /* Appends a sentence for each doubt about the file: `guessed`, `two_sizes`, `ignored_bytes`. Each
- * names path, what the program takes, and the remedy. Callers print them as warnings. */
-ts_status volume_header_doubts(const volume_header *h, const char *path, string_list *sentences,
-                               ts_error *error);
+ * names path, what the program takes, and the remedy. `known` (may be NULL, is filled): of which
+ * kinds the case's files before had doubts, which are left out here. */
+typedef struct {
+    bool guessed, two_sizes;
+} volume_doubts;
+ts_status volume_header_doubts(const volume_header *h, const char *path, volume_doubts *known,
+                               string_list *sentences, ts_error *error);
+/* Prints them as warnings. */
+void volume_warn_doubts(const volume_header *h, const char *path, volume_doubts *known);
 
 /* Reads a whole file: .nii, .nii.gz, .hdr/.img[.gz], either byte order, NIfTI-1 or -2.
  * Trailing axes of length 1 are dropped; more than 4 axes are an error.
