@@ -131,6 +131,30 @@ static void test_pool_status(void **state)
     assert_int_equal(pool_run_status(NULL, fail_at_30, ran, 100, NULL), TS_IO);
 }
 
+static ts_status fail_at_1(void *context, int64_t index, int thread, ts_error *error)
+{
+    (void)thread;
+    (void)error;
+    ((char *)context)[index] = 1;
+    return index == 1 ? TS_IO : TS_OK;
+}
+
+/* Index 1 fails while the other thread has taken index 0 and not begun it: index 0 must run. No
+ * task can force this order; of two million rounds it happens in some ten. */
+static void test_pool_status_below(void **state)
+{
+    (void)state;
+    ts_error e;
+    pool *p;
+    assert_int_equal(pool_create(2, &p, &e), TS_OK);
+    for (int round = 0; round < 2000000; round++) {
+        char ran[2] = {0};
+        assert_int_equal(pool_run_status(p, fail_at_1, ran, 2, NULL), TS_IO);
+        assert_true(ran[0]);
+    }
+    pool_destroy(p);
+}
+
 static void put(const char *folder, const char *name, const char *content)
 {
     char *parent = path_join(folder, name, NULL);
@@ -189,6 +213,50 @@ static void test_processor_quota(void **state)
     remove_tree(folder);
 }
 
+/* Memory limits of a made tree of cgroups; pages of files count as free. */
+static void test_memory_quota(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *membership;
+        size_t expected;
+    } cases[] = {
+        {"0::/job/step\n", 700},                  /* own 9000 - 100, above 1000 - 800 + 500 */
+        {"0::/job\n", 700},                       /* 1000 - 800 + 200 + 300 */
+        {"0::/free\n", SIZE_MAX},                 /* "max" */
+        {"0::/full\n", 0},                        /* more used than allowed */
+        {"0::/\n", SIZE_MAX},                     /* no file at the root */
+        {"0::/job/unseen/by/a/container\n", 700}, /* the nearest above */
+        {"5:memory:/slurm/uid\n0::/\n", 60},      /* v1: 100 - 90 + 50 */
+        {"5:cpu:/slurm\n", SIZE_MAX},             /* not the controller */
+        {"5:cpu:/slurm\n4:memory:/slurm\n", 60},  /* after another */
+        {"", SIZE_MAX},
+    };
+    char folder[] = "/tmp/twinseg-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    put(folder, "job/memory.max", "1000\n");
+    put(folder, "job/memory.current", "800\n");
+    put(folder, "job/memory.stat", "anon 300\ninactive_file 200\nactive_file 300\n");
+    put(folder, "job/step/memory.max", "9000\n");
+    put(folder, "job/step/memory.current", "100\n");
+    put(folder, "free/memory.max", "max\n");
+    put(folder, "free/memory.current", "100\n");
+    put(folder, "full/memory.max", "100\n");
+    put(folder, "full/memory.current", "120\n");
+    put(folder, "memory/slurm/memory.limit_in_bytes", "100\n");
+    put(folder, "memory/slurm/memory.usage_in_bytes", "90\n");
+    put(folder, "memory/slurm/memory.stat", "inactive_file 7\ntotal_inactive_file 50\n");
+    char *membership = path_join(folder, "membership", NULL);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        put(folder, "membership", cases[i].membership);
+        assert_int_equal(memory_quota(membership, folder), cases[i].expected);
+    }
+    assert_true(memory_available_bytes() > 0);
+    assert_true(memory_peak_bytes() > 100000 && memory_peak_bytes() % 1024 == 0);
+    free(membership);
+    remove_tree(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,7 +266,9 @@ int main(void)
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_pool),
         cmocka_unit_test(test_pool_status),
+        cmocka_unit_test(test_pool_status_below),
         cmocka_unit_test(test_processor_quota),
+        cmocka_unit_test(test_memory_quota),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

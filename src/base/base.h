@@ -59,8 +59,12 @@ int64_t bytes_next_set(const uint8_t *bytes, int64_t begin, int64_t end);
 /* Are all of these 0? (Label volumes mostly are, and this is as fast as memory.) */
 bool bytes_are_zero(const void *bytes, size_t count);
 
-/* Bytes that this process may still allocate: the machine's free memory, bounded by the cgroup. */
+/* Bytes that this process may still allocate: the machine's free memory, bounded by the limits of
+ * its cgroups. */
 size_t memory_available_bytes(void);
+/* The least that the limits of a process's cgroup and of those above it leave, v1 or v2, in bytes;
+ * SIZE_MAX where there is no limit. Arguments as of processor_quota. */
+size_t memory_quota(const char *membership, const char *root);
 
 /* Largest resident size of this process so far (VmHWM). */
 size_t memory_peak_bytes(void);

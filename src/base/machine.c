@@ -1,4 +1,4 @@
-/* The machine that a program runs on, for records of how a result came about. */
+/* What the machine grants to this process, processors and memory, and its facts for records. */
 #include "base/base.h"
 
 #include <limits.h>
@@ -7,6 +7,58 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+
+/* ---- cgroups -------------------------------------------------------------------------------- */
+
+/* Looks at the limits of one group, whose files are in folder. */
+typedef void (*group_visit)(const char *folder, bool v2, void *context);
+
+/* The group at root/path and all above it, up to root. */
+static void walk_up(const char *root, const char *path, bool v2, group_visit visit, void *context)
+{
+    char folder[4200];
+    snprintf(folder, sizeof folder, "%s%s", root, strcmp(path, "/") ? path : "");
+    for (;;) {
+        visit(folder, v2, context);
+        char *slash = strrchr(folder, '/');
+        if (!slash || strlen(folder) <= strlen(root))
+            return;
+        *slash = '\0';
+    }
+}
+
+static bool holds_name(char *list, const char *name)
+{
+    char *rest = NULL;
+    for (char *at = strtok_r(list, ",", &rest); at; at = strtok_r(NULL, ",", &rest))
+        if (!strcmp(at, name))
+            return true;
+    return false;
+}
+
+/* The groups of v2, and of v1 those of one controller. A path that a container cannot see is looked
+ * for from its nearest folder that is there. */
+static void walk_groups(const char *membership, const char *root, const char *controller,
+                        group_visit visit, void *context)
+{
+    char line[4096], mount[512];
+    FILE *f = fopen(membership, "re");
+    while (f && fgets(line, sizeof line, f)) { /* "4:cpu,cpuacct:/a/b" of v1, "0::/a/b" of v2 */
+        line[strcspn(line, "\n")] = '\0';
+        char *controllers = strchr(line, ':');
+        char *path = controllers ? strchr(++controllers, ':') : NULL;
+        if (!path)
+            continue;
+        *path++ = '\0';
+        const bool v2 = !*controllers;
+        if (v2 || holds_name(controllers, controller)) {
+            snprintf(mount, sizeof mount, "%s%s%s", root, v2 ? "" : "/", v2 ? "" : controller);
+            walk_up(mount, path, v2, visit, context);
+        }
+    }
+    if (f)
+        fclose(f);
+}
 
 /* ---- processors ----------------------------------------------------------------------------- */
 
@@ -32,52 +84,17 @@ static bool read_quota(const char *folder, bool v2, double *quota, double *perio
     return found == 2 && *quota > 0 && *period > 0;
 }
 
-/* The least quota of the group at root/path and of all above it, up to root, into *least. */
-static void walk_up(const char *root, const char *path, bool v2, double *least)
+static void visit_quota(const char *folder, bool v2, void *context)
 {
-    char folder[4200];
-    double quota, period;
-    snprintf(folder, sizeof folder, "%s%s", root, strcmp(path, "/") ? path : "");
-    for (;;) {
-        if (read_quota(folder, v2, &quota, &period) && quota / period < *least)
-            *least = quota / period;
-        char *slash = strrchr(folder, '/');
-        if (!slash || strlen(folder) <= strlen(root))
-            return;
-        *slash = '\0';
-    }
+    double quota, period, *least = context;
+    if (read_quota(folder, v2, &quota, &period) && quota / period < *least)
+        *least = quota / period;
 }
 
-static bool names_cpu(char *controllers)
-{
-    char *rest = NULL;
-    for (char *at = strtok_r(controllers, ",", &rest); at; at = strtok_r(NULL, ",", &rest))
-        if (!strcmp(at, "cpu"))
-            return true;
-    return false;
-}
-
-/* A path that a container cannot see is looked for from its nearest folder that is there. */
 int processor_quota(const char *membership, const char *root)
 {
-    char line[4096], mount[512];
     double least = INT_MAX;
-    FILE *f = fopen(membership, "re");
-    while (f && fgets(line, sizeof line, f)) { /* "4:cpu,cpuacct:/a/b" of v1, "0::/a/b" of v2 */
-        line[strcspn(line, "\n")] = '\0';
-        char *controllers = strchr(line, ':');
-        char *path = controllers ? strchr(++controllers, ':') : NULL;
-        if (!path)
-            continue;
-        *path++ = '\0';
-        const bool v2 = !*controllers;
-        if (v2 || names_cpu(controllers)) {
-            snprintf(mount, sizeof mount, "%s%s", root, v2 ? "" : "/cpu");
-            walk_up(mount, path, v2, &least);
-        }
-    }
-    if (f)
-        fclose(f);
+    walk_groups(membership, root, "cpu", visit_quota, &least);
     return (int)ceil(least);
 }
 
@@ -87,6 +104,68 @@ int processor_count(void)
     const int granted = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
     const int quota = processor_quota("/proc/self/cgroup", "/sys/fs/cgroup");
     return quota < granted ? quota : granted;
+}
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+/* The number in the line "KEY: number" or "KEY number" of folder/name, or, where key is "", the
+ * number that the file begins with. False where there is none. */
+static bool read_number(const char *folder, const char *name, const char *key, size_t *value)
+{
+    char path[4400], line[256];
+    bool found = false;
+    const size_t length = strlen(key);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "re");
+    while (f && !found && fgets(line, sizeof line, f)) {
+        const char *at = line + length;
+        if (strncmp(line, key, length) || (length && *at != ':' && *at != ' '))
+            continue;
+        found = sscanf(at + (length > 0), "%zu", value) == 1;
+    }
+    if (f)
+        fclose(f);
+    return found;
+}
+
+/* Pages of files count as used, but the kernel takes them back before it refuses memory. */
+static void visit_memory(const char *folder, bool v2, void *context)
+{
+    static const char *const limits[2] = {"memory.limit_in_bytes", "memory.max"};
+    static const char *const usages[2] = {"memory.usage_in_bytes", "memory.current"};
+    static const char *const caches[2][2] = {{"total_inactive_file", "total_active_file"},
+                                             {"inactive_file", "active_file"}};
+    size_t limit, used, cache, *least = context;
+    if (!read_number(folder, limits[v2], "", &limit) || !read_number(folder, usages[v2], "", &used))
+        return;
+    for (int i = 0; i < 2; i++)
+        if (read_number(folder, "memory.stat", caches[v2][i], &cache))
+            used -= cache < used ? cache : used;
+    const size_t rest = limit > used ? limit - used : 0;
+    if (rest < *least)
+        *least = rest;
+}
+
+size_t memory_quota(const char *membership, const char *root)
+{
+    size_t least = SIZE_MAX;
+    walk_groups(membership, root, "memory", visit_memory, &least);
+    return least;
+}
+
+size_t memory_available_bytes(void)
+{
+    size_t kib;
+    const size_t quota = memory_quota("/proc/self/cgroup", "/sys/fs/cgroup");
+    const size_t available =
+        read_number("/proc", "meminfo", "MemAvailable", &kib) ? kib * 1024 : SIZE_MAX;
+    return quota < available ? quota : available;
+}
+
+size_t memory_peak_bytes(void)
+{
+    size_t kib;
+    return read_number("/proc/self", "status", "VmHWM", &kib) ? kib * 1024 : 0;
 }
 
 /* ---- facts ---------------------------------------------------------------------------------- */

@@ -1,7 +1,6 @@
-/* Checked allocation, and what the machine still has. */
+/* Checked allocation, and the search for bytes that are set. */
 #include "base/base.h"
 
-#include <inttypes.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,31 +61,6 @@ void *memory_allocate(size_t count, size_t size, const char *what, ts_error *err
     return memory ? memset(memory, 0, (count * size + 63) / 64 * 64) : NULL;
 }
 
-/* The number behind `key` in a file of "key: number kB" lines, in bytes; 0 where it is absent. */
-static size_t read_kib(const char *path, const char *key)
-{
-    char line[256];
-    size_t kib = 0;
-    FILE *f = fopen(path, "r");
-    if (!f)
-        return 0;
-    while (fgets(line, sizeof line, f))
-        if (!strncmp(line, key, strlen(key)) && sscanf(line + strlen(key), ": %zu", &kib) == 1)
-            break;
-    fclose(f);
-    return kib * 1024;
-}
-
-static bool read_number(const char *path, size_t *value)
-{
-    FILE *f = fopen(path, "r");
-    if (!f)
-        return false;
-    const bool ok = fscanf(f, "%zu", value) == 1;
-    fclose(f);
-    return ok;
-}
-
 int64_t bytes_next_set(const uint8_t *bytes, int64_t begin, int64_t end)
 {
     uint64_t eight = 0;
@@ -101,23 +75,4 @@ bool bytes_are_zero(const void *bytes, size_t count)
 {
     const uint8_t *b = bytes;
     return count == 0 || (b[0] == 0 && memcmp(b, b + 1, count - 1) == 0);
-}
-
-size_t memory_available_bytes(void)
-{
-    size_t free_bytes = read_kib("/proc/meminfo", "MemAvailable"), limit, used;
-    if (free_bytes == 0)
-        free_bytes = SIZE_MAX;
-    if (read_number("/sys/fs/cgroup/memory.max", &limit) &&
-        read_number("/sys/fs/cgroup/memory.current", &used)) {
-        const size_t rest = limit > used ? limit - used : 0;
-        if (rest < free_bytes)
-            free_bytes = rest;
-    }
-    return free_bytes;
-}
-
-size_t memory_peak_bytes(void)
-{
-    return read_kib("/proc/self/status", "VmHWM");
 }
