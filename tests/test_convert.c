@@ -284,6 +284,13 @@ static void test_refusals(void **state)
     assert_int_equal(directory_create(below("source-beside"), &e), TS_OK);
     convert("source", LAYOUT_MSD, ALL_MODALITIES, "source-beside/out");
     refuse(&d, LAYOUT_MSD, "other/../source/a/b", "lies within the data set");
+    dataset inner; /* the folder that was given holds the data set's own */
+    assert_int_equal(directory_create(below("above"), &e), TS_OK);
+    convert("source", LAYOUT_MSD, ALL_MODALITIES, "above/data");
+    assert_int_equal(dataset_open(below("above"), LABELS_AUTO, &inner, &e), TS_OK);
+    refuse(&inner, LAYOUT_BRATS2021, "above/out", "lies within the data set");
+    refuse(&inner, LAYOUT_BRATS2021, "above/data/out", "lies within the data set");
+    dataset_close(&inner);
     char *t2 = d.cases[1].image[T2];
     d.cases[1].image[T2] = NULL;
     refuse(&d, LAYOUT_NNUNET, "refused", "BraTS2021_00002 lacks t2");

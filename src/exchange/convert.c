@@ -4,6 +4,7 @@
 #include "exchange/layouts.h"
 #include "voxels/voxels.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,16 +248,24 @@ static ts_status is_within(const char *out, const char *root, bool *within, ts_e
     return status;
 }
 
+/* Neither in the folder that was given nor in the data set's own, of which one may hold the
+ * other. */
 static ts_status check_place(const dataset *d, const char *out, ts_error *error)
 {
-    bool within;
-    const ts_status status = is_within(out, d->root, &within, error);
-    if (status != TS_OK || !within)
-        return status;
-    return error_set(error, TS_BAD_INPUT,
-                     "'%s' lies within the data set '%s', which would then hold two: give a folder "
-                     "elsewhere",
-                     out, d->root);
+    bool in_given = false, in_root = false;
+    char *given = realpath(d->path, NULL);
+    ts_status status =
+        given ? is_within(out, given, &in_given, error)
+              : error_set(error, TS_IO, "cannot find '%s': %s", d->path, strerror(errno));
+    if (status == TS_OK)
+        status = is_within(out, d->root, &in_root, error);
+    if (status == TS_OK && (in_given || in_root))
+        status = error_set(error, TS_BAD_INPUT,
+                           "'%s' lies within the data set '%s', which would then hold two: give a "
+                           "folder elsewhere",
+                           out, in_root ? d->root : given);
+    free(given);
+    return status;
 }
 
 /* What can be told before anything is written. */
