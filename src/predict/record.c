@@ -351,7 +351,7 @@ ts_status record_outcome(const char *out, const char *id, const predict_outcome 
     if (!path)
         return TS_MEMORY;
     if (file_exists(path))
-        status = csv_read(path, JSON_BYTES_MAX, true, &earlier, error);
+        status = csv_read(path, JSON_BYTES_MAX, false, &earlier, error);
     if (status != TS_OK)
         goto done;
     text_append(&t, "case,modalities,entropy,expected_dice_wt,expected_dice_tc,expected_dice_et,"
