@@ -104,6 +104,10 @@ expect "the data is as it was" "$twinseg" check good
 check "bytes behind the gzip data: check warns" 0 "^warning: case $id: .*: 21 bytes behind its gzip data" "$twinseg" check behind
 check "bytes behind the gzip data: predict reads the image" 0 "warning: .*behind/$id/${id}_flair.nii.gz': 21 bytes" \
     "$twinseg" predict fresh --data behind -o behind.out
+"$twinseg" convert good --to msd -o junk >/dev/null
+printf 'text' >>"$(ls junk/imagesTr/*.gz | head -1)"
+expect "bytes behind the gzip data of four modalities in one file: one warning" \
+    test "$("$twinseg" check junk | grep -c 'behind its gzip data')" -eq 1
 { head -c 40000 "$image" | gzip -c; tail -c +40001 "$image" | gzip -c; head -c 9 /dev/zero; } | with members flair nii.gz
 check "several gzip members and padding: no word" 0 'findings +0 problems, 0 warnings' "$twinseg" check members
 head -c $header "$image" >f.nii

@@ -241,7 +241,7 @@ bool dataset_looks_unstripped(int64_t nonzero, const volume_header *h, double *l
                               double *share)
 {
     *litres = (double)nonzero * h->zooms[0] * h->zooms[1] * h->zooms[2] / 1e6;
-    *share = (double)nonzero / (double)(voxel_count(h->shape));
+    *share = (double)nonzero / (double)voxel_count(h->shape);
     return *litres > 2.5 || *share > 0.7;
 }
 
@@ -386,9 +386,6 @@ static void bind_image(judge *j, const dataset_case *c, int m, const volume_file
                   (long long)v->channels, modality_names[m]);
         return;
     }
-    if (!judge_geometry(j, c->image[m], h))
-        return;
-    judge_header(j, c->image[m], h);
     volume_voxels voxels = volume_channel(v, c->channel[m]);
     if (*first < 0) {
         *first = m;
@@ -410,6 +407,16 @@ static void bind_image(judge *j, const dataset_case *c, int m, const volume_file
     d->image[m] = voxels;
 }
 
+/* A file that could be read: its status becomes an error where its header is of no use. */
+static void judge_file(judge *j, file_job *job)
+{
+    const volume_header *h = &job->image->header;
+    if (judge_geometry(j, job->path, h))
+        judge_header(j, job->path, h);
+    else
+        job->status = TS_BAD_INPUT;
+}
+
 ts_status case_load(const dataset_case *c, modality_set use, bool with_truth, pool *p,
                     case_data *out, finding_sink sink, void *context)
 {
@@ -422,6 +429,8 @@ ts_status case_load(const dataset_case *c, modality_set use, bool with_truth, po
     for (int i = 0; i < count; i++)
         if (jobs[i].status != TS_OK)
             found(&j, FINDING_PROBLEM, jobs[i].status, "%s", jobs[i].error.text);
+        else if (jobs[i].image)
+            judge_file(&j, &jobs[i]);
     for (int m = 0; m < MODALITIES; m++)
         if (out->use >> m & 1 && jobs[job_of[m]].status == TS_OK)
             bind_image(&j, c, m, jobs[job_of[m]].image, out, &first);
