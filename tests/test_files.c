@@ -63,8 +63,11 @@ static void test_name_taken(void **state)
     char *path = string_format("%s/name", folder);
     ts_error e;
     string_list names;
+    file_writer w;
+    assert_int_equal(file_begin(&w, path, &e), TS_OK);
+    assert_int_equal(file_write(&w, "abc", 3, &e), TS_OK);
     assert_int_equal(directory_create(path, &e), TS_OK);
-    assert_int_equal(file_put(path, "abc", 3, &e), TS_IO);
+    assert_int_equal(file_commit(&w, &e), TS_IO);
     assert_non_null(strstr(e.text, path));
     assert_true(directory_exists(path));
     assert_int_equal(directory_list(folder, &names, &e), TS_OK);
@@ -220,6 +223,31 @@ static void test_abandoned_names(void **state)
     remove_tree(folder);
 }
 
+/* A file must not take the place of a folder, a pipe or a device; a link to a file is a file. */
+static void test_kinds(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/twinseg-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    ts_error e;
+    char *pipe_path = path_join(folder, "pipe", &e), *link_path = path_join(folder, "link", &e);
+    assert_int_equal(mkfifo(pipe_path, 0600), 0);
+    assert_int_equal(file_put(pipe_path, "x", 1, &e), TS_BAD_INPUT);
+    assert_non_null(strstr(e.text, "is not a regular file"));
+    assert_int_equal(file_try("/dev/null", &e), TS_BAD_INPUT);
+    assert_int_equal(file_try(folder, &e), TS_BAD_INPUT);
+    assert_non_null(strstr(e.text, "is a folder"));
+    struct stat s;
+    assert_int_equal(stat(pipe_path, &s), 0);
+    assert_true(S_ISFIFO(s.st_mode));
+    assert_int_equal(symlink("target", link_path), 0);
+    assert_int_equal(file_put(link_path, "x", 1, &e), TS_OK);
+    assert_int_equal(file_put(link_path, "y", 1, &e), TS_OK);
+    free(pipe_path);
+    free(link_path);
+    remove_tree(folder);
+}
+
 /* A child takes the lock, says so through the pipe and waits to be killed. */
 static pid_t start_holder(const char *path)
 {
@@ -297,7 +325,7 @@ int main(void)
         cmocka_unit_test(test_name_taken),      cmocka_unit_test(test_byte_order_mark),
         cmocka_unit_test(test_named_pipe),      cmocka_unit_test(test_killed_writer),
         cmocka_unit_test(test_abandoned_names), cmocka_unit_test(test_process_lock),
-        cmocka_unit_test(test_process_name),
+        cmocka_unit_test(test_process_name),    cmocka_unit_test(test_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -214,7 +214,8 @@ bool parse_integer(const char *s, int64_t *value);
 /* A file that appears whole or not at all: written beside its place under a temporary name,
  * flushed, renamed on commit. Every begun writer ends in file_commit or file_abort; a failed
  * file_write or file_commit has aborted already (file_abort is then harmless). file_begin removes
- * what processes that were killed left under temporary names of the same path. */
+ * what processes that were killed left under temporary names of the same path; a path that is a
+ * folder, a device or a pipe is an error (TS_BAD_INPUT). */
 typedef struct {
     FILE *stream;
     char *path, *temporary;
@@ -222,7 +223,6 @@ typedef struct {
 
 ts_status file_begin(file_writer *w, const char *path, ts_error *error);
 ts_status file_write(file_writer *w, const void *bytes, size_t count, ts_error *error);
-ts_status file_print(file_writer *w, ts_error *error, const char *format, ...) PRINTF_LIKE(3, 4);
 ts_status file_commit(file_writer *w, ts_error *error);
 void file_abort(file_writer *w);
 

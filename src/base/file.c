@@ -61,9 +61,24 @@ static void remove_abandoned(const char *path)
     free(folder);
 }
 
+/* A rename would put a file in the place of a device or a pipe (/dev/null, for root). */
+static ts_status check_kind(const char *path, ts_error *error)
+{
+    struct stat s;
+    if (stat(path, &s) != 0 || S_ISREG(s.st_mode))
+        return TS_OK;
+    return error_set(error, TS_BAD_INPUT,
+                     S_ISDIR(s.st_mode) ? "'%s' is a folder: give the name of a file"
+                                        : "'%s' is not a regular file: give the name of a file",
+                     path);
+}
+
 ts_status file_begin(file_writer *w, const char *path, ts_error *error)
 {
     *w = (file_writer){0};
+    const ts_status status = check_kind(path, error);
+    if (status != TS_OK)
+        return status;
     w->path = strdup(path);
     char *temporary = name_temporary(path);
     if (!w->path || !temporary) {
@@ -112,17 +127,6 @@ ts_status file_write(file_writer *w, const void *bytes, size_t count, ts_error *
     return TS_OK;
 }
 
-ts_status file_print(file_writer *w, ts_error *error, const char *format, ...)
-{
-    if (!w->stream)
-        return error_set(error, TS_IO, "a file was written to after an earlier failure");
-    va_list list;
-    va_start(list, format);
-    const int length = vfprintf(w->stream, format, list);
-    va_end(list);
-    return length < 0 ? write_failed(w, error) : TS_OK;
-}
-
 ts_status file_commit(file_writer *w, ts_error *error)
 {
     if (!w->stream)
@@ -142,8 +146,6 @@ ts_status file_commit(file_writer *w, ts_error *error)
 ts_status file_try(const char *path, ts_error *error)
 {
     file_writer w;
-    if (directory_exists(path))
-        return error_set(error, TS_BAD_INPUT, "'%s' is a folder: give the name of a file", path);
     const ts_status status = file_begin(&w, path, error);
     if (status == TS_OK)
         file_abort(&w);
