@@ -57,8 +57,8 @@ static void open_standard_files(void)
         close(fd);
 }
 
-/* Standard output is written when its buffer is full or at the end: only here every error is known.
- */
+/* Standard output is written when its buffer is full or at the end: only here are all errors
+ * known. */
 static int finish_output(int status)
 {
     const bool failed_before = ferror(stdout);

@@ -22,9 +22,8 @@ typedef struct {
     bool guessed;          /* both codes are 0: the affine is a guess and may mirror the patient */
     bool two_sizes;        /* pixdim gives other voxel sizes than the columns of the affine */
     double quaternion[3], offset_mm[3], qfac; /* the qform as stored, for writing it again */
-    int datatype; /* NIfTI's code: 2 uint8, 4 int16, 8 int32, 16 float32, ... */
-    double slope,
-        intercept; /* value = slope * stored + intercept; 1 and 0 where the file has none */
+    int datatype;            /* NIfTI's code: 2 uint8, 4 int16, 8 int32, 16 float32, ... */
+    double slope, intercept; /* value = slope * stored + intercept; 1 and 0 without them */
 } volume_header;
 
 /* A 3-D image of scaled values, or a 4-D one: `channels` volumes, one after the other.
