@@ -403,6 +403,34 @@ static void test_warmup(void **state)
 }
 
 /* A loss that is not a number changes nothing: the error leaves the weights of the step before. */
+/* Weights that are not numbers, in either network, stop the run whatever the loss: neither an
+ * activation nor a softmax takes a NaN for a number. */
+static void test_nan_weights_stop(void **state)
+{
+    (void)state;
+    for (int loss = LOSS_CE; loss <= LOSS_REGIONS; loss++)
+        for (int role = 0; role < ROLES; role++)
+            for (int dtype = DTYPE_FP32; dtype <= DTYPE_BF16; dtype++) {
+                ts_error e = {0};
+                trainer *t;
+                step_result r;
+                plan p = tiny_plan();
+                p.loss = loss;
+                p.dtype = dtype;
+                assert_int_equal(trainer_create(&p, &t, &e), TS_OK);
+                net *n = trainer_net(t, role);
+                net_weights(n)[net_weight_count(n) / 2] = NAN;
+                net_weights_changed(n);
+                batch b = make_batch(0);
+                const ts_status status = trainer_step(t, &b, 0, &r, &e);
+                if (status != TS_BAD_INPUT)
+                    fail_msg("loss %d, role %d, dtype %d: status %d", loss, role, dtype, status);
+                assert_non_null(strstr(e.text, "no longer a finite number"));
+                batch_free(&b);
+                trainer_destroy(t);
+            }
+}
+
 static void test_nan_changes_nothing(void **state)
 {
     (void)state;
@@ -527,6 +555,7 @@ int main(void)
         cmocka_unit_test(test_state_is_complete),
         cmocka_unit_test(test_warmup),
         cmocka_unit_test(test_nan_changes_nothing),
+        cmocka_unit_test(test_nan_weights_stop),
         cmocka_unit_test(test_first_step_of_adamw),
         cmocka_unit_test(test_learns),
         cmocka_unit_test(test_memory_is_as_planned),

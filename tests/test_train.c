@@ -241,8 +241,8 @@ static int count_lines(const char *s)
     return lines;
 }
 
-/* Rows behind the checkpoint go, also one that a kill cut in two; those before it stay as they
- * are. */
+/* Rows behind the checkpoint go, also one that a kill cut in two and what a power cut left of the
+ * file's older blocks; those before it stay as they are. */
 static void test_metrics_are_cut(void **state)
 {
     (void)state;
@@ -259,12 +259,15 @@ static void test_metrics_are_cut(void **state)
     assert_int_equal(count_lines(ten), 11);
     assert_memory_equal(all, ten, strlen(ten));
     assert_non_null(strstr(ten, "\n10,0,0,,0,0,0,0,0.0000,0.0000,,0.5,1,0,0,0\n"));
-    char *cut = metrics_after(11, "11,0.0", &e), *none = metrics_after(0, NULL, &e);
+    char *cut = metrics_after(11, "11,0.0", &e), *again = metrics_after(11, "4,1\n5,1\n", &e);
+    char *none = metrics_after(0, NULL, &e);
     assert_string_equal(cut, ten);
+    assert_string_equal(again, ten);
     assert_int_equal(count_lines(none), 1);
     free(all);
     free(ten);
     free(cut);
+    free(again);
     free(none);
     assert_int_equal(file_put(path_of("metrics.csv"), "step\n", 5, &e), TS_OK);
     f = (run_folder){.path = strdup(folder)};

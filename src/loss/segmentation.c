@@ -94,8 +94,7 @@ static void sigmoid_forward(job *j, int64_t part, int64_t sample, int64_t begin,
             /* log sigmoid(x) = min(x, 0) - log(1 + exp(-|x|)), of the side that is true */
             const float x = inside ? z[v] : -z[v], small = expf(-fabsf(z[v]));
             s->log_likelihood += fminf(x, 0) - log1pf(small);
-            const float p = (z[v] >= 0 ? 1 : small) / (1 + small);
-            z[v] = isnan(x) ? x : p;
+            z[v] = (z[v] >= 0 ? 1 : small) / (1 + small);
             s->predicted[r] += z[v];
             s->truth[r] += inside;
             s->both[r] += inside ? z[v] : 0;

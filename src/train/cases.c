@@ -101,10 +101,12 @@ ts_status run_cases_preprocess(run_cases *c, const plan *p, const char *cache, p
     ts_status status = c->preprocessed ? directory_create(cache, error) : TS_MEMORY;
     for (size_t i = 0; status == TS_OK && i < count; i++) {
         const dataset_case *d = c->used[i];
-        if (interrupt_requested())
-            return error_set(
+        if (interrupt_requested()) {
+            status = error_set(
                 error, TS_STOPPED,
                 "stopped during preprocessing; the cases that are finished stay in the cache");
+            break;
+        }
         progress_show("preprocessing case %zu of %zu: %s", i + 1, count, d->id);
         status = preprocess_cached(d, dataset_case_modalities(d), p->spacing_mm, cache, threads,
                                    &c->preprocessed[i], error);

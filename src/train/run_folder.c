@@ -272,16 +272,18 @@ ts_status run_folder_open(run_folder *f, const char *path, bool begun, const pla
     return status;
 }
 
-/* How many bytes of metrics.csv are the header and the rows of the first `step` steps. Whatever
- * comes behind those may be damaged, by a kill or a power cut, so that csv_read could refuse it. */
+/* How many bytes of metrics.csv are the header and the rows of the first `step` steps. Those are on
+ * the disk (run_folder_sync); rows behind them may be damaged by a power cut, so csv_read could
+ * refuse the file. Steps ascend: whatever does not is damage, even if it looks like a row. */
 static size_t valid_prefix(const char *content, size_t count, int64_t step)
 {
     size_t at = strlen(metrics_header);
-    while (at < count) {
+    for (int64_t last = 0; last < step;) {
         const char *newline = memchr(content + at, '\n', count - at);
         const int64_t row = strtoll(content + at, NULL, 10);
-        if (!newline || row < 1 || row > step)
+        if (!newline || row <= last || row > step)
             break;
+        last = row;
         at = (size_t)(newline - content) + 1;
     }
     return at;
