@@ -71,7 +71,7 @@ ts_status ts_labels_read(const char *path, ts_grid *grid, uint8_t **labels, ts_e
 
 static ts_status check_name(const char *path, ts_error *error)
 {
-    if (string_ends_nocase(path, ".nii") || string_ends_nocase(path, ".nii.gz"))
+    if (volume_extension(path))
         return TS_OK;
     return error_set(error, TS_BAD_INPUT, "'%s' must end in .nii or .nii.gz", path);
 }

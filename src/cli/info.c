@@ -298,8 +298,7 @@ static ts_status describe(const char *path, json_t *out, ts_error *error)
     json_object_set_new(out, "file", json_string(path) ?: json_string(shown));
     if (!file_exists(path))
         return error_set(error, TS_IO, "'%s' is not there", path);
-    if (directory_exists(path) && !string_ends_nocase(path, ".nii") &&
-        !string_ends_nocase(path, ".nii.gz")) {
+    if (directory_exists(path) && !volume_extension(path)) {
         char *config = path_join(path, "config.ini", error);
         if (!config)
             return TS_MEMORY;

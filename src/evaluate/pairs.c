@@ -27,15 +27,10 @@ static void file_list_free(file_list *l)
     free(l->files);
 }
 
-static size_t extension_length(const char *name)
-{
-    return string_ends_nocase(name, ".nii.gz") ? 7 : string_ends_nocase(name, ".nii") ? 4 : 0;
-}
-
 /* Length of the name less extension and "-seg" or "_seg"; *marked: it had one of these. */
 static size_t id_length(const char *name, bool *marked)
 {
-    size_t length = strlen(name) - extension_length(name);
+    size_t length = strlen(name) - volume_extension(name);
     *marked = length > 4 && (name[length - 4] == '-' || name[length - 4] == '_') &&
               !strncasecmp(name + length - 3, "seg", 3);
     return *marked ? length - 4 : length;
@@ -62,7 +57,7 @@ static ts_status add_images(file_list *l, const char *folder, bool only_marked, 
         const char *name = names.items[i];
         bool marked;
         id_length(name, &marked);
-        if (name[0] != '.' && extension_length(name) && (marked || !only_marked))
+        if (name[0] != '.' && volume_extension(name) && (marked || !only_marked))
             status = add_file(l, folder, name, error);
     }
     string_list_free(&names);
@@ -79,7 +74,7 @@ static int compare_files(const void *a, const void *b)
 /* A folder called like an image (public copies have such) is an image. */
 static bool is_folder(const char *path)
 {
-    return directory_exists(path) && !extension_length(path);
+    return directory_exists(path) && !volume_extension(path);
 }
 
 /* The images of a folder, and the marked ones of the folders in it; sorted by case. */

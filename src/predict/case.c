@@ -12,7 +12,7 @@
 /* Is there a file to be begun at path? */
 static ts_status try_output(const char *path, ts_error *error)
 {
-    if (!string_ends_nocase(path, ".nii") && !string_ends_nocase(path, ".nii.gz"))
+    if (!volume_extension(path))
         return error_set(error, TS_BAD_INPUT, "'%s' must end in .nii or .nii.gz", path);
     return file_try(path, error);
 }

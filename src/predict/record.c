@@ -173,11 +173,6 @@ static json_t *json_id(const char *id)
     return name;
 }
 
-static size_t extension_length(const char *name)
-{
-    return string_ends_nocase(name, ".nii.gz") ? 7 : string_ends_nocase(name, ".nii") ? 4 : 0;
-}
-
 /* Every image in the folder must be of a case that the record names: record is NULL where there is
  * none. */
 static ts_status check_files(const json_t *record, const char *out, ts_error *error)
@@ -192,7 +187,7 @@ static ts_status check_files(const json_t *record, const char *out, ts_error *er
         json_object_set_new(known, json_string_value(json_array_get(cases, k)) ?: "", json_true());
     for (size_t i = 0; i < names.count && status == TS_OK; i++) {
         const char *name = names.items[i];
-        const size_t extension = extension_length(name);
+        const size_t extension = volume_extension(name);
         char *id = string_format("%.*s", (int)(strlen(name) - extension), name);
         json_t *as_recorded = json_id(id ? id : "");
         if (extension && name[0] != '.' && !json_object_get(known, json_string_value(as_recorded)))

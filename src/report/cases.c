@@ -47,11 +47,6 @@ static void list_free(prediction_list *l)
 
 /* ---- finding -------------------------------------------------------------------------------- */
 
-static size_t extension_length(const char *name)
-{
-    return string_ends_nocase(name, ".nii.gz") ? 7 : string_ends_nocase(name, ".nii") ? 4 : 0;
-}
-
 static const dataset_case *find_case(const prediction_list *l, const char *id)
 {
     for (size_t i = 0; i < l->data_count; i++)
@@ -128,7 +123,7 @@ static ts_status find_predictions(prediction_list *l, const char *folder, ts_err
     status = l->cases ? TS_OK : TS_MEMORY;
     for (size_t i = 0; i < names.count && status == TS_OK; i++) {
         const char *name = names.items[i];
-        const size_t extension = extension_length(name);
+        const size_t extension = volume_extension(name);
         if (name[0] == '.' || !extension)
             continue;
         predicted_case *c = &l->cases[l->count++];

@@ -44,8 +44,7 @@ static bool holds_labels(const char *folder)
     if (directory_list(folder, &names, &ignored) != TS_OK)
         return false;
     for (size_t i = 0; i < names.count && !found; i++)
-        found = names.items[i][0] != '.' && (string_ends_nocase(names.items[i], ".nii.gz") ||
-                                             string_ends_nocase(names.items[i], ".nii"));
+        found = names.items[i][0] != '.' && volume_extension(names.items[i]);
     string_list_free(&names);
     return found;
 }

@@ -148,10 +148,14 @@ static char *voxel_path(const char *path)
     return NULL;
 }
 
+size_t volume_extension(const char *name)
+{
+    return string_ends_nocase(name, ".nii.gz") ? 7 : string_ends_nocase(name, ".nii") ? 4 : 0;
+}
+
 static bool is_image_name(const char *name)
 {
-    return name[0] != '.' &&
-           (string_ends_nocase(name, ".nii") || string_ends_nocase(name, ".nii.gz"));
+    return name[0] != '.' && volume_extension(name);
 }
 
 static bool is_dicom(const char *folder, const char *name)

@@ -54,6 +54,9 @@ ts_status volume_header_doubts(const volume_header *h, const char *path, volume_
 /* Prints them as warnings. */
 void volume_warn_doubts(const volume_header *h, const char *path, volume_doubts *known);
 
+/* Length of the ending of an image's name, .nii or .nii.gz in any case; 0: it has neither. */
+size_t volume_extension(const char *name);
+
 /* Reads a whole file: .nii, .nii.gz, .hdr/.img[.gz], either byte order, NIfTI-1 or -2.
  * Trailing axes of length 1 are dropped; more than 4 axes are an error.
  * NaN and Inf are kept; the caller decides. A directory `X.nii` that holds one image (public
