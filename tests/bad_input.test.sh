@@ -94,11 +94,17 @@ for command in "check two" "screen two" "plan two" "predict fresh --data two -o 
 done
 expect "and nothing was written" test ! -e two.out -a ! -e two.run -a ! -e two.msd
 for out in good/out good/a/../out ./good/out/ "$PWD/good/out"; do
-    check "convert into its own data: $out" 1 "lies within the data set '.*/good', which would" \
+    check "convert into its own data: $out" 1 "lies within the data set '.*/good', where its" \
         "$twinseg" convert good --to nnunet -o "$out"
 done
 (cd good && check "convert into its own data, from within" 1 "lies within" "$twinseg" convert . --to msd -o out)
 expect "the data is as it was" "$twinseg" check good
+"$twinseg" check good >before 2>&1
+"$twinseg" train good $small --out good/run >/dev/null 2>&1
+"$twinseg" check good >after 2>&1
+expect "a run within its data is not read as data" cmp before after
+expect "though it is there" test -s good/run/model.safetensors
+rm -r good/run
 
 { gzip -c "$image"; printf 'text from a mail gate'; } | with behind flair nii.gz
 check "bytes behind the gzip data: check warns" 0 "^warning: case $id: .*: 21 bytes behind its gzip data" "$twinseg" check behind

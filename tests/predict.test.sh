@@ -33,6 +33,12 @@ check "the same in a folder" 0 "warning: .*case1_t1.nii' does not say how its vo
     predict any.safetensors --data doubts -o doubted
 expect "once a case" test "$(grep -c 'does not say' said)" = 1
 
+cp noform.nii doubts/case2_flair.nii && cp noform.nii doubts/case3_flair.nii
+check "a model that computes infinities ends the work" 1 "^twinseg: case case1: the model '.*diverged.*' computes infin" \
+    predict diverged.safetensors --data doubts -o diverged
+expect "at the first case" test "$(grep -c 'computes infinite' said)" = 1
+expect "with no result" test -z "$(ls diverged | grep nii)"
+
 combinations=0
 for subset in $(printf '%s\n' {,t1}{,+t1ce}{,+t2}{,+flair} | sed 's/^+//' | grep .); do
     check "any subset: $subset" 0 "from ${subset//+/,}," \

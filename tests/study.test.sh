@@ -38,6 +38,9 @@ END
 grid=("$work/grid.ini" "$work/data" --cache "$work/cache" --threads 1)
 study() { "$twinseg" study "${grid[@]}" --out "$@"; }
 
+check "predictions within the data set are refused" 1 "'.*/data/study' lies within the data set" \
+    study "$work/data/study"
+expect "and nothing is made" test ! -e "$work/data/study"
 check "the whole grid" 0 "14 done, 0 failed, 0 taken" study "$work/whole" --workers 2
 for file in table.md table.csv table.json differences.png; do
     expect "$file is there" test -s "$work/whole/scores/$file"

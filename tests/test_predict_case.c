@@ -318,6 +318,12 @@ static int make_files(const char *directory)
     if (status == TS_OK)
         status = model_write(path, &any, &e);
     free(path);
+    for (int64_t k = 0; k < any.weight_count; k++)
+        any.weights[k] *= 1e30f;
+    path = string_format("%s/diverged.safetensors", directory);
+    if (status == TS_OK)
+        status = model_write(path, &any, &e);
+    free(path);
     model_free(&any);
     for (int k = 0; status == TS_OK && k < MODALITIES; k++) {
         path = string_format("%s/%s.nii.gz", directory, modality_names[k]);

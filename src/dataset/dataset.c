@@ -1,6 +1,7 @@
 /* Opening a data set, whatever its layout; its folds. */
 #include "dataset/layout.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,43 @@ ts_status dataset_open(const char *path, label_map labels, dataset *out, ts_erro
     }
     qsort(out->cases, out->count, sizeof *out->cases, compare_cases);
     return TS_OK;
+}
+
+/* Would `out`, which need not be there yet, lie within the folder `root` (a real path)? Its nearest
+ * parent that is there decides, by its real path. */
+static ts_status is_within(const char *out, const char *root, bool *within, ts_error *error)
+{
+    char *at = path_join(".", out, NULL), *real = NULL;
+    if (at && out[0] == '/')
+        memmove(at, out, strlen(out) + 1);
+    while (at && !(real = realpath(at, NULL)))
+        at[strrchr(at, '/') == at ? 1 : strrchr(at, '/') - at] = '\0';
+    const size_t n = strlen(root);
+    *within = real && !strncmp(real, root, n) && (!real[n] || real[n] == '/' || n == 1);
+    const ts_status status = real ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
+    free(real);
+    free(at);
+    return status;
+}
+
+/* Neither in the folder that was given nor in the data set's own, of which one may hold the
+ * other. */
+ts_status dataset_check_place(const dataset *d, const char *out, ts_error *error)
+{
+    bool in_given = false, in_root = false;
+    char *given = realpath(d->path, NULL);
+    ts_status status =
+        given ? is_within(out, given, &in_given, error)
+              : error_set(error, TS_IO, "cannot find '%s': %s", d->path, strerror(errno));
+    if (status == TS_OK)
+        status = is_within(out, d->root, &in_root, error);
+    if (status == TS_OK && (in_given || in_root))
+        status = error_set(error, TS_BAD_INPUT,
+                           "'%s' lies within the data set '%s', where its files would be taken for "
+                           "cases: give a folder elsewhere",
+                           out, in_root ? d->root : given);
+    free(given);
+    return status;
 }
 
 static bool same_patient(const char *a, const char *b)

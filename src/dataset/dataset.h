@@ -31,6 +31,9 @@ typedef struct {
  * nnU-Net, at any depth. BraTS-like trees of several years are one data set. */
 ts_status dataset_open(const char *path, label_map labels, dataset *out, ts_error *error);
 void dataset_close(dataset *d);
+/* Refuses a folder, which need not be there yet, to write images or labels into, where it lies
+ * within the data set's. */
+ts_status dataset_check_place(const dataset *d, const char *out, ts_error *error);
 modality_set dataset_case_modalities(const dataset_case *c);
 /* Does a name without its extension end in a modality's word ("..._t1ce", "...-t2f")? */
 bool dataset_name_is_modality(const char *stem);

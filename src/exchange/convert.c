@@ -4,7 +4,6 @@
 #include "exchange/layouts.h"
 #include "voxels/voxels.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,43 +230,6 @@ static ts_status convert_case(conversion *at, pool *p, ts_error *error)
 
 /* ---- the whole ----------------------------------------------------------------------------- */
 
-/* Would `out`, which need not be there yet, lie within the folder `root` (a real path)? Its nearest
- * parent that is there decides, by its real path. */
-static ts_status is_within(const char *out, const char *root, bool *within, ts_error *error)
-{
-    char *at = path_join(".", out, NULL), *real = NULL;
-    if (at && out[0] == '/')
-        memmove(at, out, strlen(out) + 1);
-    while (at && !(real = realpath(at, NULL)))
-        at[strrchr(at, '/') == at ? 1 : strrchr(at, '/') - at] = '\0';
-    const size_t n = strlen(root);
-    *within = real && !strncmp(real, root, n) && (!real[n] || real[n] == '/' || n == 1);
-    const ts_status status = real ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
-    free(real);
-    free(at);
-    return status;
-}
-
-/* Neither in the folder that was given nor in the data set's own, of which one may hold the
- * other. */
-static ts_status check_place(const dataset *d, const char *out, ts_error *error)
-{
-    bool in_given = false, in_root = false;
-    char *given = realpath(d->path, NULL);
-    ts_status status =
-        given ? is_within(out, given, &in_given, error)
-              : error_set(error, TS_IO, "cannot find '%s': %s", d->path, strerror(errno));
-    if (status == TS_OK)
-        status = is_within(out, d->root, &in_root, error);
-    if (status == TS_OK && (in_given || in_root))
-        status = error_set(error, TS_BAD_INPUT,
-                           "'%s' lies within the data set '%s', which would then hold two: give a "
-                           "folder elsewhere",
-                           out, in_root ? d->root : given);
-    free(given);
-    return status;
-}
-
 /* What can be told before anything is written. */
 static ts_status check(const dataset *d, exchange_layout to, modality_set use, const char *out,
                        ts_error *error)
@@ -285,7 +247,7 @@ static ts_status check(const dataset *d, exchange_layout to, modality_set use, c
                              "left is to be removed first)",
                              out);
     }
-    const ts_status place = check_place(d, out, error);
+    const ts_status place = dataset_check_place(d, out, error);
     if (place != TS_OK)
         return place;
     for (size_t i = 0; i < d->count; i++) {

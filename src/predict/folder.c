@@ -48,14 +48,17 @@ static ts_status predict_one(predictor *p, const dataset *d, size_t index, const
         note("case %s (%zu of %zu): %s, expected Dice WT %.2f TC %.2f ET %.2f, %.1f s", c->id,
              index + 1, d->count, modality_print(outcome.used, used), outcome.confidence.dice[0],
              outcome.confidence.dice[1], outcome.confidence.dice[2], clock_seconds() - start);
-    } else if (status != TS_STOPPED) {
-        counts->failed++;
-        warn("%s", cause.text);
     }
     predict_outcome_free(&outcome);
-    if (status == TS_STOPPED)
+    if (status == TS_OK)
+        return TS_OK;
+    if (status == TS_STOPPED || p->diverged) { /* the cases that follow would fail too */
         *error = cause;
-    return status == TS_STOPPED ? TS_STOPPED : TS_OK;
+        return status;
+    }
+    counts->failed++;
+    warn("%s", cause.text);
+    return TS_OK;
 }
 
 ts_status predict_folder(predictor *p, const dataset *d, const char *out, predict_counts *counts,

@@ -114,7 +114,8 @@ typedef struct {
  * records models and settings, of which others than recorded are an error, the data sets' whole
  * paths and their cases. A label file in OUT that it does not name is an error, as is an OUT that
  * the data set's own files lie in. OUT/confidence.csv has a row a case: its outcome. A case that
- * fails is warned of and counted, and the others go on; TS_STOPPED after an interrupt. */
+ * fails is warned of and counted, and the others go on; but a model that computes infinities ends
+ * the work. TS_STOPPED after an interrupt. */
 ts_status predict_folder(predictor *p, const dataset *d, const char *out, predict_counts *counts,
                          ts_error *error);
 

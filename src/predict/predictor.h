@@ -28,6 +28,7 @@ struct predictor {
     likeness likeness; /* of the first model's training cases */
     model_rules rules; /* the first model's, as far as the settings leave them to it; else 0 */
     bool show_progress, verbose;
+    bool diverged;         /* a model has computed infinities or NaN, as it would for every case */
     string_list *warnings; /* of the case that is being predicted; NULL: they are printed */
 };
 

@@ -195,13 +195,15 @@ static ts_status predict_window(walk *w, ts_error *error)
                 return status;
             w->logits = net_logits(p->nets[i], 0);
             pool_run(threads, add_plane, w, p->patch[0]);
-            if (atomic_load(&w->nonfinite))
+            if (atomic_load(&w->nonfinite)) {
+                p->diverged = true;
                 return error_set(
                     error, TS_BAD_INPUT,
                     "case %s: the model '%s' computes infinite numbers or NaN: its "
                     "weights are damaged or its training diverged; copy it anew or give "
                     "another",
                     w->source->id, p->names[i]);
+            }
         }
     }
     pool_run(threads, merge_plane, w, p->patch[0]);

@@ -326,6 +326,9 @@ ts_status study_run(const study *s, const study_options *o, study_counts *counts
     ts_status status = dataset_open(o->data, LABELS_AUTO, &g.data, error);
     if (status != TS_OK)
         return status;
+    status = dataset_check_place(&g.data, o->out, error); /* predictions are written there */
+    if (status != TS_OK)
+        goto end;
     status = make_folders(o, error);
     if (status != TS_OK)
         goto end;
