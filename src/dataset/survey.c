@@ -191,16 +191,6 @@ ts_status survey_folder(const char *path, char **root, char **images, ts_error *
 
 /* ---- DICOM -------------------------------------------------------------------------------- */
 
-static bool is_dicom(const char *path)
-{
-    file_map map;
-    if (file_map_open(path, &map, NULL) != TS_OK)
-        return false;
-    const bool is = volume_is_dicom(map.bytes, map.count);
-    file_map_close(&map);
-    return is;
-}
-
 static char *look_for_dicom(const char *path, int depth, int *files)
 {
     string_list names;
@@ -211,7 +201,7 @@ static char *look_for_dicom(const char *path, int depth, int *files)
         char *full = name_is_stray(names.items[i]) ? NULL : path_join(path, names.items[i], NULL);
         if (full && directory_exists(full) && depth < FOLDER_DEPTH) {
             found = look_for_dicom(full, depth + 1, files);
-        } else if (full && --*files >= 0 && is_dicom(full)) {
+        } else if (full && --*files >= 0 && volume_is_dicom(full)) {
             found = full;
             full = NULL;
         }
@@ -225,6 +215,6 @@ char *survey_dicom(const char *path)
 {
     int files = 10000; /* a scan of one patient has some hundred */
     if (!directory_exists(path))
-        return is_dicom(path) ? strdup(path) : NULL;
+        return volume_is_dicom(path) ? strdup(path) : NULL;
     return look_for_dicom(path, 0, &files);
 }

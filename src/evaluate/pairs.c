@@ -1,6 +1,7 @@
 /* Finding the label files of two folders, and pairing them by case. */
 #include "dataset/dataset.h"
 #include "evaluate/scoring.h"
+#include "volume/volume.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /* The page: which folder is what, its JSON, and the file. */
 #include "report/parts.h"
+#include "volume/volume.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -153,21 +153,25 @@ size_t volume_extension(const char *name)
     return string_ends_nocase(name, ".nii.gz") ? 7 : string_ends_nocase(name, ".nii") ? 4 : 0;
 }
 
-static bool is_image_name(const char *name)
-{
-    return name[0] != '.' && volume_extension(name);
-}
-
-static bool is_dicom(const char *folder, const char *name)
+bool volume_is_dicom(const char *path)
 {
     file_map map;
-    char *path = path_join(folder, name, NULL);
-    const bool opened = path && file_map_open(path, &map, NULL) == TS_OK;
-    const bool dicom = opened && volume_is_dicom(map.bytes, map.count);
-    if (opened)
-        file_map_close(&map);
-    free(path);
-    return dicom;
+    if (file_map_open(path, &map, NULL) != TS_OK)
+        return false;
+    const bool is = nifti_is_dicom(map.bytes, map.count);
+    file_map_close(&map);
+    return is;
+}
+
+static bool holds_dicom(const char *folder, const string_list *names)
+{
+    bool found = false;
+    for (size_t i = 0; i < names->count && !found; i++) {
+        char *path = path_join(folder, names->items[i], NULL);
+        found = path && volume_is_dicom(path);
+        free(path);
+    }
+    return found;
 }
 
 /* The file to read for `path`: the .hdr of an .img, the one image in a folder of that name;
@@ -187,14 +191,12 @@ static ts_status resolve(const char *path, char **file, ts_error *error)
     if (status != TS_OK)
         return status;
     size_t images = 0, place = 0;
-    bool dicom = false;
     for (size_t i = 0; i < names.count; i++)
-        if (is_image_name(names.items[i])) {
+        if (names.items[i][0] != '.' && volume_extension(names.items[i])) {
             images++;
             place = i;
         }
-    for (size_t i = 0; i < names.count && images == 0 && !dicom; i++)
-        dicom = is_dicom(path, names.items[i]);
+    const bool dicom = images == 0 && holds_dicom(path, &names);
     if (images == 1)
         *file = path_join(path, names.items[place], NULL);
     string_list_free(&names);

@@ -238,14 +238,14 @@ static ts_status read_offset(const fields *f, const char *name, nifti_descriptio
 /* What a file is that does not begin like NIfTI, and the remedy. */
 static const char *what_it_is(const uint8_t *bytes, size_t count)
 {
-    if (volume_is_dicom(bytes, count))
+    if (nifti_is_dicom(bytes, count))
         return "it is DICOM ('twinseg prepare' makes a case of a patient's DICOM folders)";
     if (count > 11 && !memcmp(bytes, "version http", 12))
         return "it is a pointer of Git LFS ('git lfs pull' fetches the file itself)";
     return "its first number is neither 348 nor 540";
 }
 
-bool volume_is_dicom(const uint8_t *bytes, size_t count)
+bool nifti_is_dicom(const uint8_t *bytes, size_t count)
 {
     return count >= 132 && !memcmp(bytes + 128, "DICM", 4);
 }

@@ -27,6 +27,9 @@ typedef struct {
     size_t value_bytes;
 } nifti_description;
 
+/* Do these bytes of a file say that it is DICOM? */
+bool nifti_is_dicom(const uint8_t *bytes, size_t count);
+
 /* Reads a header and checks every field that sizes depend on. name is for messages. */
 ts_status nifti_parse(const uint8_t *bytes, size_t count, const char *name, nifti_description *out,
                       ts_error *error);

@@ -63,8 +63,8 @@ size_t volume_extension(const char *name);
  * copies have such) is read through. */
 ts_status volume_read(const char *path, volume *out, ts_error *error);
 
-/* Does a file with these bytes say that it is DICOM? */
-bool volume_is_dicom(const uint8_t *bytes, size_t count);
+/* Is path a DICOM file? False where it cannot be read. */
+bool volume_is_dicom(const char *path);
 
 /* Voxels as they are stored, in a file or in memory. volume_values makes floats of those that are
  * needed, which takes half the memory for int16 images, and most are int16. The bytes belong to the
