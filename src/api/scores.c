@@ -42,16 +42,19 @@ ts_status ts_evaluate(const uint8_t *prediction, ts_labels prediction_labels, co
         return error_set(error, TS_BAD_INPUT, "there is no convention number %d",
                          (int)convention_number);
     ts_status status = api_header(&grid, &h, &voxels, error);
-    if (status == TS_OK)
-        status = pool_create(threads > 0 ? threads : processor_count(), &p, error);
-    if (status == TS_OK)
-        status =
-            map_copy(prediction, voxels, prediction_labels, "the prediction", &copies[0], error);
-    if (status == TS_OK)
-        status = map_copy(truth, voxels, truth_labels, "the truth", &copies[1], error);
-    if (status == TS_OK)
-        status = evaluate_case(copies[0], copies[1], h.shape, h.zooms,
-                               (convention)convention_number, p, s, error);
+    if (status != TS_OK)
+        return status;
+    status = pool_create(threads > 0 ? threads : processor_count(), &p, error);
+    if (status != TS_OK)
+        return status;
+    status = map_copy(prediction, voxels, prediction_labels, "the prediction", &copies[0], error);
+    if (status != TS_OK)
+        goto end;
+    status = map_copy(truth, voxels, truth_labels, "the truth", &copies[1], error);
+    if (status != TS_OK)
+        goto end;
+    status = evaluate_case(copies[0], copies[1], h.shape, h.zooms, (convention)convention_number, p,
+                           s, error);
     for (int r = 0; status == TS_OK && r < REGIONS; r++)
         scores[r] = (ts_scores){
             .dice = s[r].dice,
@@ -64,6 +67,7 @@ ts_status ts_evaluate(const uint8_t *prediction, ts_labels prediction_labels, co
             .fp = s[r].fp,
             .fn = s[r].fn,
         };
+end:
     pool_destroy(p);
     free(copies[0]);
     free(copies[1]);

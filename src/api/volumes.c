@@ -82,13 +82,16 @@ ts_status ts_volume_write(const char *path, const ts_grid *grid, int64_t volumes
     volume_header h;
     size_t voxels;
     ts_status status = check_name(path, error);
-    if (status == TS_OK)
-        status = api_header(grid, &h, &voxels, error);
-    if (status == TS_OK && volumes < 1)
-        status =
-            error_set(error, TS_BAD_INPUT, "'%s' cannot hold %lld volumes: at least one is needed",
-                      path, (long long)volumes);
-    return status == TS_OK ? volume_write_float(path, &h, volumes, data, error) : status;
+    if (status != TS_OK)
+        return status;
+    status = api_header(grid, &h, &voxels, error);
+    if (status != TS_OK)
+        return status;
+    if (volumes < 1)
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s' cannot hold %lld volumes: at least one is needed", path,
+                         (long long)volumes);
+    return volume_write_float(path, &h, volumes, data, error);
 }
 
 ts_status ts_labels_write(const char *path, const ts_grid *grid, const uint8_t *labels,
@@ -97,7 +100,8 @@ ts_status ts_labels_write(const char *path, const ts_grid *grid, const uint8_t *
     volume_header h;
     size_t voxels;
     ts_status status = check_name(path, error);
-    if (status == TS_OK)
-        status = api_header(grid, &h, &voxels, error);
+    if (status != TS_OK)
+        return status;
+    status = api_header(grid, &h, &voxels, error);
     return status == TS_OK ? volume_write_labels(path, &h, labels, error) : status;
 }

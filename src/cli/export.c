@@ -8,6 +8,16 @@ static const cli_option options[] = {
     {NULL, 0, NULL, NULL},
 };
 
+/* path NULL: not wanted. */
+static ts_status export_to(ts_status (*write)(const model *, const char *, ts_error *),
+                           const model *m, const char *path, ts_error *error)
+{
+    const ts_status status = path ? write(m, path, error) : TS_OK;
+    if (path && status == TS_OK)
+        print_line(stdout, "%s", path);
+    return status;
+}
+
 static int run(const cli_arguments *a)
 {
     const char *onnx = cli_value(a, "onnx"), *torch = cli_value(a, "torch");
@@ -17,10 +27,11 @@ static int run(const cli_arguments *a)
         return cli_usage_error(a->command,
                                "nothing to write: give --onnx FILE, --torch FILE, or both");
     ts_status status = model_open(a->positional[0], &m, &e);
-    if (status == TS_OK && onnx && (status = exchange_export_onnx(&m, onnx, &e)) == TS_OK)
-        print_line(stdout, "%s", onnx);
-    if (status == TS_OK && torch && (status = exchange_export_torch(&m, torch, &e)) == TS_OK)
-        print_line(stdout, "%s", torch);
+    if (status != TS_OK)
+        return cli_fail(&e);
+    status = export_to(exchange_export_onnx, &m, onnx, &e);
+    if (status == TS_OK)
+        status = export_to(exchange_export_torch, &m, torch, &e);
     model_free(&m);
     return status == TS_OK ? 0 : cli_fail(&e);
 }

@@ -16,8 +16,9 @@ static int run(const cli_arguments *a)
     if (!out)
         return cli_usage_error(a->command, "-o is missing: name the model file");
     ts_status status = exchange_import_nnunet(a->positional[0], &m, &e);
-    if (status == TS_OK)
-        status = model_write(out, &m, &e);
+    if (status != TS_OK)
+        return cli_fail(&e);
+    status = model_write(out, &m, &e);
     if (status == TS_OK)
         print_line(stdout, "%s: %s, %g mm, patch %lldx%lldx%lld", out,
                    modality_print(m.channels, channels), m.plan.spacing_mm,

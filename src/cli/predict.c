@@ -143,34 +143,43 @@ static ts_status predict_data(const cli_arguments *a, predictor *p, size_t *fail
 
 /* ---- the command ------------------------------------------------------------------------ */
 
-static int run(const cli_arguments *a)
+/* The exit status; 0: *p is open. */
+static int open_predictor(const cli_arguments *a, predictor **p)
 {
     ts_error error;
     model *models = NULL;
-    predictor *p = NULL;
-    size_t count = 0, failed = 0;
+    size_t count = 0;
+    int code = 0;
+    ts_status status = models_open(model_names(a), &models, &count, &error);
+    if (status != TS_OK)
+        goto end;
+    plan settings = predict_defaults(&models[0]);
+    code = cli_plan_over(a, &settings);
+    settings.mirror = settings.mirror || cli_flag(a, "mirror");
+    if (!code)
+        status = predictor_create(models, count, &settings, p, &error);
+end:
+    models_free(models, count);
+    return status == TS_OK ? code : cli_fail(&error);
+}
+
+static int run(const cli_arguments *a)
+{
+    ts_error error;
+    predictor *p;
+    size_t failed = 0;
     int code = check_arguments(a);
     if (code)
         return code;
     interrupt_install();
-    ts_status status = models_open(model_names(a), &models, &count, &error);
-    if (status == TS_OK) {
-        plan settings = predict_defaults(&models[0]);
-        code = cli_plan_over(a, &settings);
-        settings.mirror = settings.mirror || cli_flag(a, "mirror");
-        if (!code)
-            status = predictor_create(models, count, &settings, &p, &error);
-    }
-    models_free(models, count);
-    if (status == TS_OK && !code) {
-        predictor_show(p, true, cli_flag(a, "verbose"));
-        status =
-            cli_flag(a, "data") ? predict_data(a, p, &failed, &error) : predict_files(a, p, &error);
-    }
+    code = open_predictor(a, &p);
+    if (code)
+        return code;
+    predictor_show(p, true, cli_flag(a, "verbose"));
+    const ts_status status =
+        cli_flag(a, "data") ? predict_data(a, p, &failed, &error) : predict_files(a, p, &error);
     predictor_destroy(p);
-    if (status != TS_OK)
-        return cli_fail(&error);
-    return code ? code : failed > 0;
+    return status == TS_OK ? failed > 0 : cli_fail(&error);
 }
 
 const cli_command predict_command = {

@@ -17,34 +17,41 @@ static ts_status say(string_list *out, ts_error *error, const char *format, ...)
     return string_list_add(out, sentence, error);
 }
 
+static ts_status judge_modality(const likeness_verdict *v, int m, const char *id, string_list *out,
+                                ts_error *error)
+{
+    ts_status status = TS_OK;
+    if (v->looks_like[m] != m)
+        status = say(out, error, "case %s: the image given as %s looks like a %s", id,
+                     modality_names[m], modality_names[v->looks_like[m]]);
+    if (status != TS_OK || !v->strange[m])
+        return status;
+    return say(out, error,
+               "case %s: the intensities of the %s are unlike any that the model was trained on",
+               id, modality_names[m]);
+}
+
 ts_status likeness_sentences(const likeness *l, const likeness_features *f,
                              const likeness_verdict *v, const char *id, string_list *out,
                              ts_error *error)
 {
     ts_status status = TS_OK;
-    for (int m = 0; status == TS_OK && m < MODALITIES; m++) {
-        const char *name = modality_names[m];
-        if (v->looks_like[m] != m)
-            status = say(out, error, "case %s: the image given as %s looks like a %s", id, name,
-                         modality_names[v->looks_like[m]]);
-        if (status == TS_OK && v->strange[m])
-            status = say(out, error,
-                         "case %s: the intensities of the %s are unlike any that the model was "
-                         "trained on",
-                         id, name);
+    for (int m = 0; m < MODALITIES; m++) {
+        status = judge_modality(v, m, id, out, error);
+        if (status != TS_OK)
+            return status;
     }
-    if (status == TS_OK && v->coarse)
+    if (v->coarse)
         status = say(out, error,
                      "case %s: its voxels are up to %.2g mm wide, those of the training were up to "
                      "%.2g mm",
                      id, f->zoom_mm, l->zoom_mm);
-    if (status == TS_OK && (v->small || v->large))
-        status =
-            say(out, error,
-                "case %s: %.0f ml are not 0, in the training %.0f to %.0f ml: is the image %s?", id,
-                f->brain_ml, l->brain_ml[0], l->brain_ml[1],
-                v->small ? "a part of a brain, or in other units than mm" : "skull-stripped");
-    return status;
+    if (status != TS_OK || !(v->small || v->large))
+        return status;
+    return say(out, error,
+               "case %s: %.0f ml are not 0, in the training %.0f to %.0f ml: is the image %s?", id,
+               f->brain_ml, l->brain_ml[0], l->brain_ml[1],
+               v->small ? "a part of a brain, or in other units than mm" : "skull-stripped");
 }
 
 /* ---- JSON --------------------------------------------------------------------------------- */

@@ -88,6 +88,17 @@ ts_status model_find(const char *name, char **path, ts_error *error)
                      name);
 }
 
+ts_status model_open(const char *name, model *out, ts_error *error)
+{
+    char *path = NULL;
+    *out = (model){0};
+    ts_status status = model_find(name, &path, error);
+    if (status == TS_OK)
+        status = model_read(path, out, error);
+    free(path);
+    return status;
+}
+
 ts_status models_open(const char *names, model **out, size_t *count, ts_error *error)
 {
     const bool single = file_exists(names);

@@ -348,17 +348,6 @@ ts_status model_read(const char *path, model *out, ts_error *error)
     return status;
 }
 
-ts_status model_open(const char *name, model *out, ts_error *error)
-{
-    char *path = NULL;
-    *out = (model){0};
-    ts_status status = model_find(name, &path, error);
-    if (status == TS_OK)
-        status = model_read(path, out, error);
-    free(path);
-    return status;
-}
-
 void model_free(model *m)
 {
     free(m->name);

@@ -54,11 +54,10 @@ static ts_status write_maps(const result *r, const volume_header *h, size_t voxe
     ts_status status = TS_OK;
     if (out->probabilities)
         status = volume_write_float(out->probabilities, h, LABELS, r->whole, error);
-    if (status == TS_OK && out->uncertainty) {
-        probabilities_to_entropy(r->whole, voxels);
-        status = volume_write_float(out->uncertainty, h, 1, r->whole, error);
-    }
-    return status;
+    if (status != TS_OK || !out->uncertainty)
+        return status;
+    probabilities_to_entropy(r->whole, voxels);
+    return volume_write_float(out->uncertainty, h, 1, r->whole, error);
 }
 
 /* Back to the image's own grid, the rules after the argmax, and the label values of the settings.
@@ -77,8 +76,9 @@ static ts_status restore(const predictor *p, const preprocessed_geometry *g,
                                   : s->component_voxels;
     ts_status status = preprocessed_restore(g, LABELS, probabilities, engine_pool(p->engine),
                                             labels, whole, error);
-    if (status == TS_OK)
-        status = predict_postprocess(labels, n, et, component, error);
+    if (status != TS_OK)
+        return status;
+    status = predict_postprocess(labels, n, et, component, error);
     if (status == TS_OK)
         labels_unmap(labels, (size_t)voxel_count(n), (label_map)s->labels);
     return status;
@@ -96,11 +96,12 @@ static ts_status restore_and_write(const predictor *p, const preprocessed_geomet
     if (maps && !(r->whole = memory_allocate(voxels, LABELS * sizeof(float), "the maps", error)))
         return TS_MEMORY;
     ts_status status = restore(p, g, r->probabilities, r->labels, r->whole, error);
-    if (status == TS_OK && maps)
-        status = write_maps(r, &g->header, voxels, out, error);
-    if (status == TS_OK)
-        status = volume_write_labels(out->labels, &g->header, r->labels, error);
-    return status;
+    if (status != TS_OK)
+        return status;
+    status = maps ? write_maps(r, &g->header, voxels, out, error) : TS_OK;
+    if (status != TS_OK)
+        return status;
+    return volume_write_labels(out->labels, &g->header, r->labels, error);
 }
 
 /* Do the images look like those of the training? Says where not. */
@@ -146,15 +147,23 @@ static ts_status predict_preprocessed(predictor *p, preprocessed *ready, float *
     const double share = p->settings.component_confidence == RULE_OF_MODEL
                              ? p->rules.component_confidence
                              : p->settings.component_confidence;
-    p->warnings = &outcome->warnings;
+    *probabilities = NULL;
     ts_status status = check_likeness(p, ready, &outcome->warnings, error);
+    if (status != TS_OK)
+        goto end;
     *probabilities = memory_allocate(voxels, LABELS * sizeof(float), "the probabilities", error);
-    if (status == TS_OK)
-        status =
-            *probabilities ? predict_probabilities(p, ready, *probabilities, error) : TS_MEMORY;
+    if (!*probabilities) {
+        status = TS_MEMORY;
+        goto end;
+    }
+    p->warnings = &outcome->warnings;
+    status = predict_probabilities(p, ready, *probabilities, error);
     p->warnings = NULL;
+end:
     preprocessed_free(ready);
-    if (status == TS_OK && share > 0)
+    if (status != TS_OK)
+        return status;
+    if (share > 0)
         status = predict_drop_unsure(*probabilities, shape, share, error);
     if (status == TS_OK)
         predict_measure_confidence(*probabilities, voxels, &outcome->confidence);
@@ -202,12 +211,13 @@ ts_status predict_images(predictor *p, const volume_header *grid,
     for (int m = 0; m < MODALITIES; m++)
         has |= images[m] ? 1u << m : 0;
     ts_status status = choose_modalities(p, "in memory", has, &outcome->used, error);
+    if (status != TS_OK)
+        return status;
     for (int m = 0; m < MODALITIES; m++)
         if (outcome->used >> m & 1)
             used[m] = images[m];
-    if (status == TS_OK)
-        status = preprocess_images(grid, used, p->spacing_mm, p->brain, engine_pool(p->engine),
-                                   &ready, &outcome->warnings, error);
+    status = preprocess_images(grid, used, p->spacing_mm, p->brain, engine_pool(p->engine), &ready,
+                               &outcome->warnings, error);
     if (status != TS_OK)
         return status;
     const preprocessed_geometry g = ready.geometry;

@@ -17,16 +17,6 @@ typedef struct {
     cell_scores scores;
 } work;
 
-char *cell_path(const char *folder, const char *subfolder, const study_cell *c, const char *suffix,
-                ts_error *error)
-{
-    char *path = string_format("%s%s%s/%s%s", folder, subfolder ? "/" : "",
-                               subfolder ? subfolder : "", c->name, suffix);
-    if (!path)
-        error_set(error, TS_MEMORY, "out of memory");
-    return path;
-}
-
 static bool run_holds(const work *w, const char *name)
 {
     char *path = path_join(w->run, name, NULL);

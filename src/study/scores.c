@@ -20,6 +20,16 @@ void cell_scores_free(cell_scores *s)
     *s = (cell_scores){0};
 }
 
+char *cell_path(const char *folder, const char *subfolder, const study_cell *c, const char *suffix,
+                ts_error *error)
+{
+    char *path = string_format("%s%s%s/%s%s", folder, subfolder ? "/" : "",
+                               subfolder ? subfolder : "", c->name, suffix);
+    if (!path)
+        error_set(error, TS_MEMORY, "out of memory");
+    return path;
+}
+
 /* ---- writing --------------------------------------------------------------------------------- */
 
 static void append_settings(text *t, const plan *p)

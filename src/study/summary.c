@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const metric_names[METRICS] = {"dice", "hd95", "lesion_dice", "lesion_hd95"};
+const char *const group_names[GROUPS] = {"WT", "TC", "ET", "mean"};
+
 static ts_status put(text *t, const char *path, ts_error *error)
 {
     const ts_status status =

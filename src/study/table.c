@@ -8,9 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const metric_names[METRICS] = {"dice", "hd95", "lesion_dice", "lesion_hd95"};
-const char *const group_names[GROUPS] = {"WT", "TC", "ET", "mean"};
-
 /* What one run says of one case. id is borrowed from the score files. */
 typedef struct {
     const char *id;

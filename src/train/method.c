@@ -46,6 +46,11 @@ bool method_averages(const plan *p)
     return has_both(p) && p->method != METHOD_TWO_STAGE && p->ema_decay > 0;
 }
 
+bool train_setting_is_free(const char *key)
+{
+    return !strcmp(key, "threads") || !strcmp(key, "checkpoint_steps");
+}
+
 bool train_setting_matters(const plan *p, const char *key)
 {
     static const char *const distillation[] = {"barlow_", "teacher_gradient", "soft_",

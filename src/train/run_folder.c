@@ -45,11 +45,6 @@ ts_status train_read_config(const char *out, plan *p, ts_error *error)
     return status;
 }
 
-bool train_setting_is_free(const char *key)
-{
-    return !strcmp(key, "threads") || !strcmp(key, "checkpoint_steps");
-}
-
 ts_status train_compare_config(const char *folder, const plan *p, ts_error *error)
 {
     plan before;

@@ -247,8 +247,9 @@ ts_status volume_read(const char *path, volume *out, ts_error *error)
         return status;
     const int64_t voxels = f.file->d.voxels;
     out->data = memory_take((size_t)voxels, sizeof(float), path, error);
-    status = out->data ? TS_OK : TS_MEMORY;
-    if (status == TS_OK) {
+    if (!out->data)
+        status = TS_MEMORY;
+    else {
         volume_values(&f.file->voxels, 0, 1, voxels, out->data);
         out->header = f.header;
         out->channels = f.channels;
@@ -281,39 +282,52 @@ static ts_status round_label(double value, int64_t place, const volume_header *h
         (long long)(place / h->shape[0] / h->shape[1]), value);
 }
 
+/* labels: all 0. */
+static ts_status decode_labels(const nifti_file *f, const char *path, uint8_t *labels,
+                               ts_error *error)
+{
+    double values[BLOCK] = {0};
+    for (int64_t at = 0; at < f->d.voxels; at += BLOCK) {
+        const int64_t count = f->d.voxels - at < BLOCK ? f->d.voxels - at : BLOCK;
+        if (volume_values_are_zero(&f->voxels, at, count))
+            continue;
+        decode_block(&f->voxels, at, 1, count, values);
+        for (int64_t i = 0; i < count; i++) {
+            const double v = values[i];
+            if (v >= 0 && v <= UINT8_MAX && v == (uint8_t)v) {
+                labels[at + i] = (uint8_t)v;
+                continue;
+            }
+            const ts_status status =
+                round_label(v, at + i, &f->d.header, path, labels + at + i, error);
+            if (status != TS_OK)
+                return status;
+        }
+    }
+    return TS_OK;
+}
+
 ts_status volume_read_labels(const char *path, volume_header *header, uint8_t **labels,
                              ts_error *error)
 {
     nifti_file f;
-    double values[BLOCK] = {0};
+    uint8_t *read = NULL;
     *labels = NULL;
     ts_status status = nifti_open(path, true, &f, error);
     if (status != TS_OK)
         return status;
     status = limit_axes(&f.d.header, 3, path, error);
-    if (status == TS_OK) {
-        *labels = memory_allocate((size_t)f.d.voxels, 1, path, error);
-        status = *labels ? TS_OK : TS_MEMORY;
-    }
-    for (int64_t at = 0; status == TS_OK && at < f.d.voxels; at += BLOCK) {
-        const int64_t count = f.d.voxels - at < BLOCK ? f.d.voxels - at : BLOCK;
-        if (volume_values_are_zero(&f.voxels, at, count))
-            continue;
-        decode_block(&f.voxels, at, 1, count, values);
-        for (int64_t i = 0; status == TS_OK && i < count; i++) {
-            const double v = values[i];
-            if (v >= 0 && v <= UINT8_MAX && v == (uint8_t)v)
-                (*labels)[at + i] = (uint8_t)v;
-            else
-                status = round_label(v, at + i, &f.d.header, path, *labels + at + i, error);
-        }
-    }
-    if (status == TS_OK)
-        *header = f.d.header;
-    else {
-        free(*labels);
-        *labels = NULL;
-    }
+    if (status != TS_OK)
+        goto end;
+    read = memory_allocate((size_t)f.d.voxels, 1, path, error);
+    status = read ? decode_labels(&f, path, read, error) : TS_MEMORY;
+    if (status != TS_OK)
+        goto end;
+    *header = f.d.header;
+    *labels = read;
+    read = NULL;
+end:
+    free(read);
     nifti_close(&f);
     return status;
 }
