@@ -136,6 +136,17 @@ check "a second data set into the same folder" 0 '1 written, 0 there already' pr
 check "and the first again" 0 '0 written, 3 there already and kept' predict run --data data -o out
 expect "a row a case" test "$(cut -d, -f1 out/confidence.csv | sort -u | wc -l)" = 5
 
+# several processes may predict into one folder: what each reads, changes and writes there is its own
+mkdir third && cp -r more/BraTS2021_00009 third/BraTS2021_00012
+rename=third/BraTS2021_00012/BraTS2021_000
+for m in flair t1 t1ce t2; do mv ${rename}09_$m.nii.gz ${rename}12_$m.nii.gz; done
+flock out sh -c 'touch begun; sleep 1; cp out/predict.json seen.json' &
+while [ ! -e begun ]; do sleep 0.02; done
+check "into a folder that another process holds" 0 '1 written' predict run --data third -o out
+wait
+expect "the record waited for it" test "$(grep -c BraTS2021_00012 seen.json)" = 0
+expect "and names the case" grep -q BraTS2021_00012 out/predict.json
+
 mkdir -p raw/imagesTr raw/labelsTr
 echo '{"channel_names": {"0": "T1ce", "1": "FLAIR"}, "labels": {"background": 0, "NCR": 1, "ED": 2, "ET": 3},
     "numTraining": 1, "file_ending": ".nii.gz"}' >raw/dataset.json

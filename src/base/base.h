@@ -291,6 +291,12 @@ ts_status process_lock_take(const char *path, process_lock *out, process_name *h
                             ts_error *error);
 void process_lock_release(process_lock *l); /* of {0}: does nothing */
 
+/* Waits until no other process holds the folder, and holds it until folder_release or the end of
+ * the process: for the moment in which a file in it is read, changed and written. Where the file
+ * system has no locks, nothing is held and nobody waits. */
+int folder_hold(const char *path);
+void folder_release(int hold);
+
 /* ---- ini ------------------------------------------------------------------------------- */
 
 /* `key = value` lines, `[section]` lines, '#' or ';' comments. Calls entry for every pair in

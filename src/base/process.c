@@ -151,6 +151,20 @@ ts_status process_lock_take(const char *path, process_lock *out, process_name *h
     return error_set(error, TS_IO, "cannot lock '%s': others keep replacing it", path);
 }
 
+int folder_hold(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (fd >= 0 && flock(fd, LOCK_EX) != 0 && errno == EINTR)
+        continue;
+    return fd;
+}
+
+void folder_release(int hold)
+{
+    if (hold >= 0)
+        close(hold);
+}
+
 void process_lock_release(process_lock *l)
 {
     if (!l->held)

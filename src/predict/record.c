@@ -248,22 +248,15 @@ static bool is_of_another(json_t *earlier, json_t *now)
     return other;
 }
 
-ts_status record_begin(const predictor *p, const dataset *d, const char *out, ts_error *error)
+static ts_status update_record(const predictor *p, const dataset *d, const char *out,
+                               ts_error *error)
 {
-    char *path = NULL, *content = NULL;
-    json_t *now = NULL, *record = NULL;
-    ts_status status = check_place(d, out, error);
-    if (status != TS_OK)
-        return status;
-    status = directory_create(out, error);
-    if (status != TS_OK)
-        return status;
-    path = path_join(out, "predict.json", error);
+    char *content = NULL, *path = path_join(out, "predict.json", error);
     if (!path)
         return TS_MEMORY;
-    now = make_record(p);
+    json_t *now = make_record(p), *record = NULL;
     const bool first = !file_exists(path);
-    status = first ? TS_OK : json_read(path, JSON_BYTES_MAX, &record, error);
+    ts_status status = first ? TS_OK : json_read(path, JSON_BYTES_MAX, &record, error);
     if (status != TS_OK)
         goto done;
     if (!first && is_of_another(record, now)) {
@@ -290,6 +283,21 @@ done:
     json_decref(now);
     free(content);
     free(path);
+    return status;
+}
+
+/* Several processes may predict into one folder, each a data set of its own. */
+ts_status record_begin(const predictor *p, const dataset *d, const char *out, ts_error *error)
+{
+    ts_status status = check_place(d, out, error);
+    if (status != TS_OK)
+        return status;
+    status = directory_create(out, error);
+    if (status != TS_OK)
+        return status;
+    const int hold = folder_hold(out);
+    status = update_record(p, d, out, error);
+    folder_release(hold);
     return status;
 }
 
@@ -337,7 +345,8 @@ static void append_row(text *t, const char *id, const predict_outcome *r)
     text_free(&warnings);
 }
 
-ts_status record_outcome(const char *out, const char *id, const predict_outcome *r, ts_error *error)
+static ts_status update_outcomes(const char *out, const char *id, const predict_outcome *r,
+                                 ts_error *error)
 {
     csv_table earlier = {0};
     text t = {0};
@@ -359,5 +368,13 @@ ts_status record_outcome(const char *out, const char *id, const predict_outcome 
 done:
     text_free(&t);
     free(path);
+    return status;
+}
+
+ts_status record_outcome(const char *out, const char *id, const predict_outcome *r, ts_error *error)
+{
+    const int hold = folder_hold(out);
+    const ts_status status = update_outcomes(out, id, r, error);
+    folder_release(hold);
     return status;
 }
