@@ -71,7 +71,7 @@ int cli_usage_error(const cli_command *c, const char *format, ...)
     return 2;
 }
 
-void cli_print_help(FILE *stream)
+static void print_help(FILE *stream)
 {
     fprintf(stream,
             "%s %s: brain tumour segmentation on MRI when not all four modalities were acquired\n\n"
@@ -103,7 +103,7 @@ bool cli_takes_setting(const cli_command *c, const char *key)
     return !c->settings_only;
 }
 
-void cli_print_command_help(FILE *stream, const cli_command *c)
+static void print_command_help(FILE *stream, const cli_command *c)
 {
     print_usage_lines(stream, c);
     fprintf(stream, "\n%s\n", c->summary);
@@ -222,7 +222,7 @@ static int run_command(const cli_command *c, int argc, char **argv)
     bool help = false;
     int status = sort_arguments(argc, argv, &a, words, words + argc, &help);
     if (help)
-        cli_print_command_help(stdout, c);
+        print_command_help(stdout, c);
     else if (!status)
         status = c->run(&a);
     free(words);
@@ -283,7 +283,7 @@ int cli_label_maps(const cli_arguments *a, label_map maps[2], char names[2][16])
 int cli_main(int argc, char **argv)
 {
     if (argc < 2) {
-        cli_print_help(stderr);
+        print_help(stderr);
         return 2;
     }
     if (!strcmp(argv[1], "--version")) {
@@ -291,7 +291,7 @@ int cli_main(int argc, char **argv)
         return 0;
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
-        cli_print_help(stdout);
+        print_help(stdout);
         return 0;
     }
     if (!strcmp(argv[1], "--manual") || !strcmp(argv[1], "--completion")) {

@@ -65,8 +65,6 @@ int cli_plan_over(const cli_arguments *a, plan *p);
  * without the option both are auto). 0, or the exit status after a message. */
 int cli_label_maps(const cli_arguments *a, label_map maps[2], char names[2][16]);
 
-void cli_print_help(FILE *stream);
-void cli_print_command_help(FILE *stream, const cli_command *c);
 bool cli_takes_setting(const cli_command *c, const char *key);
 extern const char cli_disclaimer[];
 
