@@ -69,6 +69,14 @@ void dataset_close(dataset *d)
     *d = (dataset){0};
 }
 
+const dataset_case *dataset_find_case(const dataset *d, const char *id)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (!strcmp(d->cases[i].id, id))
+            return &d->cases[i];
+    return NULL;
+}
+
 modality_set dataset_case_modalities(const dataset_case *c)
 {
     modality_set set = 0;

@@ -35,6 +35,8 @@ void dataset_close(dataset *d);
  * within the data set's. */
 ts_status dataset_check_place(const dataset *d, const char *out, ts_error *error);
 modality_set dataset_case_modalities(const dataset_case *c);
+/* The case of that id; NULL where the data set has none. */
+const dataset_case *dataset_find_case(const dataset *d, const char *id);
 /* Does a name without its extension end in a modality's word ("..._t1ce", "...-t2f")? */
 bool dataset_name_is_modality(const char *stem);
 

@@ -49,11 +49,10 @@ static void list_free(prediction_list *l)
 
 static const dataset_case *find_case(const prediction_list *l, const char *id)
 {
-    for (size_t i = 0; i < l->data_count; i++)
-        for (size_t k = 0; k < l->data[i].count; k++)
-            if (!strcmp(l->data[i].cases[k].id, id))
-                return &l->data[i].cases[k];
-    return NULL;
+    const dataset_case *found = NULL;
+    for (size_t i = 0; !found && i < l->data_count; i++)
+        found = dataset_find_case(&l->data[i], id);
+    return found;
 }
 
 /* The record that predict keeps (models, settings, data sets; null where there is none), and what

@@ -89,14 +89,6 @@ static ts_status read_cost(work *w, ts_error *error)
 
 /* ---- predicting and scoring ------------------------------------------------------------------ */
 
-static const dataset_case *find_case(const dataset *d, const char *id)
-{
-    for (size_t i = 0; i < d->count; i++)
-        if (!strcmp(d->cases[i].id, id))
-            return &d->cases[i];
-    return NULL;
-}
-
 /* The held-out cases with the images of `input` alone, so that a model cannot see more. The cases
  * borrow from the data set; free() them. */
 static ts_status hold_out(const work *w, modality_set input, dataset *out, ts_error *error)
@@ -108,7 +100,7 @@ static ts_status hold_out(const work *w, modality_set input, dataset *out, ts_er
     if (!out->cases)
         return TS_MEMORY;
     for (size_t i = 0; i < count; i++) {
-        const dataset_case *c = find_case(&w->data, w->held_out.items[i]);
+        const dataset_case *c = dataset_find_case(&w->data, w->held_out.items[i]);
         if (!c || !c->truth) {
             free(out->cases);
             return error_set(

@@ -159,10 +159,8 @@ static ts_status check_cases(const grid *g, const study_cell *c, const cell_scor
     for (size_t m = 0; m < scores->count; m++)
         for (size_t k = 0; status == TS_OK && k < scores->models[m].count; k++) {
             const char *id = scores->models[m].cases[k].id;
-            size_t i = 0;
-            while (i < d->count && strcmp(d->cases[i].id, id))
-                i++;
-            if (i == d->count || !held_out[i])
+            const dataset_case *one = dataset_find_case(d, id);
+            if (!one || !held_out[one - d->cases])
                 status = error_set(error, TS_BAD_INPUT,
                                    "its score file has case '%s', which '%s' does not hold out in "
                                    "this fold: it was made with other data",
