@@ -1,7 +1,7 @@
 /* The intensity augmentations (docs/method.md, "Sampling and augmentation"), one channel at a time,
  * as batchgeneratorsv2 computes them for nnU-Net 2.
  *
- * Sums run in LANES partial sums of a fixed order, so that they vectorise and yet never change.
+ * Sums are LANES partial sums in a fixed order, which vectorise and have the same bits everywhere.
  * The two transcendental loops (noise, gamma) use short polynomials instead of libm: 1e-6 relative
  * is far below what an augmentation needs, and they take about 3 ns a voxel instead of 15. */
 #include "sample/transform.h"
@@ -287,8 +287,8 @@ void augment_low_resolution(float *x, const int64_t shape[3], double zoom, float
 
 /* ---- gamma ------------------------------------------------------------------------------ */
 
-/* The range to [0, 1], the power, back; then the old mean and deviation. On inverted intensities
- * the image is negated before and after. */
+/* Maps the range to [0, 1], applies the power, maps it back and restores mean and deviation. For
+ * inverted intensities the image is negated before and after. */
 void augment_gamma(float *x, size_t count, double gamma, bool inverted)
 {
     const float sign = inverted ? -1 : 1, exponent = (float)gamma;

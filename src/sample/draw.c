@@ -96,7 +96,7 @@ static void draw_spatial(const plan *p, random_stream *r, patch_draw *out)
     draw_matrix(angle, scale ? factor : 1, out->matrix);
 }
 
-/* Of a range about 1: below or above with equal chance, uniform within. */
+/* A factor from a range around 1: below or above 1 with equal chance, uniform within either. */
 static double draw_factor(random_stream *r, double low, double high)
 {
     const bool below = random_chance(r, 0.5);

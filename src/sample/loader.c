@@ -2,7 +2,7 @@
  *
  * A ring of ahead + 1 batches: the one that the caller holds and those that are made meanwhile.
  * Step s lives in slot s mod (ahead + 1); threads take step numbers in order, and a batch is a
- * function of its step, so which thread made it does not show. */
+ * function of its step alone, whichever thread makes it. */
 #include "sample/sample.h"
 
 #include <pthread.h>
@@ -30,7 +30,7 @@ struct loader {
     bool quit;
 };
 
-/* The caller holds the batch of next_given - 1; its slot must not be made anew yet. */
+/* The caller holds the batch of next_given - 1; its slot must not be filled again yet. */
 static bool has_room(const loader *l)
 {
     return l->next_made < l->next_given + l->slot_count - 1;

@@ -2,8 +2,8 @@
  * (seed, step, place in the batch), so that neither threads nor their order change a bit.
  *
  * The order is nnU-Net 2's: rotation and scaling, noise, blur, brightness, contrast, low
- * resolution, gamma on inverted intensities, gamma, mirroring; at last what was exactly 0 before
- * (the outside of the brain) is set to 0 again. nnU-Net does so wherever intensities were
+ * resolution, gamma on inverted intensities, gamma, mirroring; last, what was exactly 0 before
+ * (outside of the brain) is set to 0 again. nnU-Net does so wherever intensities were
  * normalised within the brain, and prediction sees exact zeros there too. A modality that a case
  * lacks stays all 0. */
 #include "sample/transform.h"
@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-/* Memory that one patch is made in. */
+/* Scratch memory for one patch. */
 typedef struct {
     float *scratch; /* [2][d][h][w] */
     uint8_t *brain; /* [d][h][w] */

@@ -30,7 +30,7 @@ void draw_patch(const plan *p, const preprocessed *cases, size_t count, int64_t 
  * shows more of the case, so that things look smaller. */
 void draw_matrix(const double angle[3], double scale, double out[3][3]);
 
-/* Out of the case into images [MODALITIES][d][h][w] and labels [d][h][w], zeros beyond its edge.
+/* Copies from the case to images [MODALITIES][d][h][w] and labels [d][h][w], 0 beyond its edge.
  * brain (may be NULL) receives a set of modalities per voxel: those that are not exactly 0
  * there. */
 void patch_crop(const preprocessed *c, const int64_t patch[3], const int64_t begin[3],

@@ -1,5 +1,5 @@
-/* One cell: train, predict what was held out, score it. Every part finds what an earlier call left
- * and goes on from there. */
+/* One cell: train, predict what was held out, score it. Each part continues from what an earlier
+ * call left. */
 #include "study/cell.h"
 #include "predict/predict.h"
 #include "train/train.h"
@@ -27,8 +27,8 @@ static bool run_holds(const work *w, const char *name)
 
 /* ---- training -------------------------------------------------------------------------------- */
 
-/* A finished run in the run folder, wherever it was trained, is taken as it is if its
- * settings and fold are the cell's. */
+/* A finished run in the run folder is taken as it is, wherever it was trained, if its settings and
+ * fold are those of the cell. */
 static ts_status check_finished(const work *w, const plan *p, int folds, ts_error *error)
 {
     int fold, of;
@@ -196,8 +196,7 @@ static ts_status score_model(work *w, const model *m, modality_set input, model_
     return status;
 }
 
-/* One model on everything that it is to be scored on: its own input, or each of the study's
- * subsets. */
+/* Scores one model on its input, or one for any subset on each subset of the study. */
 static ts_status score_inputs(work *w, const study *s, const model *m, ts_error *error)
 {
     const size_t count = model_any_subset(m) ? s->subset_count : 1;
@@ -208,8 +207,8 @@ static ts_status score_inputs(work *w, const study *s, const model *m, ts_error 
     return status;
 }
 
-/* The student and, where the run has one, its teacher: with no gradient into it, that is the one of
- * method teacher bit for bit, and the upper bound costs no run of its own. */
+/* The student and, where the run has one, its teacher. Without a gradient into it that is the
+ * teacher of method teacher bit for bit, so that the upper bound costs no run of its own. */
 static ts_status score_models(work *w, const study *s, ts_error *error)
 {
     static const char *const names[] = {"model.safetensors", "teacher.safetensors"};
@@ -233,7 +232,7 @@ static ts_status score_models(work *w, const study *s, ts_error *error)
     return status;
 }
 
-/* Trained, predicted, scored; what is not yet. */
+/* Trains, predicts and scores, whatever of it is not done yet. */
 static ts_status do_work(work *w, const study *s, ts_error *error)
 {
     ts_status status = train(w, s->folds, error);

@@ -1,5 +1,5 @@
-/* cell: one run of the grid from nothing to its scores; and the score file, which is all that the
- * table needs and small enough to be committed. */
+/* cell: trains and scores one run of the grid. The score file is all that the table needs, and is
+ * small enough to be committed. */
 #ifndef TWINSEG_STUDY_CELL_H
 #define TWINSEG_STUDY_CELL_H
 

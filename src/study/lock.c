@@ -43,8 +43,8 @@ static void name_of(const char *path, int generation, char *name, size_t size)
     snprintf(name, size, "%s.%d", path, generation);
 }
 
-/* The generation above the highest that exists; *held: one of them is alive. except: of these
- * not. */
+/* Returns the generation above the highest that exists. *held: a lock other than `except` (may be
+ * NULL) is alive; holder then names its process. */
 static int look_around(const char *path, const process_name *self, time_t now, const char *except,
                        bool *held, char holder[128])
 {
@@ -74,8 +74,8 @@ static void remove_others(const char *path, const char *own)
     }
 }
 
-/* A file of our own beside the locks: its time is the server's now, its content becomes the
- * lock's. */
+/* Writes a file of our own beside the locks. Its time is the present one of the file server; it
+ * becomes the lock by a link. */
 static ts_status write_draft(const char *draft, const process_name *self, time_t *now,
                              ts_error *error)
 {
@@ -90,8 +90,8 @@ static ts_status write_draft(const char *draft, const process_name *self, time_t
     return TS_OK;
 }
 
-/* Creates the lock of the next generation out of the draft, and steps back where another worker has
- * done so too. */
+/* Links the draft as the lock of the next generation, and removes it again where another worker
+ * has a lock too. */
 static ts_status link_lock(const char *path, const char *draft, const process_name *self,
                            time_t now, cell_lock *out, char holder[128], ts_error *error)
 {

@@ -118,7 +118,8 @@ ts_status scores_write(const char *folder, const study *s, const study_cell *c,
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* The models of a run have no rules of their own, so that the model's (the default) are none: 0. */
+/* The models of a run have no rules of their own, so that `model` (the default) means none, as 0
+ * does. */
 static bool same_value(const char *then, const char *now)
 {
     const char *a = strcmp(then, "model") ? then : "0", *b = strcmp(now, "model") ? now : "0";

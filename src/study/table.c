@@ -8,14 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What one run says of one case. id is borrowed from the score files. */
+/* The scores of one case in one run. id is borrowed from the score files. */
 typedef struct {
     const char *id;
     int64_t seed;
     double values[METRICS][GROUPS];
 } observation;
 
-/* All that one row rests on, sorted by case and seed. */
+/* The observations behind one row, sorted by case and seed. */
 typedef struct {
     observation *items;
     size_t count, runs;
@@ -50,8 +50,8 @@ static int compare_observations(const void *a, const void *b)
     return by_id ? by_id : (x->seed > y->seed) - (x->seed < y->seed);
 }
 
-/* The scores of the arm's models of that role and input. The run beside a teacher is that of the
- * subset. */
+/* The scores of the arm's models of that role and input. run: the modalities of the cells, which a
+ * teacher beside a student does not share. */
 static ts_status collect(const source *from, size_t arm, modality_set run, const char *role,
                          modality_set input, series *out, ts_error *error)
 {
@@ -83,7 +83,7 @@ static ts_status collect(const source *from, size_t arm, modality_set run, const
     return TS_OK;
 }
 
-/* Of every series the observations of those cases and seeds that all of them have. */
+/* Keeps of every series the observations of the cases and seeds that all of them have. */
 static void keep_common(series *const *all, size_t count)
 {
     size_t at[3] = {0}, kept = 0;
@@ -111,8 +111,8 @@ static void keep_common(series *const *all, size_t count)
     }
 }
 
-/* Values by patient, averaged over its seeds; of `minus` (NULL: nothing) the same is taken off.
- * values: room for as many as there are observations. Returns the number of patients. */
+/* Values by patient, averaged over its seeds, less those of `minus` (NULL: nothing). values: room
+ * for as many as there are observations. Returns the number of patients. */
 static size_t by_patient(const series *s, const series *minus, int metric, int group,
                          double *values)
 {
@@ -238,9 +238,9 @@ static ts_status share_common(const series *a, const series *b, const series *t,
     return TS_OK;
 }
 
-/* How much of the way from the reference to the teacher, over the patients and seeds of all three;
- * given only where the interval of the teacher's lead excludes zero: else it is a ratio of
- * noise. */
+/* The share of the teacher's lead over the reference that the arm closes, over the patients and
+ * seeds of all three. Only where the interval of the lead excludes zero: otherwise it would be a
+ * ratio of noise. */
 static ts_status share_lead(const series *s, const series *reference, const series *teacher,
                             double *scratch, table_row *row, ts_error *error)
 {
@@ -269,8 +269,8 @@ static ts_status collect_subject(const source *from, subject who, const study_su
                    out, error);
 }
 
-/* Whose teacher an arm is measured by: its own, else that of the method teacher, else the first
- * there is. */
+/* Finds the teacher that an arm is compared with: its own, else that of method teacher, else the
+ * first there is. */
 static ts_status find_teacher(const source *from, size_t arm, const study_subset *subset,
                               subject *teacher, series *out, ts_error *error)
 {
@@ -344,8 +344,8 @@ end:
     return status;
 }
 
-/* The students of a subset in the order of the study file, then the teacher that they are measured
- * by. */
+/* The students of a subset in the order of the study file, then the teacher that they are compared
+ * with. */
 static ts_status make_rows(const source *from, const study_subset *subset, table *t,
                            ts_error *error)
 {

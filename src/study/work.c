@@ -1,6 +1,6 @@
-/* Working through the grid: a process a cell, so that one that crashes or runs out of memory takes
- * no other with it, and a claim on each, so that several calls, here or on other machines, share
- * the grid. */
+/* Works through the grid. Each cell is a process, so that one that crashes or runs out of memory
+ * does not end the others, and is claimed, so that several calls, here or on other machines, can
+ * share the grid. */
 #include "dataset/dataset.h"
 #include "study/cell.h"
 #include "study/lock.h"
@@ -60,13 +60,13 @@ static void fail_cell(grid *g, const study_cell *c, const char *sentence)
     warn("cell %s: %s", c->name, sentence);
     g->counts->failed++;
     if (path)
-        file_put(path, sentence, strlen(sentence), NULL); /* of a full disk the warning tells */
+        file_put(path, sentence, strlen(sentence), NULL); /* if this fails, the warning is there */
     free(path);
 }
 
 /* ---- the process of a cell ------------------------------------------------------------------- */
 
-/* What the cell prints goes to logs/NAME.txt, behind what earlier calls left there. */
+/* What the cell prints goes to logs/NAME.txt, behind the output of earlier calls. */
 static void redirect_output(const study_options *o, const study_cell *c)
 {
     char *path = cell_path(o->out, "logs", c, ".txt", NULL);
@@ -82,7 +82,7 @@ static void redirect_output(const study_options *o, const study_cell *c)
 _Noreturn static void run_child(const grid *g, const study_cell *c, pid_t parent, int words)
 {
     ts_error error;
-    /* The claim is the parent's: without it the cell must not go on. A run survives this. */
+    /* The parent holds the claim, so a cell must not outlive it. Its run can be resumed. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
@@ -146,7 +146,7 @@ static void finish_child(grid *g, worker *w, int ended)
 
 /* ---- choosing cells -------------------------------------------------------------------------- */
 
-/* Scores made with other data may be of cases that this fold trains on, or twice of one case. */
+/* Scores made with other data may include cases that this fold trains on, or one case twice. */
 static ts_status check_cases(const grid *g, const study_cell *c, const cell_scores *scores,
                              ts_error *error)
 {
@@ -181,8 +181,8 @@ static ts_status has_scores(const grid *g, const study_cell *c, bool *found, ts_
     return status;
 }
 
-/* Claims the cell unless it has scores; *found: it has. The lock is held where both *found and
- * w->lock.path say that it is to be run. */
+/* Claims the cell unless it has scores (*found). It is to be run where w->lock.path is set and
+ * *found is not. */
 static ts_status claim_cell(const grid *g, worker *w, const study_cell *c, bool *found,
                             char holder[128], ts_error *error)
 {
@@ -199,7 +199,7 @@ static ts_status claim_cell(const grid *g, worker *w, const study_cell *c, bool 
     return has_scores(g, c, found, error); /* finished between look and claim? */
 }
 
-/* Is the cell to be run by us? Then it is claimed; else it is counted as what it is. */
+/* Claims the cell if it is to be run here; else counts it as done, failed or taken. */
 static bool take_cell(grid *g, worker *w, size_t index)
 {
     const study_cell *c = &g->study->cells[index];
@@ -252,8 +252,8 @@ static void show_progress(const grid *g)
     text_free(&t);
 }
 
-/* Tells others that our cells are alive; a cell that another worker has taken (after we were
- * suspended for long) is ended. */
+/* Renews our claims. A cell that another worker has taken over (after we were suspended for long)
+ * is killed. */
 static void beat(const grid *g)
 {
     for (int i = 0; i < g->options->workers; i++) {
