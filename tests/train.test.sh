@@ -31,6 +31,14 @@ expect "metrics.csv has a row a step" test "$(wc -l <"$work/whole/metrics.csv")"
 expect "validation stands where it is due" test \
     "$(awk -F, 'NR > 1 && $11 != "" { printf "%s ", $1 }' "$work/whole/metrics.csv")" = "8 16 24 "
 
+# At this rate a few steps help and more do harm.
+train --out "$work/best" --fold 1/5 --method student-only steps=12 validate_steps=2 learning_rate=0.1
+best=$(awk -F, 'NR > 1 && $11 != "" && $11 + $12 + $13 > most { most = $11 + $12 + $13; at = $1 }
+    END { print at }' "$work/best/metrics.csv")
+expect "the best step is neither the first nor the last" test "$best" -gt 2 -a "$best" -lt 12
+expect "model-best is the model of that step" grep -q "\"steps\": $best," \
+    <("$twinseg" info --json "$work/best/model-best.safetensors")
+
 train --out "$work/one" --fold 1/5 --threads 1
 expect "one thread gives the same bits" same_runs "$work/whole" "$work/one"
 
