@@ -85,6 +85,9 @@ printf 'methods = any-subset, two-stage\nsubsets = flair+t1ce, t1\nseeds = 1\nfo
 expect "any-subset is scored on each subset" test \
     "$(grep -o '"input": "[^"]*"' "$work/more/scores/any-subset-all-s1-f0.json" | tr '\n' ' ')" = \
     '"input": "t1ce,flair" "input": "t1" "input": "t1,t1ce,t2,flair" '
+# cases INPUT: the scores for that input
+cases() { sed -n "/\"input\": \"$1\"/,/}}\$/p" "$work/more/scores/any-subset-all-s1-f0.json" | sed '1d;$d'; }
+expect "... and sees no more of a case than that" test -n "$(cases t1)" -a "$(cases t1)" != "$(cases t1,t1ce,t2,flair)"
 "$twinseg" study "$work/more.ini" --scores "$work/more/scores" --table >"$work/said"
 expect "... and stands in the table with each" test "$(grep -c '^| \(flair+t1ce\|t1\) | any-subset | WT' \
     "$work/more/scores/table.md")" -eq 2
@@ -98,6 +101,17 @@ expect "... and nothing was run" test -z "$(ls "$work/new/cells")"
 rm "$work/elsewhere/table.md"
 check "--table from score files" 0 "14 of 14" "$twinseg" study "$work/grid.ini" --scores "$work/elsewhere" --table
 expect "... is the same table" cmp "$work/elsewhere/table.csv" "$work/whole/scores/table.csv"
+
+# what another fold left is not taken for this one's
+cp -r "$work/whole/scores" "$work/folds"
+cp "$work/folds/student-only-t1-s1-f0.json" "$work/folds/student-only-t1-s1-f1.json"
+check "scores of another fold are refused" 1 "s1-f1.json' holds the scores of fold 0 of 2, the study says 1 of 2" \
+    "$twinseg" study "$work/grid.ini" --scores "$work/folds" --table
+mkdir -p "$work/moved/cells"
+cp -r "$work/whole/cells/student-only-t1-s1-f0" "$work/moved/cells/student-only-t1-s1-f1"
+number=$("$twinseg" study "${grid[@]}" --out "$work/moved" --list | awk '/student-only-t1-s1-f1/ { print $1 }')
+check "so is a run of another fold" 1 "s1-f1' is the run of fold 0 of 2, not of 1 of 2" \
+    study "$work/moved" --cell "$number"
 
 cp -r "$work/data" "$work/fewer"
 rm -r "$(ls -d "$work"/fewer/*/ | head -n 1)"
