@@ -86,8 +86,8 @@ expect "any-subset is scored on each subset" test \
     "$(grep -o '"input": "[^"]*"' "$work/more/scores/any-subset-all-s1-f0.json" | tr '\n' ' ')" = \
     '"input": "t1ce,flair" "input": "t1" "input": "t1,t1ce,t2,flair" '
 # cases INPUT: the scores for that input
-cases() { sed -n "/\"input\": \"$1\"/,/}}\$/p" "$work/more/scores/any-subset-all-s1-f0.json" | sed '1d;$d'; }
-expect "... and sees no more of a case than that" test -n "$(cases t1)" -a "$(cases t1)" != "$(cases t1,t1ce,t2,flair)"
+cases() { sed -n "/\"input\": \"$1\"/,/^  }}/p" "$work/more/scores/any-subset-all-s1-f0.json" | sed '1d;$d'; }
+expect "... and sees no more of a case than that" test -n "$(cases t1)" -a "$(cases t1)" != "$(cases t1ce,flair)"
 "$twinseg" study "$work/more.ini" --scores "$work/more/scores" --table >"$work/said"
 expect "... and stands in the table with each" test "$(grep -c '^| \(flair+t1ce\|t1\) | any-subset | WT' \
     "$work/more/scores/table.md")" -eq 2
