@@ -142,7 +142,7 @@ expect "tune: a missing model is named before the work" grep -q "nomodel.safeten
 "$twinseg" tune "$work/odd" "$work/plain" >/dev/null 2>"$work/log"
 expect "tune: two folders without a common case" grep -q "^twinseg: 0 cases are both predicted" "$work/log"
 check "tune: a case that two folders predict" 1 "case .* is predicted twice, in .*mixed/.* and .*mixed/" \
-    "$twinseg" tune "$work/mixed" "$work/mixed" "$work/plain"
+    "$twinseg" tune "$work/mixed,$work/mixed" "$work/plain"
 
 # ---- what dataset.json and predict.json say of the values ----
 mkdir "$work/own"
