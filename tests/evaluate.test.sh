@@ -141,8 +141,8 @@ expect "before any case is scored" test "$(grep -c 'nowhere/x.csv' "$work/log")$
 expect "tune: a missing model is named before the work" grep -q "nomodel.safetensors" "$work/log"
 "$twinseg" tune "$work/odd" "$work/plain" >/dev/null 2>"$work/log"
 expect "tune: two folders without a common case" grep -q "^twinseg: 0 cases are both predicted" "$work/log"
-check "tune: a case that two folders predict" 1 "case .* is predicted twice, in .*mixed/.* and .*mixed/" \
-    "$twinseg" tune "$work/mixed,$work/mixed" "$work/plain"
+check "tune: a case that two folders predict" 1 "case .* is predicted twice, in .*plain/.* and .*plain/" \
+    "$twinseg" tune "$work/plain,$work/plain" "$work/plain"
 
 # ---- what dataset.json and predict.json say of the values ----
 mkdir "$work/own"
