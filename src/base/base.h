@@ -197,9 +197,6 @@ char *string_format(const char *format, ...) PRINTF_LIKE(1, 2);
 bool string_ends(const char *s, const char *suffix);        /* case matters */
 bool string_ends_nocase(const char *s, const char *suffix); /* ASCII case ignored */
 const char *string_file_name(const char *path);             /* after the last '/' */
-/* "folder/name" (no second slash where folder ends in one), to be released with free. NULL with
- * *error filled (TS_MEMORY) when memory is out. */
-char *path_join(const char *folder, const char *name, ts_error *error);
 
 /* Length of a UTF-8 byte-order mark at the start of a text file: 3 or 0. Every reader skips it. */
 size_t text_mark(const char *bytes, size_t count);
@@ -244,6 +241,9 @@ typedef struct {
 ts_status file_map_open(const char *path, file_map *map, ts_error *error);
 void file_map_close(file_map *map);
 
+/* "folder/name" (no second slash where folder ends in one), to be released with free. NULL with
+ * *error filled (TS_MEMORY) when memory is out. */
+char *path_join(const char *folder, const char *name, ts_error *error);
 bool file_exists(const char *path);           /* anything by that name */
 bool directory_exists(const char *path);      /* a directory (or a link to one) */
 bool file_same(const char *a, const char *b); /* both exist and are the same file */

@@ -259,6 +259,15 @@ bool file_same(const char *a, const char *b)
     return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+char *path_join(const char *folder, const char *name, ts_error *error)
+{
+    char *path =
+        string_format(*folder && string_ends(folder, "/") ? "%s%s" : "%s/%s", folder, name);
+    if (!path)
+        error_set(error, TS_MEMORY, "out of memory while naming '%s/%s'", folder, name);
+    return path;
+}
+
 bool file_exists(const char *path)
 {
     struct stat s;

@@ -128,12 +128,3 @@ bool parse_integer(const char *s, int64_t *value)
     *value = number;
     return true;
 }
-
-char *path_join(const char *folder, const char *name, ts_error *error)
-{
-    char *path =
-        string_format(*folder && string_ends(folder, "/") ? "%s%s" : "%s/%s", folder, name);
-    if (!path)
-        error_set(error, TS_MEMORY, "out of memory while naming '%s/%s'", folder, name);
-    return path;
-}
