@@ -12,6 +12,9 @@
 /* 12 independent chains cover a latency of 4 cycles on two units. */
 #define CHAINS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
 #define ROUNDS    200000
+/* A try is about 3 ms. A woken thread can share its waker's processor for a tick (4 ms) of the
+ * system, and the try then shows half of the roof: the best of these counts. */
+#define TRIES 4
 
 #define ROOF_LOOP(type, start, step)                                                               \
     type b = start(0.999f), c = start(0.001f);                                                     \
@@ -96,9 +99,14 @@ double roof_gflops(engine *e)
     }
 #endif
     const int tasks = pool_threads(engine_pool(e)) * 8;
-    const double start = bench_seconds();
-    pool_run(engine_pool(e), roof_task, &j, tasks);
-    return 12.0 * ROUNDS * flops * tasks / (bench_seconds() - start) * 1e-9;
+    double best = 1e30;
+    for (int i = 0; i < TRIES; i++) {
+        const double start = bench_seconds();
+        pool_run(engine_pool(e), roof_task, &j, tasks);
+        const double seconds = bench_seconds() - start;
+        best = seconds < best ? seconds : best;
+    }
+    return 12.0 * ROUNDS * flops * tasks / best * 1e-9;
 }
 
 #define TRIAD_BLOCK 65536

@@ -35,8 +35,10 @@ static ts_status score(const uint8_t *labels, const char *truth_path, ts_error *
     ts_status status = ts_labels_read(truth_path, &grid, &truth, error);
     if (status != TS_OK)
         return status;
-    status = ts_evaluate(labels, TS_LABELS_AUTO, truth, TS_LABELS_AUTO, grid.shape, grid.spacing_mm,
-                         TS_LESION, 0, scores, error);
+    ts_pair pair = {.prediction = labels, .truth = truth, .convention = TS_LESION};
+    memcpy(pair.shape, grid.shape, sizeof pair.shape);
+    memcpy(pair.spacing_mm, grid.spacing_mm, sizeof pair.spacing_mm);
+    status = ts_evaluate(&pair, scores, error);
     for (int r = 0; status == TS_OK && r < TS_REGIONS; r++)
         printf("%s  Dice %.4f  HD95 %.4f mm  lesion-wise Dice %.4f\n", names[r], scores[r].dice,
                scores[r].hd95, scores[r].lesion_dice);

@@ -111,15 +111,20 @@ typedef struct {
     int64_t tp, fp, fn;                          /* lesions, of TS_LESION, else 0 */
 } ts_scores;
 
-/* Scores a prediction against the truth of one case, on the same grid. spacing_mm: of the voxels.
- * No dataset.json is looked for: of MSD's labels say TS_LABELS_MSD, as nnU-Net's BraTS sets have
- * them too.
- * Values that the reading of labels does not know count as background. threads 0: all
- * processors. */
-TS_API ts_status ts_evaluate(const uint8_t *prediction, ts_labels prediction_labels,
-                             const uint8_t *truth, ts_labels truth_labels, const int64_t shape[3],
-                             const double spacing_mm[3], ts_convention convention, int threads,
-                             ts_scores scores[TS_REGIONS], ts_error *error);
+/* A prediction and the truth of one case, on the same grid; they stay the caller's. No dataset.json
+ * is looked for: of MSD's labels say TS_LABELS_MSD, as nnU-Net's BraTS sets have them too. */
+typedef struct {
+    const uint8_t *prediction, *truth; /* one byte a voxel, x fastest */
+    ts_labels prediction_labels, truth_labels;
+    int64_t shape[3];     /* x, y, z */
+    double spacing_mm[3]; /* of the voxels */
+    ts_convention convention;
+    int threads; /* 0: all processors */
+} ts_pair;
+
+/* Scores a pair, region by region. Values that the reading of labels does not know count as
+ * background. */
+TS_API ts_status ts_evaluate(const ts_pair *pair, ts_scores scores[TS_REGIONS], ts_error *error);
 
 /* ---- prediction --------------------------------------------------------------------------- */
 

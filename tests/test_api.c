@@ -253,34 +253,42 @@ static void test_scores(void **state)
     ts_error e;
     ts_scores s[TS_REGIONS];
     static uint8_t truth[VOXELS], off[VOXELS];
-    const double spacing[3] = {2, 2, 2}, none[3] = {0, 0, 0};
+    ts_pair pair = {.prediction = off,
+                    .truth = truth,
+                    .prediction_labels = TS_LABELS_BRATS2023,
+                    .truth_labels = TS_LABELS_BRATS2021,
+                    .shape = {grid.shape[0], grid.shape[1], grid.shape[2]},
+                    .spacing_mm = {2, 2, 2},
+                    .convention = TS_LESION,
+                    .threads = 1};
     for (int i = 0; i < VOXELS; i++) {
         const int x = i % NX, y = i / NX % NY, z = i / NX / NY;
         const bool in = y > 4 && y < 11 && z > 4 && z < 11;
         truth[i] = (uint8_t)(in && x > 4 && x < 11 ? (z > 7 ? 4 : 2) : 0);
         off[i] = (uint8_t)(in && x > 5 && x < 12 ? (z > 7 ? 3 : 2) : 0);
     }
-    assert_int_equal(ts_evaluate(off, TS_LABELS_BRATS2023, truth, TS_LABELS_BRATS2021, grid.shape,
-                                 spacing, TS_LESION, 1, s, &e),
-                     TS_OK);
+    assert_int_equal(ts_evaluate(&pair, s, &e), TS_OK);
     assert_true(fabs(s[TS_WT].dice - 5.0 / 6) < 1e-12 && fabs(s[TS_ET].dice - 5.0 / 6) < 1e-12);
     assert_true(fabs(s[TS_WT].hd95 - 2) < 1e-9 && s[TS_TC].tp == 1 && s[TS_TC].fp == 0);
     assert_int_equal(truth[5 + NX * (5 + NY * 8)], 4); /* the caller's arrays stay as they were */
     off[0] = 3;
     off[1] = 4;
-    assert_int_equal(ts_evaluate(off, TS_LABELS_AUTO, truth, TS_LABELS_AUTO, grid.shape, spacing,
-                                 TS_LEGACY, 0, s, &e),
-                     TS_BAD_INPUT);
+    pair.prediction_labels = pair.truth_labels = TS_LABELS_AUTO;
+    pair.convention = TS_LEGACY;
+    pair.threads = 0;
+    assert_int_equal(ts_evaluate(&pair, s, &e), TS_BAD_INPUT);
     assert_non_null(strstr(e.text, "the prediction"));
-    assert_int_equal(ts_evaluate(truth, TS_LABELS_AUTO, truth, TS_LABELS_AUTO, grid.shape, none,
-                                 TS_LEGACY, 0, s, &e),
-                     TS_BAD_INPUT);
-    assert_int_equal(ts_evaluate(truth, (ts_labels)9, truth, TS_LABELS_AUTO, grid.shape, spacing,
-                                 TS_LEGACY, 0, s, &e),
-                     TS_BAD_INPUT);
-    assert_int_equal(ts_evaluate(truth, TS_LABELS_AUTO, truth, TS_LABELS_AUTO, grid.shape, spacing,
-                                 (ts_convention)7, 0, s, &e),
-                     TS_BAD_INPUT);
+    pair.prediction = truth;
+    ts_pair wrong = pair;
+    wrong.spacing_mm[1] = 0;
+    assert_int_equal(ts_evaluate(&wrong, s, &e), TS_BAD_INPUT);
+    wrong = pair;
+    wrong.prediction_labels = (ts_labels)9;
+    assert_int_equal(ts_evaluate(&wrong, s, &e), TS_BAD_INPUT);
+    wrong = pair;
+    wrong.convention = (ts_convention)7;
+    assert_int_equal(ts_evaluate(&wrong, s, &e), TS_BAD_INPUT);
+    assert_int_equal(ts_evaluate(&pair, s, &e), TS_OK);
 }
 
 int main(void)

@@ -48,6 +48,19 @@ class _Grid(ctypes.Structure):
     ]
 
 
+class _Pair(ctypes.Structure):
+    _fields_ = [
+        ("prediction", ctypes.c_void_p),
+        ("truth", ctypes.c_void_p),
+        ("prediction_labels", ctypes.c_int),
+        ("truth_labels", ctypes.c_int),
+        ("shape", ctypes.c_int64 * 3),
+        ("spacing_mm", ctypes.c_double * 3),
+        ("convention", ctypes.c_int),
+        ("threads", ctypes.c_int),
+    ]
+
+
 class _Scores(ctypes.Structure):
     _fields_ = [
         (name, ctypes.c_double)
@@ -227,9 +240,8 @@ def evaluate(prediction, truth, spacing=None, convention="lesion", labels="auto"
     if spacing is None:
         spacing = prediction.spacing
     scores = (_Scores * len(REGIONS))()
-    _call("ts_evaluate", _pointer(p), readings[0], _pointer(t), readings[1],
-          (ctypes.c_int64 * 3)(*p.shape), (ctypes.c_double * 3)(*spacing),
-          which, int(threads), scores)
+    pair = _Pair(_pointer(p), _pointer(t), *readings, tuple(p.shape), tuple(spacing), which, int(threads))
+    _call("ts_evaluate", ctypes.byref(pair), scores)
     keys = [name for name, _ in _Scores._fields_][: 9 if convention == "lesion" else 4]
     return {r: {k: getattr(s, k) for k in keys} for r, s in zip(REGIONS, scores)}
 

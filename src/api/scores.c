@@ -25,35 +25,33 @@ static ts_status map_copy(const uint8_t *labels, size_t voxels, ts_labels map, c
     return labels_map(*out, voxels, (label_map)map, false, name, error);
 }
 
-ts_status ts_evaluate(const uint8_t *prediction, ts_labels prediction_labels, const uint8_t *truth,
-                      ts_labels truth_labels, const int64_t shape[3], const double spacing_mm[3],
-                      ts_convention convention_number, int threads, ts_scores scores[TS_REGIONS],
-                      ts_error *error)
+ts_status ts_evaluate(const ts_pair *pair, ts_scores scores[TS_REGIONS], ts_error *error)
 {
     ts_grid grid = {0}; /* the affine plays no part */
-    memcpy(grid.shape, shape, sizeof grid.shape);
-    memcpy(grid.spacing_mm, spacing_mm, sizeof grid.spacing_mm);
+    memcpy(grid.shape, pair->shape, sizeof grid.shape);
+    memcpy(grid.spacing_mm, pair->spacing_mm, sizeof grid.spacing_mm);
     volume_header h;
     size_t voxels;
     pool *p = NULL;
     uint8_t *copies[2] = {NULL, NULL};
     region_scores s[REGIONS];
-    if (convention_number != TS_LEGACY && convention_number != TS_LESION)
+    if (pair->convention != TS_LEGACY && pair->convention != TS_LESION)
         return error_set(error, TS_BAD_INPUT, "there is no convention number %d",
-                         (int)convention_number);
+                         (int)pair->convention);
     ts_status status = api_header(&grid, &h, &voxels, error);
     if (status != TS_OK)
         return status;
-    status = pool_create(threads > 0 ? threads : processor_count(), &p, error);
+    status = pool_create(pair->threads > 0 ? pair->threads : processor_count(), &p, error);
     if (status != TS_OK)
         return status;
-    status = map_copy(prediction, voxels, prediction_labels, "the prediction", &copies[0], error);
+    status = map_copy(pair->prediction, voxels, pair->prediction_labels, "the prediction",
+                      &copies[0], error);
     if (status != TS_OK)
         goto end;
-    status = map_copy(truth, voxels, truth_labels, "the truth", &copies[1], error);
+    status = map_copy(pair->truth, voxels, pair->truth_labels, "the truth", &copies[1], error);
     if (status != TS_OK)
         goto end;
-    status = evaluate_case(copies[0], copies[1], h.shape, h.zooms, (convention)convention_number, p,
+    status = evaluate_case(copies[0], copies[1], h.shape, h.zooms, (convention)pair->convention, p,
                            s, error);
     for (int r = 0; status == TS_OK && r < REGIONS; r++)
         scores[r] = (ts_scores){
