@@ -157,6 +157,8 @@ bench: $(BUILD)/twinseg $(BUILD)/twinseg-bench
 bench-peers:
 	test -x build/peers/env/bin/python || python3 -m venv build/peers/env
 	build/peers/env/bin/python -m pip install --upgrade -r bench/peers/requirements.txt
+	build/peers/env/bin/python bench/peers/hold.py \
+	    $$(build/peers/env/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') build/peers/held
 
 # The library for other programs: what include/twinseg.h names, and nothing else by name. The static
 # one is one object whose inner names are local, so that they cannot meet a program's own.

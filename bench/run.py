@@ -23,9 +23,10 @@ FOLDER = "build/bench"
 PAGE = "docs/benchmarks.md"
 NNUNET = dict(base=32, stages=6, patch=128)
 DTYPES = ("fp32", "bf16")
-# The same processor without AVX-512, for twinseg, for PyTorch's own loops and for its libraries.
+# The same processor without AVX-512: for twinseg, for PyTorch's own loops and for its libraries, and copies of
+# the runtimes that have no setting for it (bench/peers/hold.py).
 HELD = dict(TWINSEG_TARGET="avx2", ATEN_CPU_CAPABILITY="avx2", ONEDNN_MAX_CPU_ISA="AVX2",
-            MKL_ENABLE_INSTRUCTIONS="AVX2")
+            MKL_ENABLE_INSTRUCTIONS="AVX2", PYTHONPATH="build/peers/held")
 SECTIONS = {}
 
 
@@ -137,7 +138,7 @@ def window(o):
     for dtype in o.dtypes:
         shape = dict(NNUNET, dtype=dtype, threads=2, repeats=o.repeats or 3)
         contestants = [("twinseg", ours("window", **shape))]
-        if not o.held:
+        if not o.held or (dtype == "fp32" and os.path.isdir(HELD["PYTHONPATH"])):
             contestants.append(("OpenVINO", peer("window.py", "openvino", model=model, **shape)))
             if dtype == "fp32":
                 contestants.append(("ONNX Runtime", peer("window.py", "onnxruntime", model=model, **shape)))
