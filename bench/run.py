@@ -225,7 +225,7 @@ def scaling(o):
     return rows
 
 
-@section("Layers")
+@section("Layers", held=True)
 def layers(o):
     """Every kind of layer of three networks by itself: percent of the roof, which is measured before each pass,
     for forward, data gradient and weight gradient, in fp32 and in bf16. "all" counts each layer as often as the
