@@ -2,74 +2,9 @@
 #include "align/tools.h"
 #include "voxels/voxels.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-
-/* ---- running a program ----------------------------------------------------------------------- */
-
-/* Asks a program and all that it has started to end, and after two seconds makes them. */
-static void end_group(pid_t child, int *result)
-{
-    const struct timespec pause = {.tv_nsec = 20000000};
-    kill(-child, SIGTERM);
-    for (int i = 0; i < 100; i++) {
-        if (waitpid(child, result, WNOHANG) == child) {
-            kill(-child, SIGKILL); /* what it left running */
-            return;
-        }
-        nanosleep(&pause, NULL);
-    }
-    kill(-child, SIGKILL);
-    while (waitpid(child, result, 0) < 0 && errno == EINTR)
-        ;
-}
-
-/* Runs a program to its end, in a process group of its own, without input, and what it prints on
- * stderr: what dcm2niix says of a damaged series is worth reading. *found false: there is no such
- * program; *good: it ended with status 0. */
-static ts_status run_program(const char *const *words, bool *found, bool *good, ts_error *error)
-{
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    const struct timespec pause = {.tv_nsec = 20000000};
-    pid_t child, ended;
-    int result;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-    const int failure = posix_spawnp(&child, words[0], &actions, &attributes,
-                                     (char *const *)(uintptr_t)words, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    *found = failure != ENOENT;
-    *good = false;
-    if (!*found)
-        return TS_OK;
-    if (failure)
-        return error_set(error, TS_IO, "cannot start %s: %s", words[0], strerror(failure));
-    while ((ended = waitpid(child, &result, WNOHANG)) != child) {
-        if (ended < 0 && errno != EINTR)
-            return error_set(error, TS_IO, "cannot wait for %s: %s", words[0], strerror(errno));
-        if (interrupt_requested()) {
-            end_group(child, &result);
-            break;
-        }
-        nanosleep(&pause, NULL);
-    }
-    if (interrupt_requested())
-        return error_set(error, TS_STOPPED, "stopped; no image was written");
-    *good = WIFEXITED(result) && WEXITSTATUS(result) == 0;
-    return TS_OK;
-}
 
 /* ---- DICOM ----------------------------------------------------------------------------------- */
 
@@ -78,7 +13,7 @@ static ts_status run_dcm2niix(const char *folder, const char *into, ts_error *er
     const char *const words[] = {
         "dcm2niix", "-z", "n", "-b", "n", "-f", "%s_%d", "-o", into, folder, (const char *)NULL};
     bool found, good;
-    const ts_status status = run_program(words, &found, &good, error);
+    const ts_status status = program_run(words, NULL, &found, &good, error);
     if (status != TS_OK)
         return status;
     if (!found)
@@ -199,7 +134,7 @@ static ts_status run_command(const char *command, ts_error *error)
 {
     const char *const words[] = {"/bin/sh", "-c", command, NULL};
     bool found, good;
-    const ts_status status = run_program(words, &found, &good, error);
+    const ts_status status = program_run(words, NULL, &found, &good, error);
     if (status == TS_OK && !good)
         return error_set(error, TS_BAD_INPUT, "the command for skull stripping failed: %s",
                          command);

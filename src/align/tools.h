@@ -1,20 +1,8 @@
-/* Programs that a user has (private to align/): dcm2niix for DICOM, anything that cuts brains out;
- * and the folder that they work in. */
+/* Programs that a user has (private to align/): dcm2niix for DICOM, anything that cuts brains out. */
 #ifndef TWINSEG_ALIGN_TOOLS_H
 #define TWINSEG_ALIGN_TOOLS_H
 
 #include "volume/volume.h"
-
-/* FOLDER/.prepare-XXXXXX, readable by its owner alone. */
-typedef struct {
-    char *path; /* owned; NULL: none */
-    int lock;   /* an open descriptor of it, locked while this process lives */
-} scratch_folder;
-
-/* Makes one within folder, and removes those that processes left there that are gone. */
-ts_status scratch_open(const char *folder, scratch_folder *s, ts_error *error);
-/* Removes it and all that it holds. */
-void scratch_close(scratch_folder *s);
 
 /* The one series of a folder of DICOM as a volume, by dcm2niix; scratch: a folder to work in.
  * TS_STOPPED after an interrupt, which ends dcm2niix too. */

@@ -297,6 +297,25 @@ void process_lock_release(process_lock *l); /* of {0}: does nothing */
 int folder_hold(const char *path);
 void folder_release(int hold);
 
+/* Runs a program to its end, in a process group of its own, without input. words: its name and
+ * arguments, the last NULL; it is looked for on the PATH. What it prints is appended to the file
+ * `log`, and goes to stderr where log is NULL. *found false: there is no such program; *good: it
+ * ended with status 0. TS_STOPPED after an interrupt, which ends the program and all that it
+ * started. */
+ts_status program_run(const char *const *words, const char *log, bool *found, bool *good,
+                      ts_error *error);
+
+/* A folder for other programs' files: FOLDER/.prepare-XXXXXX, readable by its owner alone. */
+typedef struct {
+    char *path; /* owned; NULL: none */
+    int lock;   /* an open descriptor of it, locked while this process lives */
+} scratch_folder;
+
+/* Makes one within folder, and removes those that processes left there that are gone. */
+ts_status scratch_open(const char *folder, scratch_folder *s, ts_error *error);
+/* Removes it and all that it holds. Of one without a path: does nothing. */
+void scratch_close(scratch_folder *s);
+
 /* ---- ini ------------------------------------------------------------------------------- */
 
 /* `key = value` lines, `[section]` lines, '#' or ';' comments. Calls entry for every pair in

@@ -1,9 +1,9 @@
 /* A folder for other programs' files. It holds a patient's images, so none may stay behind: every
- * way out of `prepare` removes it, and what a killed process left is removed by the next call.
+ * way out of a command removes it, and what a killed process left is removed by the next call.
  *
  * Its process holds a lock (flock) on it; the system drops the lock when the process ends, however
  * it ends. A folder whose lock is free has nobody any more. */
-#include "align/tools.h"
+#include "base/base.h"
 
 #include <errno.h>
 #include <fcntl.h>
