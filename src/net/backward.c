@@ -1,8 +1,11 @@
 /* The backward pass: heads and decoder from full resolution down, bottleneck, encoder up again.
  *
- * Gradients alternate between the two temporaries. The activation that a weight gradient reads
- * is made again in the stage's place of net.skip until that holds the gradient of the skip,
- * which is kept there for its encoder stage; from then on in a temporary. */
+ * Gradients alternate between the two temporaries. A layer's y is read for the last time where the
+ * gradient passes its norm; from then on its memory serves others:
+ *     second layer's y      the first layer's activation, made again for a weight gradient; then,
+ *                           in the decoder, the gradient of the skip until its encoder stage
+ *     decoder first layer's the activation that the stage reads from below, made again
+ * The skips keep their activations, which two weight gradients read. */
 #include "net/graph.h"
 
 /* Adds the caller's gradient at this unit's activation, if there is one. */
@@ -45,35 +48,38 @@ static void data_back(net *n, const unit *u, const tensor *dy, const tensor *dx,
 }
 
 /* The second layer of a stage: gradient of its activation, in da, to that of the first layer's, in
- * `place`; the first layer's activation comes to `spare`. */
-static tensor second_layer_back(net *n, const unit stage[2], const tensor *da, void *place,
-                                void *spare)
+ * `place`. */
+static tensor second_layer_back(net *n, const unit stage[2], const tensor *da, void *place)
 {
     const tensor dx = tensor_in(&stage[0].y, place);
     norm_back(n, &stage[1], da);
-    const tensor x = activation(n, &stage[0], spare);
+    const tensor x = activation(n, &stage[0], stage[1].y.data);
     weights_back(n, &stage[1], &x, NULL, da);
     data_back(n, &stage[1], da, &dx, NULL, false);
     return dx;
+}
+
+/* The gradient of the activation of an encoder stage above the bottleneck. */
+static tensor skip_gradient(const net *n, int s)
+{
+    return tensor_in(&n->skip[s], n->decoder[s][1].y.data);
 }
 
 /* Stage s of the decoder: da, the gradient of its activation, lies in temporary[here], and what is
  * returned, the gradient of the activation one stage below, in the other one. */
 static tensor decoder_back(net *n, int s, const tensor *da, int here)
 {
-    const bool last = s + 2 == n->config.stages;
-    const unit *below = last ? &n->encoder[s + 1][1] : &n->decoder[s + 1][1];
-    const tensor dy = second_layer_back(n, n->decoder[s], da, n->temporary[!here], n->skip[s].data);
-    norm_back(n, &n->decoder[s][0], &dy);
-    const tensor x = activation(n, below, last ? n->lowest : n->skip[s + 1].data);
-    const tensor up = net_upsample(n, s, &x, n->temporary[here]);
-    const tensor skip = activation(n, &n->encoder[s][1], n->skip[s].data);
-    weights_back(n, &n->decoder[s][0], &up, &skip, &dy);
-    const tensor dup = up;
-    data_back(n, &n->decoder[s][0], &dy, &dup, &skip, false); /* skip becomes its gradient */
-    weights_back(n, &n->up[s], &x, NULL, &dup);
+    const unit *below = s + 2 == n->config.stages ? &n->encoder[s + 1][1] : &n->decoder[s + 1][1];
+    const unit *first = &n->decoder[s][0];
+    const tensor dy = second_layer_back(n, n->decoder[s], da, n->temporary[!here]);
+    norm_back(n, first, &dy);
+    const tensor x = activation(n, below, first->y.data);
+    const tensor up = net_upsample(n, s, &x, n->temporary[here]), dskip = skip_gradient(n, s);
+    weights_back(n, first, &up, &n->skip[s], &dy);
+    data_back(n, first, &dy, &up, &dskip, false); /* up becomes its gradient */
+    weights_back(n, &n->up[s], &x, NULL, &up);
     const tensor dx = tensor_in(&below->y, n->temporary[!here]);
-    data_back(n, &n->up[s], &dup, &dx, NULL, false);
+    data_back(n, &n->up[s], &up, &dx, NULL, false);
     return dx;
 }
 
@@ -90,20 +96,18 @@ static void head_back(net *n, int h, const tensor *da, bool add)
                        da, add);
 }
 
-/* Stage s of the encoder: gradients go to temporary[place], activations to the other one, where the
- * bottleneck's da lies at first. */
-static void encoder_back(net *n, int s, const tensor *da, int place)
+/* Stage s of the encoder, from the gradient of its activation in da. */
+static void encoder_back(net *n, int s, const tensor *da, void *place)
 {
-    const bool lowest = s + 1 == n->config.stages;
-    void *spare = n->temporary[!place];
+    const unit *first = &n->encoder[s][0];
     add_feature_gradient(n, &n->encoder[s][1], da);
-    const tensor dy =
-        second_layer_back(n, n->encoder[s], da, n->temporary[place], lowest ? n->lowest : spare);
-    norm_back(n, &n->encoder[s][0], &dy);
-    const tensor x = s ? activation(n, &n->encoder[s - 1][1], spare) : n->input;
-    weights_back(n, &n->encoder[s][0], &x, NULL, &dy);
-    if (s)
-        data_back(n, &n->encoder[s][0], &dy, &n->skip[s - 1], NULL, true);
+    const tensor dy = second_layer_back(n, n->encoder[s], da, place);
+    norm_back(n, first, &dy);
+    weights_back(n, first, s ? &n->skip[s - 1] : &n->input, NULL, &dy);
+    if (!s)
+        return;
+    const tensor dskip = skip_gradient(n, s - 1);
+    data_back(n, first, &dy, &dskip, NULL, true);
 }
 
 ts_status net_backward(net *n, ts_error *error)
@@ -120,8 +124,10 @@ ts_status net_backward(net *n, ts_error *error)
         da = decoder_back(n, s, &da, here);
         here = !here;
     }
-    encoder_back(n, lowest, &da, !here);
-    for (int s = lowest - 1; s >= 0; s--)
-        encoder_back(n, s, &n->skip[s], 0);
+    encoder_back(n, lowest, &da, n->temporary[!here]);
+    for (int s = lowest - 1; s >= 0; s--) {
+        da = skip_gradient(n, s);
+        encoder_back(n, s, &da, n->temporary[0]);
+    }
     return TS_OK;
 }

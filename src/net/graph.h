@@ -50,8 +50,7 @@ struct net {
     /* memory of the workspace */
     tensor input;
     void *temporary[2];          /* each holds the largest activation */
-    void *lowest;                /* training: an activation of the bottleneck */
-    tensor skip[NET_STAGES_MAX]; /* activations, until the backward pass has their gradients */
+    tensor skip[NET_STAGES_MAX]; /* activations */
     float *logits[NET_STAGES_MAX];
     void *scratch;
     feature_gradient features[NET_FEATURES_MAX];

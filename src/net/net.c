@@ -120,11 +120,25 @@ static void *take(arena *a, size_t bytes)
     return piece;
 }
 
+/* Bytes of a layer's y in training: what the backward pass puts in its place later (backward.c) is
+ * shaped as it or as the stage below, which at the smallest extents is the larger one, for its
+ * pads. */
+static size_t output_bytes(const net *n, const unit *u)
+{
+    size_t bytes = tensor_bytes(&u->y);
+    for (int s = 0; s < n->config.stages - 1; s++)
+        if (u == &n->decoder[s][0]) {
+            const size_t below = tensor_bytes(&n->up[s].x);
+            bytes = below > bytes ? below : bytes;
+        }
+    return bytes;
+}
+
 static void take_unit(net *n, unit *u, void *context)
 {
     arena *a = context;
     if (n->mode == NET_TRAIN && u->normed)
-        u->y.data = take(a, tensor_bytes(&u->y));
+        u->y.data = take(a, output_bytes(n, u));
     if (u->normed)
         u->moments = take(a, (size_t)(n->batch * u->conv.out * 2) * sizeof(float));
 }
@@ -148,8 +162,7 @@ static void largest_scratch(net *n, unit *u, void *context)
 }
 
 /* The plan of the workspace. Training's y live from forward to backward; the temporaries serve
- * activations on the way forward, gradients and activations on the way back. Prediction keeps the
- * skips alone. */
+ * activations on the way forward, gradients on the way back. Prediction keeps the skips alone. */
 static size_t lay_out(net *n, void *workspace)
 {
     arena a = {workspace, 0};
@@ -160,8 +173,6 @@ static size_t lay_out(net *n, void *workspace)
     over_units(n, take_unit, &a);
     for (int i = 0; i < 2; i++)
         n->temporary[i] = take(&a, activation);
-    if (n->mode == NET_TRAIN)
-        n->lowest = take(&a, tensor_bytes(&n->encoder[n->config.stages - 1][1].y));
     for (int s = 0; s < n->config.stages - 1; s++)
         n->skip[s] = tensor_in(&n->encoder[s][1].y, take(&a, tensor_bytes(&n->encoder[s][1].y)));
     const int heads = n->mode == NET_TRAIN ? net_heads(n) : 1;
