@@ -34,6 +34,27 @@ volume_header align_grid(const volume_header *reference, double spacing_mm);
 ts_status align_resample(const volume *moving, const double transform[4][4],
                          const volume_header *grid, pool *p, float *out, ts_error *error);
 
+/* ---- the way back ---------------------------------------------------------------------------- */
+
+enum { ALIGN_CLASSES_MAX = 8 };
+
+/* Class probabilities [classes][z][y][x] on a grid; class 0 is background. */
+typedef struct {
+    const volume_header *grid;
+    const float *probabilities;
+    int classes; /* 1 to ALIGN_CLASSES_MAX */
+} align_classes;
+
+/* Labels on an image's own grid from class probabilities on the reference's: the mean over each of
+ * the image's voxels, the greatest wins, of equal ones the lower class. transform: world of the
+ * reference to world of the image, as align_rigid finds it. A voxel of the image reaches as far as
+ * its neighbours' middles; slices have no gaps. Outside of the reference's grid is background.
+ * labels: [z][y][x] of `grid`. To be written with volume_write_labels and the image's own header,
+ * which keeps sform, qform and voxel sizes as they are. Labels that rules have changed after the
+ * greatest was taken: predict_follow_labels comes first. */
+ts_status align_back(const align_classes *from, const double transform[4][4],
+                     const volume_header *grid, pool *p, uint8_t *labels, ts_error *error);
+
 /* ---- a patient ------------------------------------------------------------------------------ */
 
 typedef struct {

@@ -148,3 +148,24 @@ ts_status predict_postprocess(uint8_t *labels, const int64_t shape[3], int64_t e
         labels[i] = labels[i] == LABEL_ET ? LABEL_NCR : labels[i];
     return TS_OK;
 }
+
+void predict_follow_labels(float *probabilities, const uint8_t *labels, size_t voxels)
+{
+    float *p[LABELS];
+    bool enhancing = false;
+    for (size_t k = 0; k < LABELS; k++)
+        p[k] = probabilities + k * voxels;
+    for (size_t i = 0; i < voxels; i++)
+        enhancing = enhancing || labels[i] == LABEL_ET;
+    for (size_t i = 0; i < voxels; i++) {
+        int best = 0;
+        if (!enhancing) {
+            p[LABEL_NCR][i] += p[LABEL_ET][i];
+            p[LABEL_ET][i] = 0;
+        }
+        for (int k = 1; k < LABELS; k++)
+            best = p[k][i] > p[best][i] ? k : best;
+        for (int k = 0; best != labels[i] && k < LABELS; k++)
+            p[k][i] = k == labels[i];
+    }
+}

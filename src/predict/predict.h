@@ -63,6 +63,11 @@ ts_status predict_postprocess(uint8_t *labels, const int64_t shape[3], int64_t e
 ts_status predict_drop_unsure(float *probabilities, const int64_t shape[3], double share,
                               ts_error *error);
 
+/* Makes probabilities [4][voxels] agree with labels (0 to 3) that rules have changed since: where no
+ * ET is left, what was likely ET is likely NCR; where the greatest is still another class than the
+ * label, the label has probability 1. For whoever resamples the probabilities afterwards. */
+void predict_follow_labels(float *probabilities, const uint8_t *labels, size_t voxels);
+
 /* A rule in mm3 as voxels of that size: the least count that the rule does not touch. */
 int64_t predict_threshold_voxels(double rule_mm3, double voxel_mm3);
 
