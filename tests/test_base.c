@@ -3,7 +3,9 @@
 
 #include <limits.h>
 #include <math.h>
+#include <sched.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -97,6 +99,38 @@ static void test_pool(void **state)
         for (int64_t i = 0; i < 1000; i++)
             assert_int_equal(sums[i], (i < 3 ? 2200 : 200) * i);
     }
+}
+
+typedef struct {
+    atomic_llong first[2]; /* that each thread took; -1: none yet */
+} first_taken;
+
+/* No thread goes on before both have begun. */
+static void note_first(void *context, int64_t index, int thread)
+{
+    first_taken *f = context;
+    long long none = -1;
+    atomic_compare_exchange_strong(&f->first[thread], &none, index);
+    while (atomic_load(&f->first[0]) < 0 || atomic_load(&f->first[1]) < 0)
+        sched_yield();
+}
+
+/* Each of two threads begins with a half of the indices of its own. */
+static void test_pool_ranges(void **state)
+{
+    (void)state;
+    if (processor_count() < 2) {
+        printf("skip - test_pool_ranges: one processor alone\n");
+        return;
+    }
+    ts_error e;
+    pool *p;
+    first_taken f = {{-1, -1}};
+    assert_int_equal(pool_create(2, &p, &e), TS_OK);
+    pool_run(p, note_first, &f, 101);
+    pool_destroy(p);
+    assert_int_equal(atomic_load(&f.first[0]), 0);
+    assert_int_equal(atomic_load(&f.first[1]), 50);
 }
 
 /* Indices 30, 60 and so on fail, the later the sooner. */
@@ -265,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_size_overflow),
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_pool_ranges),
         cmocka_unit_test(test_pool_status),
         cmocka_unit_test(test_pool_status_below),
         cmocka_unit_test(test_processor_quota),

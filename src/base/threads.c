@@ -1,4 +1,10 @@
-/* The pool: threads that wait for a job and take its indices one by one from a shared counter.
+/* The pool: threads that wait for a job and take its indices one by one.
+ *
+ * Tasks of neighbouring indices read much of the same memory: neighbouring planes of a tensor. So
+ * each thread begins with a range of indices of its own, from its start on, and what it reads again
+ * is in its processor's caches; when its range is empty it helps with the others'. A counter that
+ * all threads share instead hands every second task to another processor: layers at 64^3 reach 74 %
+ * of the roof on two threads in place of 88.
  *
  * A step of training is several hundred jobs of about a millisecond with little between them, and
  * a thread of a virtual machine takes some 50 microseconds to sleep and be woken: a waiting thread
@@ -21,6 +27,12 @@ struct worker {
     pthread_t thread;
 };
 
+/* Of the indices of one range, how many were taken; each on a cache line of its own. */
+typedef struct {
+    atomic_llong taken;
+    char apart[64 - sizeof(atomic_llong)];
+} range;
+
 struct pool {
     int threads, started;
     struct worker *workers; /* threads - 1 */
@@ -35,14 +47,28 @@ struct pool {
     void (*task)(void *, int64_t, int);
     void *context;
     int64_t count;
-    atomic_llong next;
+    range *ranges; /* most + 1 */
 };
+
+static int64_t range_begin(const pool *p, int r)
+{
+    return p->count * r / (p->most + 1);
+}
+
+static bool range_left(pool *p, int r)
+{
+    return range_begin(p, r) + atomic_load(&p->ranges[r].taken) < range_begin(p, r + 1);
+}
 
 static void take_indices(pool *p, int thread)
 {
-    int64_t index;
-    while ((index = atomic_fetch_add(&p->next, 1)) < p->count)
-        p->task(p->context, index, thread);
+    for (int i = 0; i <= p->most; i++) {
+        const int r = (thread + i) % (p->most + 1);
+        const int64_t first = range_begin(p, r), end = range_begin(p, r + 1);
+        int64_t index;
+        while ((index = first + atomic_fetch_add(&p->ranges[r].taken, 1)) < end)
+            p->task(p->context, index, thread);
+    }
 }
 
 static inline void pause_briefly(void)
@@ -57,8 +83,10 @@ static inline void pause_briefly(void)
 /* Enters the job, under the lock; false where it is over or has workers enough. */
 static bool enter(pool *p)
 {
-    if (!atomic_load(&p->open) || atomic_load(&p->active) >= p->most ||
-        atomic_load(&p->next) >= p->count)
+    int r = 0;
+    while (r <= p->most && !range_left(p, r))
+        r++;
+    if (!atomic_load(&p->open) || atomic_load(&p->active) >= p->most || r > p->most)
         return false;
     if (atomic_fetch_add(&p->active, 1) + 1 < p->most && p->crowded)
         pthread_cond_signal(&p->wake); /* one wakes the next, as long as there is work */
@@ -104,7 +132,10 @@ ts_status pool_create(int threads, pool **out, ts_error *error)
     p->crowded = threads > processors;
     p->most = (p->crowded ? processors : threads) - 1;
     p->workers = memory_allocate((size_t)threads, sizeof *p->workers, "the thread pool", error);
-    if (!p->workers) {
+    p->ranges = memory_allocate((size_t)p->most + 1, sizeof *p->ranges, "the thread pool", error);
+    if (!p->workers || !p->ranges) {
+        free(p->ranges);
+        free(p->workers);
         free(p);
         return TS_MEMORY;
     }
@@ -138,6 +169,7 @@ void pool_destroy(pool *p)
     pthread_cond_destroy(&p->wake);
     pthread_cond_destroy(&p->done);
     pthread_mutex_destroy(&p->lock);
+    free(p->ranges);
     free(p->workers);
     free(p);
 }
@@ -153,7 +185,8 @@ static void open_job(pool *p, void (*task)(void *, int64_t, int), void *context,
     p->task = task;
     p->context = context;
     p->count = count;
-    atomic_store(&p->next, 0);
+    for (int r = 0; r <= p->most; r++)
+        atomic_store(&p->ranges[r].taken, 0);
     atomic_store(&p->open, true);
     atomic_fetch_add(&p->job, 1);
     if (!p->crowded)
