@@ -106,6 +106,18 @@ train --out "$work/any0" --method any-subset barlow_weight=0
 expect "without distillation it is channel-dropout, bit for bit" \
     cmp <(tensors "$work/dropout/model.safetensors") <(tensors "$work/any0/model.safetensors")
 expect "channel-dropout has no teacher" test ! -e "$work/dropout/teacher.safetensors"
+train --out "$work/image" --method any-image
+expect "any-image's network says so" grep -q '"twinseg.inputs":"any image"' <(metadata "$work/image/model.safetensors")
+expect "it has one input" grep -q '"encoder.0.conv0.weight":{"dtype":"F32","shape":\[[0-9]*,1,3,3,3\]' \
+    <(head -c 20000 "$work/image/model.safetensors" | tr -d '\0')
+train --out "$work/image2" --method any-image --stop-after 7 --threads 1
+resume --out "$work/image2"
+expect "any-image, resumed: the same bits" \
+    cmp <(tensors "$work/image/model.safetensors") <(tensors "$work/image2/model.safetensors")
+check "predict refuses it" 1 "finds the brain in one image" "$twinseg" predict "$work/image" --data "$work/data" \
+    -o "$work/none"
+check "a student of T1 does not go on as any-image" 1 "other modalities" "$twinseg" train "$work/data" $tiny \
+    --student t1 --method student-only --cache "$work/cache" --from "$work/image/model.safetensors" --out "$work/none"
 check "an average that takes gradients" 2 "exclude each other" "$twinseg" train "$work/data" $tiny \
     ema_decay=0.9 teacher_gradient=on --out "$work/none"
 finish

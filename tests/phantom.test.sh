@@ -24,6 +24,15 @@ check "MSD" 0 . phantom f --cases 1 --layout msd
 expect "its names" test "$(names f)" = \
     "./dataset.json ./imagesTr/BRATS_001.nii.gz ./labelsTr/BRATS_001.nii.gz "
 
+check "heads" 0 '2 heads in heads$' "$twinseg" phantom heads --cases 2 --heads
+expect "their names" test "$(names heads | tr ' ' '\n' | head -1)" = ./Head_00000/Head_00000_flair.nii.gz
+check "heads around brains" 0 '2 heads in around$' "$twinseg" phantom around --cases 2 --heads --brains a
+expect "every first is a phantom's" diff -r heads/Head_00000 around/Head_00000
+expect "every second is not" test "$(cat heads/Head_00001/* | cksum)" != "$(cat around/Head_00001/* | cksum)"
+check "a size of heads" 2 'leave out --size' phantom g --cases 1 --heads
+check "brains without heads" 2 'is for --heads' phantom g --cases 1 --brains a
+check "no brains there" 1 'nowhere' "$twinseg" phantom g --cases 1 --heads --brains nowhere
+
 check "a folder that is in use" 1 "'a' is not empty" phantom a --cases 1
 expect "it is left alone" diff -r a b
 check "a file" 1 "'said' is a file" phantom said --cases 1

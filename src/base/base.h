@@ -164,6 +164,7 @@ enum {
     RANDOM_STATISTICS = 9,
     RANDOM_SUBSET = 10,
     RANDOM_ALIGN = 11,
+    RANDOM_HEAD = 12,
 };
 
 random_stream random_open(uint64_t seed, uint32_t purpose, uint32_t a, uint32_t b);

@@ -109,7 +109,9 @@ static ts_status describe_model(const char *path, json_t *out, ts_error *error)
         json_object_set_new(out, "role", json_string(m.role));
         json_object_set_new(out, "channels", json_string(modality_print(m.channels, channels)));
         json_object_set_new(out, "inputs",
-                            json_string(model_any_subset(&m) ? "any subset" : "all"));
+                            json_string(model_any_subset(&m)  ? "any subset"
+                                        : model_any_image(&m) ? "any image"
+                                                              : "all"));
         json_object_set_new(out, "parameters", json_integer(m.weight_count));
         json_object_set_new(out, "labels", metadata_value(&file, "twinseg.labels"));
         json_object_set_new(out, "normalisation", metadata_value(&file, "twinseg.normalisation"));

@@ -9,6 +9,8 @@ static const cli_option options[] = {
     {"seed", 0, "S", "another seed, another cohort [0]"},
     {"size", 0, "X,Y,Z", "voxels; spacing is 240/X mm [240,240,155]"},
     {"layout", 0, "NAME", "brats2021, brats2023 or msd [brats2021]"},
+    {"heads", 0, NULL, "whole heads of any contrast, with the brain as truth (docs/phantom.md)"},
+    {"brains", 0, "DIR", "--heads: around the skull-stripped brains of a data set too"},
     {"threads", 0, "N", "0: all processors [0]"},
     {NULL, 0, NULL, NULL},
 };
@@ -30,6 +32,18 @@ static bool parse_size(const char *size, int64_t shape[3])
         size += length + (k < 2);
     }
     return true;
+}
+
+static ts_status write_heads(const char *out, int64_t cases, uint64_t seed, const char *brains,
+                             pool *p, ts_error *error)
+{
+    dataset d = {0};
+    ts_status status = brains ? dataset_open(brains, LABELS_AUTO, &d, error) : TS_OK;
+    if (status == TS_OK)
+        status = phantom_write_heads(out, cases, seed, brains ? &d : NULL, p, error);
+    if (brains)
+        dataset_close(&d);
+    return status;
 }
 
 static int run(const cli_arguments *a)
@@ -54,24 +68,35 @@ static int run(const cli_arguments *a)
     if (which == COUNT_OF(layouts))
         return cli_usage_error(a->command, "--layout is brats2021, brats2023 or msd, not '%s'",
                                layout);
+    const bool heads = cli_flag(a, "heads");
+    const char *brains = cli_value(a, "brains");
+    if (heads && (size || layout))
+        return cli_usage_error(a->command, "--heads draws the fields of view, at 2 mm, and writes "
+                                           "the names of BraTS 2021: leave out --size and "
+                                           "--layout");
+    if (brains && !heads)
+        return cli_usage_error(a->command, "--brains is for --heads");
     pool *p = NULL;
     interrupt_install();
     if (pool_create(threads ? (int)threads : processor_count(), &p, &e) != TS_OK)
         return cli_fail(&e);
     const ts_status status =
-        phantom_write(a->positional[0], cases, (uint64_t)seed, shape, (phantom_layout)which, p, &e);
+        heads ? write_heads(a->positional[0], cases, (uint64_t)seed, brains, p, &e)
+              : phantom_write(a->positional[0], cases, (uint64_t)seed, shape, (phantom_layout)which,
+                              p, &e);
     pool_destroy(p);
     if (status != TS_OK)
         return cli_fail(&e);
-    print_line(stdout, "%lld case%s in %s", (long long)cases, cases == 1 ? "" : "s",
-               a->positional[0]);
+    print_line(stdout, "%lld %s%s in %s", (long long)cases, heads ? "head" : "case",
+               cases == 1 ? "" : "s", a->positional[0]);
     return 0;
 }
 
 const cli_command phantom_command = {
     .name = "phantom",
     .summary = "make a synthetic cohort: brains with tumours, four modalities and a truth",
-    .usage = "OUT --cases N [--seed S] [--size X,Y,Z] [--layout brats2021|brats2023|msd]",
+    .usage = "OUT --cases N [--seed S] [--size X,Y,Z] [--layout brats2021|brats2023|msd]\n"
+             "OUT --cases N [--seed S] --heads [--brains DIR]",
     .details = "OUT must be a new or empty folder. A case depends on the seed, its number and the "
                "size alone.\nNo patient's data are in it: docs/phantom.md describes the physics.",
     .options = options,

@@ -15,6 +15,7 @@ typedef struct {
     int channel[MODALITIES]; /* volume within a 4-D file (MSD), else 0 */
     char *truth;             /* NULL where there is none */
     label_map labels;        /* of its truth, as the layout fixes it, or LABELS_AUTO */
+    bool whole_head;         /* the skull belongs there: no warning of it; false as opened */
 } dataset_case;
 
 typedef struct {

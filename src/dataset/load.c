@@ -274,7 +274,7 @@ static void judge_image(judge *j, const char *path, const case_data *d, int m)
             "'%s' is %g in every voxel that is not 0: it is a mask, not an image; export it again, "
             "or remove it to have the case count as lacking this modality",
             path, (double)f->value);
-    else if (dataset_looks_unstripped(f->nonzero, &d->header, &litres, &share))
+    else if (!d->whole_head && dataset_looks_unstripped(f->nonzero, &d->header, &litres, &share))
         found(j, FINDING_WARNING, TS_OK,
               "'%s' does not look skull-stripped (%.3g litres, %.0f %% of its voxels, are not 0): "
               "cut "
@@ -420,7 +420,7 @@ static void judge_file(judge *j, file_job *job)
 ts_status case_load(const dataset_case *c, modality_set use, bool with_truth, pool *p,
                     case_data *out, finding_sink sink, void *context)
 {
-    *out = (case_data){.use = use & dataset_case_modalities(c)};
+    *out = (case_data){.use = use & dataset_case_modalities(c), .whole_head = c->whole_head};
     judge j = {.sink = sink, .context = context};
     file_job jobs[MODALITIES + 1];
     int job_of[MODALITIES], first = -1;

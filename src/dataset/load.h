@@ -25,6 +25,7 @@ typedef struct {
     modality_set use;                /* what was requested and is there */
     volume_voxels image[MODALITIES]; /* bytes NULL where there is none */
     image_facts facts[MODALITIES];
+    bool whole_head;  /* as of its case */
     uint8_t *truth;   /* NULL where there is none, or it could not be read */
     bool values[256]; /* which label values the truth's file holds, before mapping */
     bool mapped;      /* and could they be? */

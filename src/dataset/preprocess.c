@@ -66,39 +66,6 @@ static bool is_resampled(const preprocessed_geometry *g)
 
 /* ---- nnU-Net's mask ---------------------------------------------------------------------- */
 
-/* Voxels of the crop that are 0 and reach its faces through others (by the six faces of a voxel)
- * are outside; `outside` is the stack of those whose neighbours are still to be seen. */
-static void leave_outside(uint8_t *mask, const int64_t n[3], int32_t *outside)
-{
-    enum { UNSEEN, INSIDE, OUTSIDE };
-    const int64_t step[3] = {1, n[0], n[0] * n[1]};
-    int64_t count = 0;
-    for (int64_t i = 0; i < voxel_count(n); i++) {
-        const int64_t at[3] = {i % n[0], i / n[0] % n[1], i / step[2]};
-        bool face = false;
-        for (int a = 0; a < 3; a++)
-            face |= at[a] == 0 || at[a] == n[a] - 1;
-        if (face && mask[i] == UNSEEN) {
-            mask[i] = OUTSIDE;
-            outside[count++] = (int32_t)i;
-        }
-    }
-    while (count > 0) {
-        const int64_t i = outside[--count];
-        const int64_t at[3] = {i % n[0], i / n[0] % n[1], i / step[2]};
-        for (int a = 0; a < 3; a++)
-            for (int side = -1; side <= 1; side += 2) {
-                const int64_t place = at[a] + side, next = i + side * step[a];
-                if (place < 0 || place >= n[a] || mask[next] != UNSEEN)
-                    continue;
-                mask[next] = OUTSIDE;
-                outside[count++] = (int32_t)next;
-            }
-    }
-    for (int64_t i = 0; i < voxel_count(n); i++)
-        mask[i] = mask[i] != OUTSIDE;
-}
-
 /* Where any modality is not 0, and the holes within; mask at crop_shape. */
 static ts_status find_brain(const preprocessed_geometry *g, const case_data *d, uint8_t *mask,
                             ts_error *error)
@@ -121,7 +88,7 @@ static ts_status find_brain(const preprocessed_geometry *g, const case_data *d, 
         }
     }
     if (row)
-        leave_outside(mask, n, outside);
+        holes_fill(mask, n, outside);
     free(outside);
     free(row);
     return row ? TS_OK : TS_MEMORY;

@@ -14,9 +14,11 @@ static const char *const normalisations[] = {
 };
 static const char labels_of_classes[] =
     "{\"0\":\"background\",\"1\":\"NCR\",\"2\":\"ED\",\"3\":\"ET\"}";
+static const char labels_of_heads[] = "{\"0\":\"background\",\"1\":\"brain\"}"; /* any-image */
 static const char labels_of_regions[] = "{\"0\":\"WT\",\"1\":\"TC\",\"2\":\"ET\"}";
 
 static const char inputs_any[] = "any subset", inputs_all[] = "all";
+static const char inputs_one[] = "any image";
 
 void weights_fingerprint(const float *weights, int64_t count, char hex[20])
 {
@@ -34,8 +36,21 @@ bool model_any_subset(const model *m)
     return !strcmp(m->role, "student") && plan_any_subset(&m->plan);
 }
 
+bool model_any_image(const model *m)
+{
+    return plan_any_image(&m->plan);
+}
+
+/* What the inputs must be: all, any subset, or one image. */
+static const char *inputs_written(const model *m)
+{
+    return model_any_subset(m) ? inputs_any : model_any_image(m) ? inputs_one : inputs_all;
+}
+
 static const char *labels_written(const plan *p)
 {
+    if (plan_any_image(p))
+        return labels_of_heads;
     return p->loss == LOSS_REGIONS ? labels_of_regions : labels_of_classes;
 }
 
@@ -76,8 +91,7 @@ ts_status model_metadata_make(const model *m, model_metadata *out, ts_error *err
         {"twinseg.version", true, string_format("%s", ts_version())},
         {"twinseg.role", true, string_format("%s", m->role)},
         {"twinseg.channels", true, string_format("%s", modality_print(m->channels, channels))},
-        {"twinseg.inputs", true,
-         string_format("%s", model_any_subset(m) ? inputs_any : inputs_all)},
+        {"twinseg.inputs", true, string_format("%s", inputs_written(m))},
         {"twinseg.labels", true, string_format("%s", labels_written(&m->plan))},
         {"twinseg.plan", true, plan_json(&m->plan)},
         {"twinseg.normalisation", true, string_format("%s", normalisations[m->brain])},
@@ -248,7 +262,7 @@ static ts_status read_metadata(const safetensors *s, const char *name, model *m,
                          "'%s': its channels '%.32s' disagree with its plan and role", name,
                          channels);
     const char *inputs = safetensors_metadata(s, "twinseg.inputs");
-    if (inputs && strcmp(inputs, model_any_subset(m) ? inputs_any : inputs_all))
+    if (inputs && strcmp(inputs, inputs_written(m)))
         return error_set(error, TS_BAD_INPUT,
                          "'%s': its inputs '%.32s' disagree with its method and role", name,
                          inputs);

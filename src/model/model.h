@@ -79,6 +79,8 @@ const char *model_name(const model *m);
 
 /* Does it take whatever modalities a patient has, zeros in place of the others? */
 bool model_any_subset(const model *m);
+/* Does it find the brain in one image of any contrast (method any-image)? */
+bool model_any_image(const model *m);
 
 /* 64-bit FNV-1a of weights as they are in memory, in hexadecimal: which model it was. */
 void weights_fingerprint(const float *weights, int64_t count, char hex[20]);

@@ -1,6 +1,6 @@
 /* A cohort on disk: cases made one by one, written in the names and labels of a public data set.
  * A case is written into a hidden folder, which is then renamed. */
-#include "phantom/phantom.h"
+#include "phantom/headscan.h"
 
 #include "volume/volume.h"
 #include "voxels/voxels.h"
@@ -20,11 +20,14 @@ typedef struct {
     uint8_t values[4]; /* of background, NCR, ED, ET */
 } naming;
 
+enum { PHANTOM_HEADS = PHANTOM_MSD + 1 };
+
 static const naming namings[] = {
     [PHANTOM_BRATS2021] =
         {"BraTS2021_%05lld", "_", 0, {"t1", "t1ce", "t2", "flair"}, "seg", {0, 1, 2, 4}},
     [PHANTOM_BRATS2023] =
         {"BraTS-GLI-%05lld-000", "-", 0, {"t1n", "t1c", "t2w", "t2f"}, "seg", {0, 1, 2, 3}},
+    [PHANTOM_HEADS] = {"Head_%05lld", "_", 0, {"t1", "t1ce", "t2", "flair"}, "seg", {0, 1, 2, 4}},
     [PHANTOM_MSD] = {"BRATS_%03lld", NULL, 1, {0}, NULL, {0, 2, 1, 3}},
 };
 
@@ -225,5 +228,34 @@ ts_status phantom_write(const char *out, int64_t cases, uint64_t seed, const int
     progress_end();
     if (status == TS_OK && layout == PHANTOM_MSD)
         status = write_description(out, cases, error);
+    return status;
+}
+
+ts_status phantom_write_heads(const char *out, int64_t cases, uint64_t seed, const dataset *brains,
+                              pool *p, ts_error *error)
+{
+    ts_status status = make_folder(out, PHANTOM_BRATS2021, error);
+    for (int64_t k = 0; k < cases && status == TS_OK; k++) {
+        const dataset_case *of =
+            brains && k % 2 ? &brains->cases[(size_t)(k / 2) % brains->count] : NULL;
+        real_brain brain = {0};
+        phantom_case made;
+        if (interrupt_requested()) {
+            status = error_set(error, TS_STOPPED, "stopped after %lld of %lld heads in '%s'",
+                               (long long)k, (long long)cases, out);
+            break;
+        }
+        progress_show("phantom: head %lld of %lld", (long long)(k + 1), (long long)cases);
+        if (of)
+            status = real_brain_read(of, &brain, error);
+        if (status == TS_OK)
+            status = head_make(seed, k, of ? &brain : NULL, p, &made, error);
+        real_brain_free(&brain);
+        if (status != TS_OK)
+            break;
+        status = write_case(out, k, &namings[PHANTOM_HEADS], &made, p, error);
+        phantom_free(&made);
+    }
+    progress_end();
     return status;
 }

@@ -4,7 +4,7 @@
 #define TWINSEG_PHANTOM_H
 
 #include "base/base.h"
-#include "plan/plan.h"
+#include "dataset/dataset.h"
 
 typedef enum { PHANTOM_BRATS2021, PHANTOM_BRATS2023, PHANTOM_MSD } phantom_layout;
 
@@ -31,5 +31,12 @@ void phantom_free(phantom_case *c);
  * or not at all. An interrupt ends it between two cases with TS_STOPPED. */
 ts_status phantom_write(const char *out, int64_t cases, uint64_t seed, const int64_t shape[3],
                         phantom_layout layout, pool *p, ts_error *error);
+
+/* The same of whole heads for the training of brain extraction: Head_00000, ... at 2 mm, in the names
+ * of BraTS 2021, with fields of view of their own; the truth is 1 within the brain. The brains are
+ * phantoms, or in every second head those of a data set in turn, whose images must be
+ * skull-stripped (NULL: none). */
+ts_status phantom_write_heads(const char *out, int64_t cases, uint64_t seed, const dataset *brains,
+                              pool *p, ts_error *error);
 
 #endif

@@ -22,15 +22,17 @@ typedef struct {
 static const char loss_names[] = "ce|ce+dice|regions";
 static const char of_model[] = "model";
 static const char method_names[] =
-    "single-stage|student-only|teacher|channel-dropout|two-stage|any-subset";
+    "single-stage|student-only|teacher|channel-dropout|two-stage|any-subset|any-image";
 
 static const key keys[] = {
     {"preset", KEY_WORD, AT(preset), 0, 0, NULL, "the preset that the values started from"},
     {"method", KEY_CHOICE, AT(method), 0, 0, method_names,
-     "single-stage (student beside teacher), student-only, teacher, channel-dropout, two-stage or "
-     "any-subset"},
+     "single-stage (student beside teacher), student-only, teacher, channel-dropout, two-stage, "
+     "any-subset or any-image"},
     {"student", KEY_SET, AT(student), 0, 0, NULL,
-     "modalities that the student sees (channel-dropout and any-subset: always all four)"},
+     "modalities that the student sees (channel-dropout and any-subset: always all four; "
+     "any-image: "
+     "any one)"},
     {"seed", KEY_INTEGER, AT(seed), 0, 4294967295.0, NULL, "of every random draw"},
     {"threads", KEY_INTEGER, AT(threads), 0, 1024, NULL, "threads; 0: all processors"},
     {"dtype", KEY_CHOICE, AT(dtype), 0, 0, "fp32|bf16", "storage of activations: fp32 or bf16"},
@@ -485,9 +487,14 @@ bool plan_any_subset(const plan *p)
     return p->method == METHOD_CHANNEL_DROPOUT || p->method == METHOD_ANY_SUBSET;
 }
 
+bool plan_any_image(const plan *p)
+{
+    return p->method == METHOD_ANY_IMAGE;
+}
+
 modality_set plan_student_channels(const plan *p)
 {
-    return plan_any_subset(p) ? ALL_MODALITIES : p->student;
+    return plan_any_subset(p) ? ALL_MODALITIES : plan_any_image(p) ? 1u << T1 : p->student;
 }
 
 modality_set plan_needed_modalities(const plan *p)

@@ -25,6 +25,7 @@ typedef enum {
     METHOD_CHANNEL_DROPOUT, /* any-subset's student without a teacher */
     METHOD_TWO_STAGE,       /* the teacher first, then frozen; then the student */
     METHOD_ANY_SUBSET, /* single-stage, the student's modalities zeroed as in channel-dropout */
+    METHOD_ANY_IMAGE,  /* a student with one input, which takes any one of a case's images */
 } method;
 typedef enum { LOSS_CE, LOSS_CE_DICE, LOSS_REGIONS } loss_kind;
 typedef enum { OPTIMISER_SGD, OPTIMISER_ADAMW } optimiser_kind;
@@ -96,6 +97,8 @@ ts_status plan_set(plan *p, const char *key, const char *value, const char *sour
 /* Does the method train a student for whatever modalities a patient has? Such a network takes all
  * four, zeros in place of those that are missing. */
 bool plan_any_subset(const plan *p);
+/* Does it train a network with one input for an image of any contrast? Its channel counts as T1. */
+bool plan_any_image(const plan *p);
 /* The inputs of the student's network, and what a case must have to be trained on. */
 modality_set plan_student_channels(const plan *p);
 modality_set plan_needed_modalities(const plan *p);

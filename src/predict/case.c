@@ -22,6 +22,10 @@ static ts_status choose_modalities(const predictor *p, const char *id, modality_
                                    modality_set *use, ts_error *error)
 {
     char wanted[24], given[24], missing[24];
+    if (p->any_image)
+        return error_set(error, TS_BAD_INPUT,
+                         "the model finds the brain in one image, not tumours: 'twinseg brain' "
+                         "takes it");
     *use = p->any_subset ? p->channels & has : p->channels;
     if (!*use)
         return error_set(error, TS_BAD_INPUT, "case %s: the model needs at least one of %s", id,
@@ -225,5 +229,42 @@ ts_status predict_images(predictor *p, const volume_header *grid,
     if (status == TS_OK)
         status = restore(p, &g, preprocessed_probabilities, labels, probabilities, error);
     free(preprocessed_probabilities);
+    return status;
+}
+
+ts_status predict_one_image(predictor *p, const volume_header *grid, const float *image,
+                            const char *name, float *probability, ts_error *error)
+{
+    preprocessed ready;
+    string_list unused = {0}; /* that the image is not skull-stripped */
+    const float *const images[MODALITIES] = {[T1] = image};
+    const size_t voxels = (size_t)voxel_count(grid->shape);
+    if (!p->any_image)
+        return error_set(error, TS_BAD_INPUT, "the model does not find brains");
+    ts_status status = preprocess_images(grid, images, p->spacing_mm, p->brain,
+                                         engine_pool(p->engine), &ready, &unused, error);
+    string_list_free(&unused);
+    if (status != TS_OK) {
+        ts_error cause = *error;
+        return error_set(error, status, "'%s': %s", name, cause.text);
+    }
+    const preprocessed_geometry g = ready.geometry;
+    const size_t small = (size_t)voxel_count(g.shape);
+    float *classes = memory_take(small, LABELS * sizeof *classes, "the probabilities", error);
+    float *whole =
+        classes ? memory_take(voxels, 2 * sizeof *whole, "the probabilities", error) : NULL;
+    uint8_t *labels = whole ? memory_take(voxels, 1, "the labels", error) : NULL;
+    status = labels ? predict_probabilities(p, &ready, classes, error) : TS_MEMORY;
+    preprocessed_free(&ready);
+    if (status == TS_OK) {
+        for (size_t i = 0; i < small; i++)
+            classes[small + i] = 1 - classes[i];
+        status = preprocessed_restore(&g, 2, classes, engine_pool(p->engine), labels, whole, error);
+    }
+    if (status == TS_OK)
+        memcpy(probability, whole + voxels, voxels * sizeof *probability);
+    free(labels);
+    free(whole);
+    free(classes);
     return status;
 }

@@ -114,6 +114,11 @@ typedef struct {
     size_t written, kept, failed;
 } predict_counts;
 
+/* For models that find the brain in one image of any contrast (model_any_image), which the functions
+ * above refuse: the probability of brain on the image's grid, [z][y][x]; name is for messages. */
+ts_status predict_one_image(predictor *p, const volume_header *grid, const float *image,
+                            const char *name, float *probability, ts_error *error);
+
 /* Every case of a data set into OUT/<id>.nii.gz (the folder is made). What is there already and
  * reads back whole is kept, so that a second run goes on where the first stopped; OUT/predict.json
  * records models and settings, of which others than recorded are an error, the data sets' whole

@@ -212,6 +212,7 @@ ts_status predictor_create(const model *models, size_t count, const plan *settin
     p->settings = *settings;
     p->count = count;
     p->channels = models[0].channels;
+    p->any_image = model_any_image(&models[0]);
     p->any_subset = model_any_subset(&models[0]);
     p->channel_count = modality_count(p->channels);
     p->classes = models[0].config.classes;

@@ -8,6 +8,7 @@ struct predictor {
     plan settings;
     modality_set channels;
     int channel_count, classes;
+    bool any_image;  /* the model finds the brain in one image */
     bool any_subset; /* the networks take zeros for what a case lacks */
     bool regions;    /* the classes are sigmoids of WT, TC, ET */
     double spacing_mm;

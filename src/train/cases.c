@@ -84,6 +84,8 @@ ts_status run_cases_open(run_cases *c, const plan *p, const train_options *optio
         return status;
     for (size_t i = 0; i < c->data.notes.count; i++)
         note("%s", c->data.notes.items[i]);
+    for (size_t i = 0; i < c->data.count; i++)
+        c->data.cases[i].whole_head = plan_any_image(p);
     status = allocate_lists(c, error);
     if (status == TS_OK)
         status = split_cases(c, p, options, error);

@@ -22,7 +22,8 @@ static ts_status check_model(const plan *p, trainer *t, int role, const char *pa
     if (role == TEACHER && (m->channels != ALL_MODALITIES || model_any_subset(m)))
         return error_set(error, TS_BAD_INPUT,
                          "'%s' is a student: a teacher sees all four modalities", path);
-    if (role == STUDENT && (m->channels != channels || model_any_subset(m) != plan_any_subset(p)))
+    if (role == STUDENT && (m->channels != channels || model_any_subset(m) != plan_any_subset(p) ||
+                            model_any_image(m) != plan_any_image(p)))
         return error_set(error, TS_BAD_INPUT,
                          "'%s' sees other modalities than this run's student: give the --student "
                          "and --method that it was trained with",

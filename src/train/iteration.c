@@ -19,18 +19,21 @@
 
 /* What a role sees of this rank's images [N][MODALITIES][voxels]: the teacher all of it, the
  * student its channels, or of any subset all channels with zeros in place of what the patch is to
- * lack. */
+ * lack, or its one input the image that the patch is to show. */
 static const float *const *role_input(trainer *t, int role, const batch *b, int64_t step)
 {
     const float **out = t->input;
     for (int64_t n = t->first; n < t->first + t->own; n++) {
         const modality_set seen =
             role == TEACHER ? ALL_MODALITIES : method_subset(&t->plan, step, n);
+        const float *images = b->images + n * MODALITIES * voxel_count(t->plan.patch);
+        if (role == STUDENT && plan_any_image(&t->plan)) {
+            *out++ = images + __builtin_ctz(seen) * voxel_count(t->plan.patch);
+            continue;
+        }
         for (int m = 0; m < MODALITIES; m++)
             if (t->sides[role].channels >> m & 1)
-                *out++ = seen >> m & 1
-                             ? b->images + (n * MODALITIES + m) * voxel_count(t->plan.patch)
-                             : NULL;
+                *out++ = seen >> m & 1 ? images + m * voxel_count(t->plan.patch) : NULL;
     }
     return t->input;
 }

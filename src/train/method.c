@@ -11,6 +11,7 @@ bool method_has(const plan *p, int role)
     switch ((method)p->method) {
     case METHOD_STUDENT_ONLY:
     case METHOD_CHANNEL_DROPOUT:
+    case METHOD_ANY_IMAGE:
         return role == STUDENT;
     case METHOD_TEACHER:
         return role == TEACHER;
@@ -82,9 +83,11 @@ bool method_learns(const plan *p, int role, int64_t step)
 
 modality_set method_subset(const plan *p, int64_t step, int64_t patch)
 {
-    if (!plan_any_subset(p))
+    if (!plan_any_subset(p) && !plan_any_image(p))
         return p->student;
     random_stream r =
         random_open((uint64_t)p->seed, RANDOM_SUBSET, (uint32_t)step, (uint32_t)patch);
+    if (plan_any_image(p))
+        return 1u << random_below(&r, MODALITIES);
     return 1 + (modality_set)random_below(&r, ALL_MODALITIES);
 }

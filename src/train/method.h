@@ -25,8 +25,8 @@ bool method_averages(const plan *p);
 int64_t method_schedule_step(const plan *p, int64_t step);
 bool method_learns(const plan *p, int role, int64_t step);
 
-/* The modalities that the student sees of a patch; with methods over subsets one of the 15, all
- * equally likely, keyed by (seed, step of the schedule, place in the batch). */
+/* The modalities that the student sees of a patch; with methods over subsets one of the 15, with
+ * any-image one of the four, all equally likely, keyed by (seed, step of the schedule, place in the batch). */
 modality_set method_subset(const plan *p, int64_t step, int64_t patch);
 
 #endif

@@ -83,6 +83,13 @@ void box_cut(const uint8_t *bytes, const int64_t shape[3], const voxel_box *b,
 void box_cut_numbers(const int32_t *numbers, const int64_t shape[3], const voxel_box *b,
                      const uint8_t *table, uint8_t *out);
 
+/* ---- holes ---------------------------------------------------------------------------------- */
+
+/* mask becomes 1 where it was not 0 and in its holes: voxels of 0 that no way through the six faces
+ * of such voxels leads from to the volume's faces. scratch: a number for each voxel; at most
+ * INT32_MAX voxels. */
+void holes_fill(uint8_t *mask, const int64_t shape[3], int32_t *scratch);
+
 /* ---- connected components ------------------------------------------------------------------- */
 
 typedef struct {
