@@ -80,7 +80,7 @@ static double distance_mm(const volume *fixed, const double a[4][4], const doubl
             square += (p[k] - q[k]) * (p[k] - q[k]);
         sum += sqrt(square) / 9;
     }
-    matrix_invert(a, back);
+    volume_affine_invert(a, back);
     matrix_multiply(back, b, between);
     const double cosine = (between[0][0] + between[1][1] + between[2][2] - 1) / 2;
     *degrees = acos(fmin(cosine, 1)) * 180 / M_PI;
@@ -125,7 +125,7 @@ static void acquire(volume *v, const double motion[4][4])
         affine[k][2] *= 4;
     out.header = volume_header_make(shape, spacing, affine);
     out.data = malloc((size_t)(shape[0] * shape[1] * shape[2]) * sizeof *out.data);
-    matrix_invert(motion, back);
+    volume_affine_invert(motion, back);
     assert_int_equal(align_resample(v, back, &out.header, threads, out.data, &e), TS_OK);
     volume_free(v);
     *v = out;

@@ -307,8 +307,8 @@ static uint8_t *vote(const volume_header *from, const uint8_t *labels, const dou
     const int64_t *n = to->shape, *m = from->shape;
     uint8_t *out = malloc((size_t)voxel_count(n));
     double back[4][4], to_voxel[4][4], place[4][4];
-    matrix_invert(transform, back);
-    matrix_invert(from->affine, to_voxel);
+    volume_affine_invert(transform, back);
+    volume_affine_invert(from->affine, to_voxel);
     matrix_multiply(to_voxel, back, place);
     matrix_multiply(place, to->affine, place);
     for (int64_t i = 0; i < voxel_count(n); i++) {
@@ -386,7 +386,7 @@ static void round_trip(const char *name, predictor *p)
     segment(p, &t1ce, flair.data, labels, probabilities);
     dice(labels, truth, voxels, unmoved);
     make_motion(-12, shift, motion);
-    matrix_invert(motion, back);
+    volume_affine_invert(motion, back);
     cut.header = askew_grid(&flair.header);
     const int64_t slices = voxel_count(cut.header.shape);
     cut.data = malloc((size_t)slices * sizeof *cut.data);

@@ -144,8 +144,8 @@ ts_status align_back(const align_classes *from, const double transform[4][4],
         return error_set(error, TS_BAD_INPUT,
                          "an image's header does not place its voxels in space (the affine is "
                          "singular), so no labels can be brought to its grid");
-    matrix_invert(transform, back);
-    matrix_invert(from->grid->affine, to_voxel);
+    volume_affine_invert(transform, back);
+    volume_affine_invert(from->grid->affine, to_voxel);
     matrix_multiply(to_voxel, back, turn);
     matrix_multiply(turn, grid->affine, w.place);
     voxel_edges(grid->affine, edge);

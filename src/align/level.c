@@ -284,7 +284,7 @@ similarity level_compare(const level_points *s, const level_image *moving,
     joint histograms[CHUNKS]; /* 147 kB */
     double to_voxel[4][4], all[4][4], shares[BINS * BINS] = {0}, sum = 0;
     comparison c = {.points = s, .moving = moving, .histograms = histograms};
-    matrix_invert(moving->affine, to_voxel);
+    volume_affine_invert(moving->affine, to_voxel);
     matrix_multiply(to_voxel, transform, all);
     for (int i = 0; i < 3; i++) {
         double from_centre = all[i][3];

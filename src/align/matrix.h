@@ -17,25 +17,6 @@ static inline void matrix_multiply(const double a[4][4], const double b[4][4], d
     memcpy(out, product, sizeof product);
 }
 
-/* By cofactors. A singular matrix gives infinities. */
-static inline void matrix_invert(const double a[4][4], double out[4][4])
-{
-    double inverse[4][4] = {{0}, {0}, {0}, {0, 0, 0, 1}}, determinant = 0;
-    for (int i = 0; i < 3; i++)
-        for (int j = 0; j < 3; j++) {
-            const int r0 = (i + 1) % 3, r1 = (i + 2) % 3, c0 = (j + 1) % 3, c1 = (j + 2) % 3;
-            inverse[j][i] = a[r0][c0] * a[r1][c1] - a[r0][c1] * a[r1][c0];
-            determinant += i == 0 ? a[0][j] * inverse[j][i] : 0;
-        }
-    for (int i = 0; i < 3; i++) {
-        for (int j = 0; j < 3; j++)
-            inverse[i][j] /= determinant;
-        for (int j = 0; j < 3; j++)
-            inverse[i][3] -= inverse[i][j] * a[j][3];
-    }
-    memcpy(out, inverse, sizeof inverse);
-}
-
 static inline void matrix_apply(const double a[4][4], const double in[3], double out[3])
 {
     double result[3];

@@ -124,7 +124,7 @@ ts_status align_resample(const volume *moving, const double transform[4][4],
         return error_set(error, TS_BAD_INPUT,
                          "the image holds %lld volumes; a single one is needed",
                          (long long)moving->channels);
-    matrix_invert(moving->header.affine, to_voxel);
+    volume_affine_invert(moving->header.affine, to_voxel);
     matrix_multiply(transform, grid->affine, world);
     matrix_multiply(to_voxel, world, r.place);
     for (int k = 0; k < 3; k++) {

@@ -14,6 +14,7 @@ extern const cli_command plan_command;
 extern const cli_command train_command;
 extern const cli_command predict_command;
 extern const cli_command evaluate_command;
+extern const cli_command measure_command;
 extern const cli_command tune_command;
 extern const cli_command study_command;
 extern const cli_command picture_command;
@@ -33,6 +34,7 @@ const cli_command *const cli_commands[] = {
     &train_command,
     &predict_command,
     &evaluate_command,
+    &measure_command,
     &tune_command,
     &study_command,
     &picture_command,

@@ -19,6 +19,25 @@ bool volume_affine_possible(const double a[4][4])
     return fabs(determinant) > 1e-3 * lengths; /* false for NaN */
 }
 
+/* By cofactors. */
+void volume_affine_invert(const double a[4][4], double out[4][4])
+{
+    double inverse[4][4] = {{0}, {0}, {0}, {0, 0, 0, 1}}, determinant = 0;
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++) {
+            const int r0 = (i + 1) % 3, r1 = (i + 2) % 3, c0 = (j + 1) % 3, c1 = (j + 2) % 3;
+            inverse[j][i] = a[r0][c0] * a[r1][c1] - a[r0][c1] * a[r1][c0];
+            determinant += i == 0 ? a[0][j] * inverse[j][i] : 0;
+        }
+    for (int i = 0; i < 3; i++) {
+        for (int j = 0; j < 3; j++)
+            inverse[i][j] /= determinant;
+        for (int j = 0; j < 3; j++)
+            inverse[i][3] -= inverse[i][j] * a[j][3];
+    }
+    memcpy(out, inverse, sizeof inverse);
+}
+
 /* The permutation of axes whose columns point best along L, P, S: the greatest sum of |cosine|. */
 volume_orientation volume_orientation_lps(const double affine[4][4])
 {
@@ -91,13 +110,13 @@ void volume_reorient_back(const void *in, const int64_t shape_out[3], volume_ori
     copy_oriented(&w, (uint8_t *)(uintptr_t)in, out, element_bytes, true);
 }
 
-/* Shape and affine of the grid whose axis i is the header's axis o.axis[i]. */
-static volume_header turned_header(const volume_header *h, volume_orientation o)
+volume_header volume_turned_header(const volume_header *h, volume_orientation o)
 {
     volume_header t = *h;
     for (int i = 0; i < 3; i++) {
         const int axis = o.axis[i];
         t.shape[i] = h->shape[axis];
+        t.zooms[i] = h->zooms[axis];
         for (int r = 0; r < 3; r++) {
             t.affine[r][i] = o.flip[i] ? -h->affine[r][axis] : h->affine[r][axis];
             if (o.flip[i])
@@ -109,8 +128,8 @@ static volume_header turned_header(const volume_header *h, volume_orientation o)
 
 bool volume_same_space(const volume_header *a, const volume_header *b)
 {
-    const volume_header x = turned_header(a, volume_orientation_lps(a->affine));
-    const volume_header y = turned_header(b, volume_orientation_lps(b->affine));
+    const volume_header x = volume_turned_header(a, volume_orientation_lps(a->affine));
+    const volume_header y = volume_turned_header(b, volume_orientation_lps(b->affine));
     return volume_same_grid(&x, &y);
 }
 

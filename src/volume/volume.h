@@ -141,12 +141,17 @@ volume_orientation volume_orientation_lps(const double affine[4][4]);
 /* Is it finite, and do its axes span the space? (Damaged headers hold zeros, NaN or anything; axes
  * that lie in one plane have a determinant of 0.) */
 bool volume_affine_possible(const double affine[4][4]);
+/* The way back from the world. A singular matrix gives infinities. */
+void volume_affine_invert(const double affine[4][4], double out[4][4]);
 /* out axis i takes from in axis o.axis[i]; shape_in is x, y, z. */
 void volume_reorient(const void *in, const int64_t shape_in[3], volume_orientation o,
                      size_t element_bytes, void *out);
 /* The inverse: out gets shape_out (the file's), in has the oriented shape. */
 void volume_reorient_back(const void *in, const int64_t shape_out[3], volume_orientation o,
                           size_t element_bytes, void *out);
+
+/* Shape, zooms and affine of the grid that volume_reorient turns a volume's to. */
+volume_header volume_turned_header(const volume_header *h, volume_orientation o);
 
 /* Is one grid the other but for flips and permutations of its axes? */
 bool volume_same_space(const volume_header *a, const volume_header *b);
