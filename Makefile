@@ -19,6 +19,7 @@ endif
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wcast-qual -Wvla -Werror
 CFLAGS   ?= -g $(OPTIMIZE)
+MACHINE  := $(shell $(CC) -dumpmachine)
 BASE_FLAGS := -std=c17 -D_GNU_SOURCE -pthread -fPIC -fvisibility=hidden -fno-math-errno -fno-trapping-math \
             -Iinclude -Isrc $(shell pkg-config --cflags $(PACKAGES)) $(WARNINGS)
 LIBS     := $(shell pkg-config --libs $(PACKAGES)) -lm -pthread
@@ -56,7 +57,13 @@ FLAGS_src/engine/tensor := -O3
 KERNELS := -O3 -ffp-contract=fast
 FLAGS_src/engine/kernel_portable      := $(KERNELS)
 FLAGS_src/engine/kernel_portable_bf16 := $(KERNELS)
-ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
+ifneq ($(filter aarch64%,$(MACHINE)),)
+# gcc schedules the loads of correlate's step before its sums have registers, and spills four of them.
+NEON := $(KERNELS) $(shell $(CC) -Werror -fno-schedule-insns -E -x c /dev/null >/dev/null 2>&1 && echo -fno-schedule-insns)
+FLAGS_src/engine/kernel_neon      := $(NEON)
+FLAGS_src/engine/kernel_neon_bf16 := $(NEON)
+endif
+ifneq ($(filter x86_64%,$(MACHINE)),)
 AVX2   := $(KERNELS) -mavx2 -mfma
 AVX512 := $(AVX2) -mavx512f -mavx512vl -mavx512bw -mavx512dq -mprefer-vector-width=512
 FLAGS_src/engine/kernel_avx2        := $(AVX2)

@@ -7,6 +7,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 /* 12 independent chains cover a latency of 4 cycles on two units. */
@@ -55,6 +57,19 @@ __attribute__((target("avx512f,avx512bf16"))) static void roof_avx512bf16(void)
 #define IN_REGISTER "+w"
 #endif
 
+#if defined(__aarch64__)
+/* Two sets of chains: processors with four units of a latency of 4 cycles need 16. */
+#define NEON_DECLARE(i) float32x4_t a##i = vdupq_n_f32((float)i), z##i = vdupq_n_f32((float)-i);
+#define NEON(i)                                                                                    \
+    a##i = vfmaq_f32(a##i, b, c);                                                                  \
+    z##i = vfmaq_f32(z##i, b, c);                                                                  \
+    __asm__ volatile("" : "+w"(a##i), "+w"(z##i));
+static void roof_neon(void)
+{
+    ROOF_LOOP(float32x4_t, vdupq_n_f32, NEON)
+}
+#endif
+
 typedef float four __attribute__((vector_size(16)));
 static inline four four_of(float value)
 {
@@ -96,6 +111,11 @@ double roof_gflops(engine *e)
     } else if (strcmp(target, "avx2") == 0) {
         j.loop = roof_avx2;
         flops = 8 * 2;
+    }
+#elif defined(__aarch64__)
+    if (strcmp(engine_target(e), "neon") == 0) {
+        j.loop = roof_neon;
+        flops = 2 * 4 * 2;
     }
 #endif
     const int tasks = pool_threads(engine_pool(e)) * 8;

@@ -4,8 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
-static const char *const target_names[TARGETS] = {"ref", "portable", "avx2", "avx512",
-                                                  "avx512bf16"};
+static const char *const target_names[TARGETS] = {"ref",  "portable", "neon",
+                                                  "avx2", "avx512",   "avx512bf16"};
 
 const char *engine_target_name(int index)
 {
@@ -16,7 +16,11 @@ static bool available(int target)
 {
     if (target <= TARGET_PORTABLE)
         return true;
-#if defined(__x86_64__)
+#if defined(__aarch64__)
+    return target == TARGET_NEON;
+#elif defined(__x86_64__)
+    if (target < TARGET_AVX2)
+        return false;
     __builtin_cpu_init();
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
@@ -48,7 +52,10 @@ static const kernels *kernels_of(int target, compute_dtype dtype)
     switch (target) {
     case TARGET_REF:
         return NULL;
-#if defined(__x86_64__)
+#if defined(__aarch64__)
+    case TARGET_NEON:
+        return bf16 ? &kernels_neon_bf16 : &kernels_neon;
+#elif defined(__x86_64__)
     case TARGET_AVX2:
         return bf16 ? &kernels_avx2_bf16 : &kernels_avx2;
     case TARGET_AVX512:
@@ -94,8 +101,8 @@ ts_status engine_create(int threads, compute_dtype dtype, const char *target, en
         index = find_target(target);
         if (index < 0)
             return error_set(error, TS_BAD_INPUT,
-                             "there is no engine target '%s': ref, portable, avx2, avx512 or "
-                             "avx512bf16 (TWINSEG_TARGET)",
+                             "there is no engine target '%s': ref, portable, neon, avx2, "
+                             "avx512 or avx512bf16 (TWINSEG_TARGET)",
                              target);
         if (!available(index))
             return error_set(error, TS_BAD_INPUT,

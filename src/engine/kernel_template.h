@@ -8,6 +8,8 @@
  *     NAME                    VL  TILE  HALVES  DOT   compiled with
  *     kernels_portable         4     4       1    0   what the architecture has (SSE2, NEON)
  *     kernels_portable_bf16    4     4       2    0
+ *     kernels_neon             4     8       1    0   arm64: NEON, its 32 registers
+ *     kernels_neon_bf16        4     8       2    0
  *     kernels_avx2             8     4       1    0   AVX2, FMA
  *     kernels_avx2_bf16        8     4       2    0
  *     kernels_avx512          16     8       1    0   AVX-512 F, VL, BW, DQ
@@ -20,6 +22,8 @@
  *               loads: 12 cycles where two units multiply and two load (an unaligned vector crosses
  *               a cache line and counts twice: 14 half-cycles of loads)
  *     AVX2      4 x 3 = 12 + 3 + 1 = 16 of 16 registers
+ *     NEON      8 x 3 = 24 + 3 + 2 = 29 of 32: the 8 weights are two vectors, and a multiply-add
+ *               takes its weight from one of their lanes: 24 multiply-adds for 5 loads
  * correlate has the same tile with terms in place of voxels: TILE channels x 3 terms.
  *
  * With DOT a multiply-add takes both channels of an element. Without it bf16 is widened into
@@ -33,7 +37,8 @@
 #include <immintrin.h>
 #endif
 
-#if !(VL == 4 && TILE == 4) && !(VL == 8 && TILE == 4) && !(VL == 16 && TILE == 8)
+#if !(VL == 4 && TILE == 4) && !(VL == 4 && TILE == 8) && !(VL == 8 && TILE == 4) &&               \
+    !(VL == 16 && TILE == 8)
 #error "no such register tile: see the table above"
 #endif
 #if (HALVES != 1 && HALVES != 2) || (DOT && (VL != 16 || HALVES != 2))
@@ -47,11 +52,17 @@ typedef float vf_unaligned __attribute__((vector_size(4 * VL), aligned(2), may_a
 typedef uint32_t vu_unaligned __attribute__((vector_size(4 * VL), aligned(2), may_alias));
 typedef vf vf_aligned __attribute__((may_alias));
 
-#define INLINE          static inline __attribute__((always_inline))
-#define UNROLL          _Pragma("GCC unroll 16")
+#define INLINE static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
 #define TOP             0xffff0000u
 #define UNIT_DTYPE      (HALVES == 2 ? DTYPE_BF16 : DTYPE_FP32)
 #define WEIGHTS_OF_TERM (DOT ? 1 : HALVES)
+/* A multiply-add can take its weight from a lane of a vector (NEON: fmla v.4s, v.4s, v.s[lane]). */
+#define BY_LANE (VL == 4 && TILE == 8)
 /* bf16 that is computed as fp32. Terms that are not widened yet are, WIDE_TERMS at a time. */
 #define WIDENS (HALVES == 2 && !DOT)
 
@@ -137,6 +148,22 @@ INLINE void prefetch_run(const uint32_t *p, const int count)
 INLINE void multiply_step(const int vectors, const int dot, const vf *x, const float *weight,
                           vf (*sum)[3])
 {
+#if BY_LANE
+    (void)dot;
+    vf four[TILE / VL];
+    UNROLL for (int i = 0; i < TILE / VL; i++)
+    {
+        four[i] = load(weight + i * VL);
+        IN_REGISTER(four[i]);
+    }
+    UNROLL for (int c = 0; c < TILE; c++)
+    {
+        UNROLL for (int v = 0; v < vectors; v++)
+        {
+            sum[c][v] += x[v] * four[c / VL][c % VL];
+        }
+    }
+#else
     UNROLL for (int c = 0; c < TILE; c++)
     {
         vf w = splat(weight[c]);
@@ -153,6 +180,7 @@ INLINE void multiply_step(const int vectors, const int dot, const vf *x, const f
             sum[c][v] += x[v] * w;
         }
     }
+#endif
 }
 
 /* Sums of TILE channels at `vectors` vectors of positions. */
@@ -391,8 +419,12 @@ INLINE void add_sums(const vf *sum, float *dw)
     const vf pairs = FOLD(FOLD(sum[0], sum[1], 4), FOLD(sum[2], sum[3], 4), 2);
     const vf all = FOLD(pairs, pairs, 1);
     *(vt *)dw += __builtin_shufflevector(all, all, 0, 1, 2, 3);
-#elif VL == 4 && TILE == 4
-    *(vt *)dw += FOLD(FOLD(sum[0], sum[1], 2), FOLD(sum[2], sum[3], 2), 1);
+#elif VL == 4
+    UNROLL for (int c = 0; c < TILE; c += VL)
+    {
+        const vf low = FOLD(sum[c], sum[c + 1], 2), high = FOLD(sum[c + 2], sum[c + 3], 2);
+        *(vf_unaligned *)(dw + c) += FOLD(low, high, 1);
+    }
 #endif
 }
 

@@ -150,7 +150,7 @@ typedef struct kernels {
                              const softmax_factors *f);
 } kernels;
 
-extern const kernels kernels_portable, kernels_portable_bf16, kernels_avx2, kernels_avx2_bf16,
-    kernels_avx512, kernels_avx512_bf16, kernels_avx512_dot;
+extern const kernels kernels_portable, kernels_portable_bf16, kernels_neon, kernels_neon_bf16,
+    kernels_avx2, kernels_avx2_bf16, kernels_avx512, kernels_avx512_bf16, kernels_avx512_dot;
 
 #endif

@@ -87,7 +87,15 @@ struct engine {
     const struct kernels *kernels; /* NULL for ref */
 };
 
-enum { TARGET_REF, TARGET_PORTABLE, TARGET_AVX2, TARGET_AVX512, TARGET_AVX512BF16, TARGETS };
+enum {
+    TARGET_REF,
+    TARGET_PORTABLE,
+    TARGET_NEON,
+    TARGET_AVX2,
+    TARGET_AVX512,
+    TARGET_AVX512BF16,
+    TARGETS
+};
 
 /* Units that hold so many channels. */
 static inline int64_t units_of(const engine *e, int64_t channels)
