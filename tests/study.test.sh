@@ -94,6 +94,22 @@ expect "... and stands in the table with each" test "$(grep -c '^| \(flair+t1ce\
 expect "two-stage counts the steps of both stages" grep -q '"steps": 24' \
     "$work/more/scores/two-stage-flair+t1ce-s1-f0.json"
 
+# two folders, the second with FLAIR alone: its cases are scored where the model is given no more
+"$twinseg" phantom "$work/flairs" --cases 4 --seed 9 --size 40,40,26 --layout brats2023 >"$work/said" 2>&1
+rm "$work"/flairs/*/*-{t1n,t1c,t2w}.nii.gz
+printf 'methods = any-subset, student-only\nsubsets = flair, t1\nseeds = 1\nfolds = 2\n%s\n' \
+    "$settings" >"$work/lacking.ini"
+check "a study of two folders" 0 "6 done, 0 failed" "$twinseg" study "$work/lacking.ini" "$work/data" "$work/flairs" \
+    --out "$work/lacking" --threads 1
+# scored STUDY CELL INPUT: how many cases
+scored() { sed -n "/\"input\": \"$2\"/,/^  }}/p" "$work/lacking/scores/$1.json" | grep -c '"legacy"'; }
+both=$(($(scored any-subset-all-s1-f0 flair) + $(scored any-subset-all-s1-f1 flair)))
+four=$(($(scored any-subset-all-s1-f0 t1) + $(scored any-subset-all-s1-f1 t1)))
+expect "... every case is scored on what it has" test "$both $four" = "9 5"
+expect "... by the teacher those with all four" test 5 -eq \
+    $(($(scored any-subset-all-s1-f0 t1,t1ce,t2,flair) + $(scored any-subset-all-s1-f1 t1,t1ce,t2,flair)))
+expect "... whatever the method" test "$(scored student-only-flair-s1-f0 flair)" -eq "$(scored any-subset-all-s1-f0 flair)"
+
 # another machine: score files alone, no runs
 cp -r "$work/whole/scores" "$work/elsewhere"
 check "score files count as done" 0 "14 done" study "$work/new" --scores "$work/elsewhere"

@@ -154,7 +154,7 @@ static void check_data(const char *name, const char *layout, modality_set use)
         const char *path = part ? below("%s/imagesTs", name) : below("%s", name);
         if (dataset_open(path, LABELS_AUTO, &d, &e) != TS_OK)
             fail_msg("%s", e.text);
-        assert_string_equal(d.layout, layout);
+        assert_string_equal(dataset_layout(&d), layout);
         assert_int_equal(d.count, part ? 1 : CASES - split);
         for (size_t i = 0; i < d.count; i++)
             check_case(&d.cases[i], part ? 3 : (int)i, use);

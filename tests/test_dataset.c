@@ -43,7 +43,7 @@ static void test_years(void **state)
         dataset d;
         open_ok(touch("years", years[i].files, 5), &d);
         assert_int_equal(d.count, 1);
-        assert_string_equal(d.layout, years[i].layout);
+        assert_string_equal(dataset_layout(&d), years[i].layout);
         assert_string_equal(d.cases[0].id, years[i].id);
         assert_complete(&d, 0);
         assert_int_equal(d.cases[0].labels, LABELS_AUTO);
@@ -90,7 +90,7 @@ static void test_post_treatment(void **state)
     static const char *const files[] = {"BraTS-GLI-00005-100/BraTS-GLI-00005-100-t1c.nii.gz"};
     dataset d;
     open_ok(touch("post", files, COUNT_OF(files)), &d);
-    assert_string_equal(d.layout, "BraTS 2024 post-treatment");
+    assert_string_equal(dataset_layout(&d), "BraTS 2024 post-treatment");
     assert_int_equal(d.cases[0].labels, LABELS_BRATS2024);
     assert_int_equal(dataset_case_modalities(&d.cases[0]), 1u << T1CE);
     assert_null(d.cases[0].truth);
@@ -216,7 +216,7 @@ static void test_msd(void **state)
     char path[600];
     snprintf(path, sizeof path, "%s", touch("msd", files, COUNT_OF(files)));
     open_ok(path, &d); /* the folder above, and no dataset.json: MSD's own order */
-    assert_string_equal(d.layout, "MSD Task01");
+    assert_string_equal(dataset_layout(&d), "MSD Task01");
     assert_int_equal(d.count, 2);
     assert_string_equal(d.cases[0].id, "BRATS_001");
     assert_int_equal(d.cases[0].channel[T2], 3);
@@ -262,7 +262,7 @@ static void test_nnunet(void **state)
         "{\"channel_names\": {\"0\": \"Flair\", \"1\": \"T1-Gd\"}, \"labels\": {\"background\": 0,"
         " \"whole tumor\": [1, 2, 3], \"tumor core\": [2, 3], \"enhancing tumor\": [3]}}");
     open_ok(path, &d);
-    assert_string_equal(d.layout, "nnU-Net raw");
+    assert_string_equal(dataset_layout(&d), "nnU-Net raw");
     assert_int_equal(d.count, 2);
     assert_string_equal(d.cases[0].id, "X");
     assert_string_equal(d.cases[1].id, "X_1");

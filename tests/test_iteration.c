@@ -1,7 +1,7 @@
 /* train, one iteration: what docs/method.md, "One iteration", says of it, on tiny networks (base 4,
  * patch 16) and synthetic patches. The bits of weights are compared, not their closeness. */
+#include "made_batches.h"
 #include "train/barlow.h"
-#include "train/iteration.h"
 #include "train/train.h"
 
 #include <malloc.h>
@@ -11,70 +11,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-enum { PATCH = 16, BATCH = 2, VOXELS = PATCH * PATCH * PATCH };
-
-static plan tiny_plan(void)
-{
-    plan p;
-    plan_defaults(&p);
-    p.patch[0] = p.patch[1] = p.patch[2] = PATCH;
-    p.base = 4;
-    p.stages = 3;
-    p.batch = BATCH;
-    p.steps = 80;
-    p.threads = 1;
-    return p;
-}
-
-/* A blob of each class, and images that show it; different in every step. */
-static batch make_batch(int64_t step)
-{
-    ts_error e;
-    batch b = {step, memory_allocate(BATCH * MODALITIES * VOXELS, sizeof(float), "test", &e),
-               memory_allocate(BATCH * VOXELS, 1, "test", &e)};
-    random_stream r = random_open(11, RANDOM_TEST, (uint32_t)step, 0);
-    for (int64_t n = 0; n < BATCH; n++) {
-        const int64_t cx = 5 + random_below(&r, 6), cy = 5 + random_below(&r, 6);
-        for (int64_t v = 0; v < VOXELS; v++) {
-            const int64_t x = v % PATCH - cx, y = v / PATCH % PATCH - cy, z = v / PATCH / PATCH - 8;
-            const int64_t distance = x * x + y * y + z * z;
-            const int label = distance < 5 ? 1 : distance < 12 ? 3 : distance < 30 ? 2 : 0;
-            b.labels[n * VOXELS + v] = (uint8_t)label;
-            for (int m = 0; m < MODALITIES; m++)
-                b.images[(n * MODALITIES + m) * VOXELS + v] =
-                    (float)(label == (m + 1) % 4) + (float)random_uniform(&r, -0.3, 0.3);
-        }
-    }
-    return b;
-}
-
-static void batch_free(batch *b)
-{
-    free(b->images);
-    free(b->labels);
-}
-
-static void run_steps(trainer *t, int64_t first, int64_t count, step_result *last)
-{
-    ts_error e;
-    for (int64_t s = first; s < first + count; s++) {
-        batch b = make_batch(s);
-        if (trainer_step(t, &b, s, last, &e) != TS_OK)
-            fail_msg("step %d: %s", (int)s, e.text);
-        batch_free(&b);
-    }
-}
-
-static trainer *trained(const plan *p, int64_t steps, step_result *last)
-{
-    ts_error e;
-    trainer *t;
-    if (trainer_create(p, &t, &e) != TS_OK)
-        fail_msg("%s", e.text);
-    run_steps(t, 0, steps, last);
-    return t;
-}
 
 /* Both schedules; make_batch knows the run's step alone, and the second draws as the first. */
 static trainer *two_stage(const plan *p, step_result *last)
@@ -89,13 +25,6 @@ static trainer *two_stage(const plan *p, step_result *last)
         batch_free(&b);
     }
     return t;
-}
-
-static bool same_weights(const trainer *a, const trainer *b, int role)
-{
-    net *x = trainer_net(a, role), *y = trainer_net(b, role);
-    assert_int_equal(net_weight_count(x), net_weight_count(y));
-    return !memcmp(net_weights(x), net_weights(y), (size_t)net_weight_count(x) * sizeof(float));
 }
 
 static void test_weight_0_is_student_only(void **state)
@@ -231,23 +160,23 @@ static void test_subsets(void **state)
     (void)state;
     int counts[16] = {0};
     plan p = tiny_plan();
-    assert_int_equal(method_subset(&p, 3, 1), p.student);
+    assert_int_equal(method_subset(&p, 3, 1, ALL_MODALITIES), p.student);
     p.method = METHOD_ANY_SUBSET;
     for (int64_t step = 0; step < 3000; step++)
         for (int64_t patch = 0; patch < 2; patch++)
-            counts[method_subset(&p, step, patch)]++;
+            counts[method_subset(&p, step, patch, ALL_MODALITIES)]++;
     assert_int_equal(counts[0], 0);
     for (int i = 1; i < 16; i++) /* 400 each; five deviations of the binomial are 97 */
         assert_true(abs(counts[i] - 400) < 97);
-    const modality_set once = method_subset(&p, 17, 1);
+    const modality_set once = method_subset(&p, 17, 1, ALL_MODALITIES);
     p.method = METHOD_CHANNEL_DROPOUT;
-    assert_int_equal(method_subset(&p, 17, 1), once);
+    assert_int_equal(method_subset(&p, 17, 1, ALL_MODALITIES), once);
     int differ = 0;
     p.seed = 2;
     for (int64_t step = 0; step < 20; step++) {
-        const modality_set other = method_subset(&p, step, 0);
+        const modality_set other = method_subset(&p, step, 0, ALL_MODALITIES);
         p.seed = 1;
-        differ += method_subset(&p, step, 0) != other;
+        differ += method_subset(&p, step, 0, ALL_MODALITIES) != other;
         p.seed = 2;
     }
     assert_true(differ > 10);
@@ -277,11 +206,11 @@ static void test_lacking_modalities_are_unseen(void **state)
         memcpy(before, logits, COUNT * sizeof(float));
         for (int64_t n = 0; n < BATCH; n++)
             for (int m = 0; m < MODALITIES; m++)
-                if (!(method_subset(&p, step, n) >> m & 1))
+                if (!(method_subset(&p, step, n, ALL_MODALITIES) >> m & 1))
                     paint(&b, n, m);
         assert_int_equal(trainer_forward(t, STUDENT, &b, &logits, &e), TS_OK);
         assert_memory_equal(before, logits, COUNT * sizeof(float));
-        const modality_set seen = method_subset(&p, step, 1);
+        const modality_set seen = method_subset(&p, step, 1, ALL_MODALITIES);
         for (int m = 0; m < MODALITIES; m++) {
             if (!(seen >> m & 1))
                 continue;
@@ -340,31 +269,6 @@ static void test_threads_agree(void **state)
     assert_memory_equal(&a.soft, &b.soft, sizeof a.soft);
     trainer_destroy(one);
     trainer_destroy(three);
-}
-
-/* The state of a checkpoint is all there is: a new trainer with it goes on to the same bits. */
-static void check_restored(const plan *p)
-{
-    ts_error e;
-    step_result a, b;
-    checkpoint_part from[TRAINER_PARTS], to[TRAINER_PARTS];
-    trainer *straight = trained(p, 3, &a), *resumed;
-    assert_int_equal(trainer_create(p, &resumed, &e), TS_OK);
-    const size_t count = trainer_state(straight, from);
-    assert_int_equal(trainer_state(resumed, to), count);
-    for (size_t i = 0; i < count; i++) {
-        assert_string_equal(from[i].name, to[i].name);
-        memcpy(to[i].values, from[i].values, (size_t)from[i].count * sizeof(float));
-    }
-    trainer_restored(resumed);
-    const int64_t more = train_steps(p) < 5 ? train_steps(p) - 3 : 2;
-    run_steps(straight, 3, more, &a);
-    run_steps(resumed, 3, more, &b);
-    assert_memory_equal(&a.norm[STUDENT], &b.norm[STUDENT], sizeof(double));
-    for (size_t i = 0; i < count; i++)
-        assert_memory_equal(from[i].values, to[i].values, (size_t)from[i].count * sizeof(float));
-    trainer_destroy(straight);
-    trainer_destroy(resumed);
 }
 
 static void test_state_is_complete(void **state)

@@ -24,7 +24,7 @@ static void test_challenges(void **state)
         ts_error e;
         const char *path = touch("challenge", &cases[i].file, 1);
         open_ok(path, &d);
-        assert_string_equal(d.layout, cases[i].layout);
+        assert_string_equal(dataset_layout(&d), cases[i].layout);
         assert_int_equal(d.cases[0].labels, cases[i].labels);
         assert_int_equal(dataset_labels_by_name(d.cases[0].image[T1CE]), cases[i].labels);
         assert_int_equal(dataset_labels_by_name(d.cases[0].id), cases[i].labels);
@@ -151,12 +151,49 @@ static void test_dicom(void **state)
     assert_non_null(strstr(e.text, "twinseg prepare"));
 }
 
+/* Several folders are one data set: sorted over all of them, every case with its folder; two cases of
+ * one id are refused with both places. */
+static void test_folders(void **state)
+{
+    (void)state;
+    static const char *const one[] = {"B_flair.nii.gz", "B_seg.nii.gz", "D_flair.nii.gz"};
+    static const char *const two[] = {"C/C_t1.nii.gz", "A/A_t2.nii.gz"};
+    static const char *const three[] = {"B-t2f.nii.gz"};
+    char paths[3][512];
+    const char *list[3] = {paths[0], paths[1], paths[2]};
+    dataset d;
+    ts_error e = {0};
+    snprintf(paths[0], sizeof paths[0], "%s", touch("first", one, 3));
+    snprintf(paths[1], sizeof paths[1], "%s", touch("second", two, 2));
+    snprintf(paths[2], sizeof paths[2], "%s", touch("third", three, 1));
+    assert_int_equal(dataset_open_all(list, 2, LABELS_AUTO, &d, &e), TS_OK);
+    assert_int_equal(d.count, 4);
+    assert_int_equal(d.folder_count, 2);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(d.cases[i].id[0], 'A' + (int)i);
+        assert_int_equal(d.cases[i].folder, 1 - i % 2);
+    }
+    assert_true(dataset_is_folder(&d, paths[0]) && dataset_is_folder(&d, paths[1]));
+    assert_false(dataset_is_folder(&d, paths[2]));
+    char inside[600];
+    snprintf(inside, sizeof inside, "%s/new", paths[1]);
+    assert_int_equal(dataset_check_place(&d, inside, &e), TS_BAD_INPUT);
+    dataset_close(&d);
+
+    assert_int_equal(dataset_open_all(list, 3, LABELS_AUTO, &d, &e), TS_BAD_INPUT);
+    assert_non_null(strstr(e.text, "case 'B' stands in"));
+    assert_non_null(strstr(e.text, "first/B_flair.nii.gz"));
+    assert_non_null(strstr(e.text, "third/B-t2f.nii.gz"));
+    snprintf(paths[1], sizeof paths[1], "%s/first/.", root);
+    assert_int_equal(dataset_open_all(list, 2, LABELS_AUTO, &d, &e), TS_BAD_INPUT);
+    assert_non_null(strstr(e.text, "are the same data set"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_challenges),
-        cmocka_unit_test(test_several),
-        cmocka_unit_test(test_other_images),
+        cmocka_unit_test(test_challenges), cmocka_unit_test(test_several),
+        cmocka_unit_test(test_folders),    cmocka_unit_test(test_other_images),
         cmocka_unit_test(test_dicom),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);

@@ -133,7 +133,7 @@ static void test_checkpoint(void **state)
     const checkpoint_part in[] = {{"student.weights", c, 5}, {"student.momentum", d, 2}};
     const checkpoint_part wrong[] = {{"student.weights", c, 5}, {"student.momentum", d, 1}};
     const checkpoint_part other[] = {{"teacher.weights", c, 5}, {"student.momentum", d, 2}};
-    checkpoint_state s = {123456789, {0.1 + 0.2, -1}, {"0123456789abcdef", ""}}, t;
+    checkpoint_state s = {123456789, 98765, {0.1 + 0.2, -1}, {"0123456789abcdef", ""}}, t;
     assert_int_equal(checkpoint_write(path_of("c"), &s, out, 2, &e), TS_OK);
     assert_int_equal(checkpoint_read(path_of("c"), &t, in, 2, &e), TS_OK);
     assert_memory_equal(&s, &t, sizeof s);

@@ -145,11 +145,54 @@ train --out "$work/teacher" --method teacher steps=6
 expect "the teacher alone trains" test -s "$work/teacher/teacher.safetensors"
 
 cp -r "$work/data" "$work/partial"
+mkdir "$work/fewer" && cp -r "$work"/data/*_00000 "$work/fewer"
 rm "$work"/partial/*00000*/*_t2.nii.gz
-"$twinseg" train "$work/partial" $tiny steps=1 --out "$work/p1" >"$work/log" 2>&1
-expect "a case without T2 is skipped and named" grep -q '1 of 5 cases lack.*00000 lacks t2' "$work/log"
+plain=${tiny% --student *}
+"$twinseg" train "$work/partial" $plain steps=1 --student t2 --out "$work/p1" >"$work/log" 2>&1
+expect "a case without the student's T2 is skipped and named" grep -q '1 of 5 cases lack.*00000 lacks t2' "$work/log"
+"$twinseg" train "$work/partial" $tiny steps=1 --out "$work/p3" >"$work/log" 2>&1
+expect "where the student does without, it trains the student" \
+    grep -q '5 cases train (1 of them the student alone)' "$work/p3/log.txt"
 "$twinseg" train "$work/partial" $tiny steps=1 --out "$work/p2" --method student-only >"$work/log" 2>&1
 expect "student-only uses it" grep -q '5 cases train' "$work/p2/log.txt"
+
+# Two folders, of which the second has FLAIR alone.
+"$twinseg" phantom "$work/more" --cases 4 --seed 9 --size 40,40,26 --layout brats2023 >"$work/log" 2>&1
+rm "$work"/more/*/*-{t1n,t1c,t2w}.nii.gz
+lacking=(train "$work/data" "$work/more" $plain ema_decay=0.9 --fold 0/3)
+any="--method any-subset"
+"$twinseg" "${lacking[@]}" $any --out "$work/any" >"$work/log" 2>&1
+expect "cases of FLAIR alone teach" grep -Eq '6 cases train \([1-4] of them the student alone\), 3 are held out' \
+    "$work/any/log.txt"
+taught() { awk -F, -v want="$2" 'NR > 1 && ($4 != "") == want' "$1/metrics.csv" | wc -l; }
+expect "... in some steps, in which the teacher rests" test "$(taught "$work/any" 0)" -gt 2 -a \
+    "$(taught "$work/any" 1)" -gt 2
+"$twinseg" "${lacking[@]}" $any --out "$work/any2" --stop-after 7 --threads 1 >"$work/log" 2>&1
+"$twinseg" train "$work/data" "$work/more" --out "$work/any2" --resume >"$work/log" 2>&1
+expect "... stopped and resumed with the same bits" same_runs "$work/any" "$work/any2"
+check "a folder less is another data set" 1 "any2/split.json': the data set has changed .*case 'BraTS-GLI.* no longer there" \
+    "$twinseg" train "$work/data" --out "$work/any2" --resume
+"$twinseg" "${lacking[@]}" $any partial_share=0 --out "$work/any3" --cache "$work/any/cache" >"$work/log" 2>&1
+expect "partial_share=0 leaves them out of training" grep -q '0 of them the student alone), 3 are held out' \
+    "$work/any3/log.txt"
+"$twinseg" "${lacking[@]}" --method two-stage --student flair --out "$work/two" --cache "$work/any/cache" >"$work/log" 2>&1
+expect "two-stage's teacher is trained on the others alone" test "$(head -n 25 "$work/two/metrics.csv" |
+    awk -F, 'NR > 1 && $4 == ""' | wc -l)" -eq 0
+expect "... its student on all" test "$(sed 1,25d "$work/two/metrics.csv" | awk -F, '$5 == ""' | wc -l)" -gt 2
+check "a case in two folders is refused" 1 "case 'BraTS2021_00000' stands in '.*/data' and in '.*/fewer'" \
+    "$twinseg" train "$work/data" "$work/fewer" $tiny --out "$work/none"
+check "nothing for a teacher: what is missing" 1 \
+    "more': no case is left to train the teacher on: .* of 4 cases 0 have no truth, 4 lack t1, 4 t1ce, 4 t2 and 0 flair" \
+    "$twinseg" train "$work/more" $plain --student flair --out "$work/none"
+check "... nor for this student" 1 "no case is left to train on: it takes a truth and the modalities t1ce; of 4 cases" \
+    "$twinseg" train "$work/more" $plain --method student-only --student t1ce --out "$work/none"
+check "a teacher that takes what there is" 0 "" "$twinseg" train "$work/more" $plain steps=2 --student flair \
+    partial_teacher=on --out "$work/blind"
+check "check says what each case is good for" 0 "BraTS-GLI.*: lacks t1,t1ce,t2: it trains students of flair, but no teacher" \
+    "$twinseg" check "$work/data" "$work/more"
+expect "... and all of them" grep -q '^            4 cases: students of flair, without the teacher' "$work/said"
+expect "... and their folders" grep -q '^            .*/more: BraTS.*, 4 cases' "$work/said"
+check "plan takes both" 0 "9 cases, 9 usable" "$twinseg" plan "$work/data" "$work/more" $plain --student flair --no-timing
 
 check "a run is not overwritten" 1 "add --resume" "$twinseg" train "$work/data" $tiny --out "$work/whole"
 check "changed settings are named" 1 "base = 4 and cannot continue with base = 8" \
@@ -158,7 +201,7 @@ check "another number of steps, too" 1 "cannot continue with steps = 99" \
     "$twinseg" train "$work/data" --out "$work/parts" --resume steps=99
 check "another fold is named" 1 "fold 1/5" \
     "$twinseg" train "$work/data" --out "$work/parts" --resume --fold 2/5
-check "another data set is named" 1 "no longer there|is new|lack" \
+check "another data set is named" 1 "case 'BraTS2021_00000' lacks modalities now" \
     "$twinseg" train "$work/partial" --out "$work/parts" --resume --cache "$work/cache"
 check "nothing to resume" 1 "no run to resume" "$twinseg" train "$work/data" --out "$work/none" --resume
 check "no data" 1 "nowhere" "$twinseg" train "$work/nowhere" --out "$work/none"

@@ -165,6 +165,7 @@ enum {
     RANDOM_SUBSET = 10,
     RANDOM_ALIGN = 11,
     RANDOM_HEAD = 12,
+    RANDOM_KIND = 13,
 };
 
 random_stream random_open(uint64_t seed, uint32_t purpose, uint32_t a, uint32_t b);

@@ -20,7 +20,8 @@ static int run(const cli_arguments *a)
     if (bad)
         return bad;
     interrupt_install();
-    if (dataset_open(a->positional[0], (label_map)p.labels, &d, &e) != TS_OK)
+    if (dataset_open_all(a->positional, (size_t)a->positional_count, (label_map)p.labels, &d, &e) !=
+        TS_OK)
         return cli_fail(&e);
     ts_status status = pool_create(p.threads ? (int)p.threads : processor_count(), &threads, &e);
     if (status == TS_OK)
@@ -35,7 +36,7 @@ static int run(const cli_arguments *a)
 const cli_command check_command = {
     .name = "check",
     .summary = "list every problem of a data set, before hours are spent",
-    .usage = "DATA [--threads N] [labels=MAP]",
+    .usage = "DATA [DATA2 ...] [--threads N] [labels=MAP]",
     .details =
         "Reads every file of a folder in any BraTS, MSD or nnU-Net layout and prints one line per\n"
         "finding: 'problem:' stops training (exit status 1), 'warning:' may spoil a result, "
@@ -43,7 +44,7 @@ const cli_command check_command = {
         "is a quirk that is read all the same. A summary follows.",
     .options = options,
     .positional_min = 1,
-    .positional_max = 1,
+    .positional_max = CLI_FOLDERS_MAX,
     .settings = true,
     .settings_only = settings_of_check,
     .run = run,

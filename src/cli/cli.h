@@ -29,6 +29,7 @@ typedef struct {
 } cli_command;
 
 #define CLI_OPTIONS_MAX 32
+#define CLI_FOLDERS_MAX 64 /* of one data set */
 
 struct cli_arguments {
     const cli_command *command;

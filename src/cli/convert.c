@@ -38,7 +38,7 @@ static ts_status convert(const char *data, const plan *settings, exchange_layout
              "read them with labels=brats2023",
              counts.ambiguous);
     print_line(stdout, "%s: %zu cases, %zu with a truth, from %s to %s", out, counts.cases,
-               counts.with_truth, d.layout, exchange_layout_names[to]);
+               counts.with_truth, dataset_layout(&d), exchange_layout_names[to]);
 done:
     pool_destroy(p);
     dataset_close(&d);

@@ -21,12 +21,11 @@ enum { MEASURED_STEPS = 3 };
 static ts_status cache_bytes(const plan *p, const dataset *d, size_t *bytes, size_t *usable,
                              ts_error *error)
 {
-    const modality_set needed = plan_needed_modalities(p);
     *bytes = *usable = 0;
     for (size_t i = 0; i < d->count; i++) {
         const dataset_case *c = &d->cases[i];
         volume_header h;
-        if (!c->truth || (needed & ~dataset_case_modalities(c)))
+        if (!c->truth || plan_case_use(p, dataset_case_modalities(c)) == TRAINS_NOTHING)
             continue;
         const ts_status status = volume_read_header(c->truth, &h, error);
         if (status != TS_OK)
@@ -106,14 +105,15 @@ static int run(const cli_arguments *a)
     const int bad = cli_plan(a, &p);
     if (bad)
         return bad;
-    if (dataset_open(a->positional[0], (label_map)p.labels, &d, &e) != TS_OK)
+    if (dataset_open_all(a->positional, (size_t)a->positional_count, (label_map)p.labels, &d, &e) !=
+        TS_OK)
         return cli_fail(&e);
     ts_status status = cache_bytes(&p, &d, &cache, &usable, &e);
     if (status == TS_OK)
         status = train_plan_memory(&p, &m, &e);
     if (status == TS_OK) {
-        printf("data        %s, %zu cases, %zu usable for %s\n", d.layout, d.count, usable,
-               modality_print(plan_student_channels(&p), names));
+        printf("data        %s, %zu cases, %zu usable for %s\n", dataset_layout(&d), d.count,
+               usable, modality_print(plan_student_channels(&p), names));
         printf("patch       %lldx%lldx%lld voxels of %g mm, %lld a batch\n", (long long)p.patch[2],
                (long long)p.patch[1], (long long)p.patch[0], p.spacing_mm, (long long)p.batch);
         print_stages(&p);
@@ -138,10 +138,10 @@ static int run(const cli_arguments *a)
 const cli_command plan_command = {
     .name = "plan",
     .summary = "what a run will need: patch, stages, parameters, memory, time",
-    .usage = "DATA --student flair,t1ce [OPTIONS] [key=value ...]",
+    .usage = "DATA [DATA2 ...] --student flair,t1ce [OPTIONS] [key=value ...]",
     .options = options,
     .positional_min = 1,
-    .positional_max = 1,
+    .positional_max = CLI_FOLDERS_MAX,
     .settings = true,
     .run = run,
 };

@@ -94,7 +94,7 @@ static int read_options(const cli_arguments *a, const study *s, study_options *o
     o->threads = o->threads > 0 ? o->threads : 1;
     if (!o->out && !(cli_flag(a, "table") && o->scores))
         return cli_usage_error(a->command, "--out DIR is missing: the folder of the runs");
-    if (!o->data && !cli_flag(a, "table") && !cli_flag(a, "list"))
+    if (!o->data_count && !cli_flag(a, "table") && !cli_flag(a, "list"))
         return cli_usage_error(a->command, "DATA is missing: the folder of the data set");
     return parse_cells(a, s, o);
 }
@@ -104,7 +104,8 @@ static int run(const cli_arguments *a)
     study s;
     ts_error e;
     study_options o = {
-        .data = a->positional_count > 1 ? a->positional[1] : NULL,
+        .data = a->positional + 1,
+        .data_count = (size_t)a->positional_count - 1,
         .out = cli_value(a, "out"),
         .cache = cli_value(a, "cache"),
         .scores = cli_value(a, "scores"),
@@ -126,7 +127,7 @@ static int run(const cli_arguments *a)
 const cli_command study_command = {
     .name = "study",
     .summary = "train and score a grid of runs, and compare them",
-    .usage = "STUDY.ini DATA --out DIR [--scores DIR] [--workers N] [--cell K]\n"
+    .usage = "STUDY.ini DATA [DATA2 ...] --out DIR [--scores DIR] [--workers N] [--cell K]\n"
              "STUDY.ini --out DIR --list\n"
              "STUDY.ini --scores DIR --table",
     .details =
@@ -135,6 +136,6 @@ const cli_command study_command = {
         "failure, also on another machine. docs/studies.md describes the study file.",
     .options = options,
     .positional_min = 1,
-    .positional_max = 2,
+    .positional_max = 1 + CLI_FOLDERS_MAX,
     .run = run,
 };

@@ -66,7 +66,8 @@ static int train(const cli_arguments *a)
     plan p;
     ts_error e;
     train_options o = {
-        .data = a->positional[0],
+        .data = a->positional,
+        .data_count = (size_t)a->positional_count,
         .out = cli_value(a, "out"),
         .student = cli_value(a, "from"),
         .teacher = cli_value(a, "teacher"),
@@ -101,15 +102,17 @@ static int run(const cli_arguments *a)
 const cli_command train_command = {
     .name = "train",
     .summary = "train a student together with a teacher in one stage (or either alone)",
-    .usage = "DATA --student flair,t1ce --out RUN [OPTIONS] [key=value ...]\n"
-             "DATA --out RUN --resume",
+    .usage = "DATA [DATA2 ...] --student flair,t1ce --out RUN [OPTIONS] [key=value ...]\n"
+             "DATA [DATA2 ...] --out RUN --resume",
     .details =
+        "Several folders are one data set, in which a case id may stand once. Cases that lack\n"
+        "modalities train the student on what they have; the teacher needs all four.\n"
         "RUN ends with model.safetensors (the student) and teacher.safetensors, beside\n"
         "config.ini, split.json, metrics.csv, log.txt and checkpoint.safetensors. With --fold,\n"
         "model-best.safetensors is the best on the held-out fold: do not score it there.",
     .options = options,
     .positional_min = 1,
-    .positional_max = 1,
+    .positional_max = CLI_FOLDERS_MAX,
     .settings = true,
     .run = run,
 };

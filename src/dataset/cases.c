@@ -63,8 +63,12 @@ void dataset_close(dataset *d)
             free(d->cases[i].image[m]);
     }
     free(d->cases);
+    for (size_t i = 0; i < d->folder_count; i++) {
+        free(d->folders[i].path);
+        free(d->folders[i].root);
+    }
+    free(d->folders);
     free(d->path);
-    free(d->root);
     string_list_free(&d->notes);
     *d = (dataset){0};
 }

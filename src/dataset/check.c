@@ -104,23 +104,25 @@ static void check_case(void *context, int64_t index, int thread)
     case_data_free(&d);
 }
 
-/* What the data set has somewhere and a case lacks. */
+/* What the data set has somewhere and a case lacks, and what it is good for all the same. */
 static void check_completeness(const dataset *d, case_findings *findings)
 {
     modality_set anywhere = 0;
     bool truths = false;
-    char names[24];
+    char names[24], lacks[24];
     for (size_t i = 0; i < d->count; i++) {
         anywhere |= dataset_case_modalities(&d->cases[i]);
         truths |= d->cases[i].truth != NULL;
     }
     for (size_t i = 0; i < d->count; i++) {
         char line[256];
-        const modality_set lacking = anywhere & ~dataset_case_modalities(&d->cases[i]);
-        snprintf(line, sizeof line, "lacks %s: it serves only networks that do without",
-                 modality_print(lacking, names));
+        const modality_set present = dataset_case_modalities(&d->cases[i]);
+        const modality_set lacking = anywhere & ~present;
+        snprintf(line, sizeof line, "lacks %s: it trains students of %s%s, but no teacher",
+                 modality_print(lacking, lacks), modality_print(present, names),
+                 modality_count(present) > 1 ? " or fewer" : "");
         if (lacking)
-            add_line(&findings[i], FINDING_WARNING, line);
+            add_line(&findings[i], FINDING_NOTE, line);
         if (truths && !d->cases[i].truth)
             add_line(&findings[i], FINDING_WARNING, "has no truth: it is not trained on");
     }
@@ -186,11 +188,47 @@ static void print_counts(const dataset *d, FILE *out)
         for (int m = 0; m < MODALITIES; m++)
             having[m] += set >> m & 1;
     }
-    print_line(out, "layout      %s", d->layout);
+    for (size_t i = 0; i < d->folder_count; i++) {
+        const dataset_folder *f = &d->folders[i];
+        size_t cases = 0;
+        for (size_t k = 0; k < d->count; k++)
+            cases += d->cases[k].folder == i;
+        if (d->folder_count == 1)
+            print_line(out, "layout      %s", f->layout);
+        else
+            print_line(out, "%s%s: %s, %zu cases", i ? "            " : "folders     ", f->path,
+                       f->layout, cases);
+    }
     fprintf(out, "cases       %zu: %zu with truth, %zu with all four modalities\n", d->count,
             truths, complete);
     fprintf(out, "modalities  t1 %zu, t1ce %zu, t2 %zu, flair %zu\n", having[T1], having[T1CE],
             having[T2], having[FLAIR]);
+}
+
+/* What the cases are good for, by the modalities that they have. */
+static void print_uses(const dataset *d, FILE *out)
+{
+    size_t counts[ALL_MODALITIES + 1] = {0}, unlabelled = 0;
+    const char *lead = "trains      ";
+    char names[24];
+    for (size_t i = 0; i < d->count; i++)
+        if (d->cases[i].truth)
+            counts[dataset_case_modalities(&d->cases[i])]++;
+        else
+            unlabelled++;
+    for (modality_set set = ALL_MODALITIES; set > 0; set--) {
+        if (!counts[set])
+            continue;
+        if (set == ALL_MODALITIES)
+            fprintf(out, "%s%zu cases: every student and the teacher\n", lead, counts[set]);
+        else
+            fprintf(out, "%s%zu cases: students of %s%s, without the teacher's part\n", lead,
+                    counts[set], modality_print(set, names),
+                    modality_count(set) > 1 ? " or fewer" : "");
+        lead = "            ";
+    }
+    if (unlabelled)
+        fprintf(out, "%s%zu cases: nothing, they have no truth\n", lead, unlabelled);
 }
 
 static void print_labels(const dataset *d, const case_findings *findings, FILE *out)
@@ -313,6 +351,7 @@ ts_status dataset_check(const dataset *d, pool *p, FILE *out, size_t *problems, 
     }
     if (status == TS_OK) {
         print_counts(d, out);
+        print_uses(d, out);
         print_labels(d, findings, out);
         print_grids(d, findings, out);
         fprintf(out, "findings    %zu problems, %zu warnings, %zu notes\n", *problems, warnings,

@@ -16,13 +16,21 @@ typedef struct {
     char *truth;             /* NULL where there is none */
     label_map labels;        /* of its truth, as the layout fixes it, or LABELS_AUTO */
     bool whole_head;         /* the skull belongs there: no warning of it; false as opened */
+    size_t folder;           /* of the data set's folders */
 } dataset_case;
 
+/* A folder of a data set. */
 typedef struct {
     char *path; /* as it was given */
     char *root; /* the whole of it: its real path, of MSD and nnU-Net that of dataset.json */
-    const char *layout;  /* for messages: "BraTS 2021", "MSD Task01", ... */
-    dataset_case *cases; /* sorted by id */
+    const char *layout; /* for messages: "BraTS 2021", "MSD Task01", ... */
+} dataset_folder;
+
+typedef struct {
+    char *path; /* for messages: its folders as they were given, joined by ' + ' */
+    dataset_folder *folders;
+    size_t folder_count;
+    dataset_case *cases; /* of all folders, sorted by id, each id once */
     size_t count;
     string_list notes; /* repaired quirks, ignored strays, one sentence each */
 } dataset;
@@ -31,9 +39,17 @@ typedef struct {
  * and what was found; so is one with several data sets of different layouts, or several of MSD or
  * nnU-Net, at any depth. BraTS-like trees of several years are one data set. */
 ts_status dataset_open(const char *path, label_map labels, dataset *out, ts_error *error);
+/* Several folders, each of any layout, as one data set. A case id that two of them hold is an error
+ * that names both places. */
+ts_status dataset_open_all(const char *const *paths, size_t count, label_map labels, dataset *out,
+                           ts_error *error);
 void dataset_close(dataset *d);
+/* The layout of its folders, for messages. */
+const char *dataset_layout(const dataset *d);
+/* Is the path one of the data set's folders, as given or whole? */
+bool dataset_is_folder(const dataset *d, const char *path);
 /* Refuses a folder, which need not be there yet, to write images or labels into, where it lies
- * within the data set's. */
+ * within one of the data set's. */
 ts_status dataset_check_place(const dataset *d, const char *out, ts_error *error);
 modality_set dataset_case_modalities(const dataset_case *c);
 /* The case of that id; NULL where the data set has none. */

@@ -298,7 +298,7 @@ static ts_status sum_up(walk *w, const char *path, ts_error *error)
 {
     if (w->out->count == 0)
         return refuse_empty(w, path, error);
-    w->out->layout = layout_name(w->out);
+    w->out->folders->layout = layout_name(w->out);
     ts_status status = TS_OK;
     if (w->strays)
         status = dataset_note(w->out, error,
@@ -332,7 +332,7 @@ ts_status folder_open(const char *path, label_map labels, dataset *d, ts_error *
 {
     walk w = {.out = d};
     /* the real path, because "." or "x/.." has no name that could serve as a case id */
-    const ts_status status = fill(&w, d->root, path, labels, error);
+    const ts_status status = fill(&w, d->folders->root, path, labels, error);
     for (size_t i = 0; i < w.count; i++) {
         free(w.files[i].path);
         free(w.files[i].id);

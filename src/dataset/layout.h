@@ -54,7 +54,7 @@ ts_status dataset_note(dataset *d, ts_error *error, const char *format, ...) PRI
  * in memory of its own; else NULL. */
 char *path_within(const char *path);
 
-/* Fills d->cases from a tree of BraTS-like names, whatever the year, below d->root. path is for
+/* Fills d->cases from a tree of BraTS-like names, whatever the year, below its folder's root. path is for
  * messages. */
 ts_status folder_open(const char *path, label_map labels, dataset *d, ts_error *error);
 

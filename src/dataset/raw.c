@@ -260,7 +260,7 @@ ts_status raw_open(const char *root, const char *images, label_map labels, datas
         goto done;
     for (size_t i = 0; i < d->count; i++)
         d->cases[i].labels = labels == LABELS_AUTO ? about.labels : labels;
-    d->layout = raw_layout(images);
+    d->folders->layout = raw_layout(images);
     if (strcmp(string_file_name(images), "imagesTr") != 0)
         status = dataset_note(d, error, "the cases are those of '%s'", images);
     if (status == TS_OK)

@@ -122,7 +122,7 @@ ts_status likeness_fit(const likeness_features *cases, size_t count, likeness *o
 }
 
 typedef struct {
-    const preprocessed *cases;
+    const preprocessed **cases;
     size_t count, used;
     double spacing_mm;
     likeness_features *out;
@@ -133,29 +133,43 @@ static ts_status measure_one(void *context, int64_t index, int thread, ts_error 
     const measure_job *j = context;
     const size_t place = (size_t)index * j->count / j->used;
     (void)thread;
-    return likeness_measure(&j->cases[place], j->spacing_mm, &j->out[index], error);
+    return likeness_measure(j->cases[place], j->spacing_mm, &j->out[index], error);
+}
+
+/* Those that have all modalities, where they are enough to tell what images look like: what some
+ * case lacks would be unknown. Else all. */
+static size_t choose(const preprocessed *cases, size_t count, const preprocessed **chosen)
+{
+    size_t complete = 0, used = 0;
+    for (size_t i = 0; i < count; i++)
+        complete += cases[i].present == ALL_MODALITIES;
+    for (size_t i = 0; i < count; i++)
+        if (complete < LIKENESS_CASES_MIN || cases[i].present == ALL_MODALITIES)
+            chosen[used++] = &cases[i];
+    return used;
 }
 
 ts_status likeness_of_cases(const preprocessed *cases, size_t count, double spacing_mm, pool *p,
                             likeness *out, ts_error *error)
 {
-    const size_t used = count < CASES_MAX ? count : CASES_MAX;
     *out = (likeness){0};
     if (count < LIKENESS_CASES_MIN)
         return TS_OK;
-    measure_job j = {
-        .cases = cases,
-        .count = count,
-        .used = used,
-        .spacing_mm = spacing_mm,
-        .out = memory_allocate(used, sizeof *j.out, "the look of the training set", error),
-    };
-    if (!j.out)
+    const preprocessed **chosen =
+        memory_allocate(count, sizeof *chosen, "the look of the training set", error);
+    if (!chosen)
         return TS_MEMORY;
-    ts_status status = pool_run_status(p, measure_one, &j, (int64_t)used, error);
+    measure_job j = {.cases = chosen, .spacing_mm = spacing_mm};
+    j.count = choose(cases, count, chosen);
+    j.used = j.count < CASES_MAX ? j.count : CASES_MAX;
+    j.out = memory_allocate(j.used, sizeof *j.out, "the look of the training set", error);
+    ts_status status = TS_MEMORY;
+    if (j.out)
+        status = pool_run_status(p, measure_one, &j, (int64_t)j.used, error);
     if (status == TS_OK)
-        status = likeness_fit(j.out, used, out, error);
+        status = likeness_fit(j.out, j.used, out, error);
     free(j.out);
+    free(chosen);
     return status;
 }
 

@@ -40,7 +40,8 @@ ts_status likeness_measure(const preprocessed *c, double spacing_mm, likeness_fe
 ts_status likeness_fit(const likeness_features *cases, size_t count, likeness *out,
                        ts_error *error);
 
-/* likeness_measure of the training cases (at most 64 of them, evenly spread) and likeness_fit. */
+/* likeness_measure of the training cases (at most 64 of them, evenly spread) and likeness_fit; of
+ * those with all modalities alone, where they are at least LIKENESS_CASES_MIN. */
 ts_status likeness_of_cases(const preprocessed *cases, size_t count, double spacing_mm, pool *p,
                             likeness *out, ts_error *error);
 

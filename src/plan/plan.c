@@ -83,6 +83,11 @@ static const key keys[] = {
      "between validations of the held-out fold; 0: none"},
     {"foreground", KEY_REAL, AT(foreground), 0, 1, NULL,
      "share of a batch centred on a tumour voxel (at least one patch)"},
+    {"partial_share", KEY_REAL, AT(partial_share), 0, 1, NULL,
+     "share of the steps that cases which lack modalities get, at most; never more than theirs of "
+     "the cases"},
+    {"partial_teacher", KEY_FLAG, AT(partial_teacher), 0, 0, NULL,
+     "such cases train the teacher too, zeros in place of what they lack"},
     {"augment", KEY_FLAG, AT(augment), 0, 0, NULL, "draw any augmentation at all"},
     {"p_rotation", KEY_REAL, AT(p_rotation), 0, 1, NULL, "probability of a rotation"},
     {"rotation_degrees", KEY_REAL, AT(rotation_degrees), 0, 180, NULL,
@@ -201,6 +206,7 @@ void plan_defaults(plan *p)
         .checkpoint_steps = 250,
         .validate_steps = 250,
         .foreground = 0.33,
+        .partial_share = 0.5,
         .augment = true,
         .p_rotation = 0.2,
         .rotation_degrees = 30,
@@ -497,9 +503,18 @@ modality_set plan_student_channels(const plan *p)
     return plan_any_subset(p) ? ALL_MODALITIES : plan_any_image(p) ? 1u << T1 : p->student;
 }
 
-modality_set plan_needed_modalities(const plan *p)
+case_use plan_case_use(const plan *p, modality_set present)
 {
-    return p->method == METHOD_STUDENT_ONLY ? p->student : ALL_MODALITIES;
+    const bool any = plan_any_subset(p) || plan_any_image(p);
+    const bool student =
+        p->method != METHOD_TEACHER && (any ? present != 0 : !(p->student & ~present));
+    const bool teacher = p->method == METHOD_SINGLE_STAGE || p->method == METHOD_TWO_STAGE ||
+                         p->method == METHOD_ANY_SUBSET || p->method == METHOD_TEACHER;
+    if (present == ALL_MODALITIES || (student && !teacher))
+        return TRAINS_ALL;
+    if (p->partial_teacher && (student || (p->method == METHOD_TEACHER && present)))
+        return TRAINS_ALL;
+    return student ? TRAINS_STUDENT : TRAINS_NOTHING;
 }
 
 size_t plan_keys(void)

@@ -68,8 +68,10 @@ typedef struct {
     double gradient_clip;
     int64_t checkpoint_steps, validate_steps;
     /* sampling and augmentation */
-    double foreground; /* share of a batch centred on a foreground voxel */
-    bool augment;      /* false: nothing below is drawn */
+    double foreground;    /* share of a batch centred on a foreground voxel */
+    double partial_share; /* of the steps, at most, of cases that lack modalities */
+    bool partial_teacher; /* such cases train the teacher too */
+    bool augment;         /* false: nothing below is drawn */
     double p_rotation, rotation_degrees, p_scaling, scaling_low, scaling_high;
     double p_noise, noise_variance, p_blur, blur_low, blur_high, p_brightness, brightness_range;
     double p_contrast, contrast_range, p_low_resolution, low_resolution_zoom;
@@ -99,9 +101,12 @@ ts_status plan_set(plan *p, const char *key, const char *value, const char *sour
 bool plan_any_subset(const plan *p);
 /* Does it train a network with one input for an image of any contrast? Its channel counts as T1. */
 bool plan_any_image(const plan *p);
-/* The inputs of the student's network, and what a case must have to be trained on. */
+/* The inputs of the student's network. */
 modality_set plan_student_channels(const plan *p);
-modality_set plan_needed_modalities(const plan *p);
+/* What a labelled case with these modalities trains of a run: nothing, the student alone (the
+ * distillation needs all four), or every network that the method has. */
+typedef enum { TRAINS_NOTHING, TRAINS_STUDENT, TRAINS_ALL } case_use;
+case_use plan_case_use(const plan *p, modality_set present);
 /* Reads an ini file of keys (sections are for the reader's eye; any is accepted). */
 ts_status plan_read(plan *p, const char *path, ts_error *error);
 /* Checks what single keys cannot: patch divisible by 2^(stages-1), barlow_stage exists, ... */

@@ -127,7 +127,7 @@ static bool is_raw_folder(const char *out, const dataset *d)
     char *slash = strrchr(path, '/');
     if (slash && (!strncmp(slash + 1, "labels", 6) || !strncmp(slash + 1, "images", 6))) {
         slash[slash == path] = '\0';
-        raw = file_same(path, d->root);
+        raw = dataset_is_folder(d, path);
     }
     free(whole);
     return raw;
@@ -146,7 +146,7 @@ static bool lies_in(const char *file, const char *folder)
 /* Predictions among the files of the data set would be taken for its images or truths. */
 static ts_status check_place(const dataset *d, const char *out, ts_error *error)
 {
-    bool collides = is_raw_folder(out, d) || file_same(out, d->root) || file_same(out, d->path);
+    bool collides = is_raw_folder(out, d) || dataset_is_folder(d, out);
     for (size_t i = 0; i < d->count && !collides && file_exists(out); i++) {
         for (int m = 0; m < MODALITIES; m++)
             collides = collides || lies_in(d->cases[i].image[m], out);
@@ -223,15 +223,18 @@ static void add_to(json_t *record, const char *key, json_t *value, bool *added)
     json_decref(value);
 }
 
-/* The data set's whole path, by which report finds images and truths (left out where it is not
- * UTF-8), and its cases. */
+/* The whole paths of the data set's folders, by which report finds images and truths (left out where
+ * they are not UTF-8), and its cases. */
 static ts_status add_data(json_t *record, const dataset *d, bool *added, ts_error *error)
 {
-    char *whole = realpath(d->path, NULL);
-    if (!whole)
-        return error_set(error, TS_IO, "cannot find '%s': %s", d->path, strerror(errno));
-    add_to(record, "data", json_string(whole), added);
-    free(whole);
+    for (size_t i = 0; i < d->folder_count; i++) {
+        char *whole = realpath(d->folders[i].path, NULL);
+        if (!whole)
+            return error_set(error, TS_IO, "cannot find '%s': %s", d->folders[i].path,
+                             strerror(errno));
+        add_to(record, "data", json_string(whole), added);
+        free(whole);
+    }
     for (size_t i = 0; i < d->count; i++)
         add_to(record, "cases", json_id(d->cases[i].id), added);
     return TS_OK;

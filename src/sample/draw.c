@@ -141,12 +141,31 @@ static void draw_intensity(const plan *p, random_stream *r, patch_draw *out)
     draw_factors(r, p->p_gamma, p->gamma_low, p->gamma_high, out->gamma);
 }
 
+/* The case of a patch, from all or from those of the step's kind. */
+static size_t draw_source(const plan *p, const preprocessed *cases, size_t count, int64_t step,
+                          random_stream *r)
+{
+    size_t complete = 0;
+    for (size_t i = 0; i < count; i++)
+        complete += cases[i].present == ALL_MODALITIES;
+    if (complete == 0 || complete == count)
+        return (size_t)random_below(r, (int64_t)count);
+    const double of_cases = (double)(count - complete) / (double)count;
+    random_stream kind = open_stream(p, RANDOM_KIND, step, 0);
+    const bool partial =
+        random_chance(&kind, p->partial_share < of_cases ? p->partial_share : of_cases);
+    int64_t left = random_below(r, (int64_t)(partial ? count - complete : complete));
+    for (size_t i = 0;; i++)
+        if ((cases[i].present == ALL_MODALITIES) != partial && left-- == 0)
+            return i;
+}
+
 void draw_patch(const plan *p, const preprocessed *cases, size_t count, int64_t step, int64_t index,
                 patch_draw *out)
 {
     random_stream place = open_stream(p, RANDOM_PATCH, step, index);
     *out = (patch_draw){0};
-    out->source = (size_t)random_below(&place, (int64_t)count);
+    out->source = draw_source(p, cases, count, step, &place);
     const bool forced = index >= p->batch - draw_forced_patches(p->batch, p->foreground);
     draw_place(p, &cases[out->source], forced, &place, out->begin);
     if (!p->augment)

@@ -37,12 +37,18 @@ static void augment_channel(float *x, int m, const int64_t shape[3], const patch
         augment_gamma(x, count, d->gamma[m], false);
 }
 
-static void make_patch(const plan *p, const preprocessed *cases, size_t count, int64_t step,
-                       int64_t index, const workspace *w, float *images, uint8_t *labels)
+modality_set batch_present(const batch *b, int64_t patch)
+{
+    return b->present[patch] ? b->present[patch] : ALL_MODALITIES;
+}
+
+static void make_patch(const plan *p, const preprocessed *cases, const patch_draw *draw,
+                       int64_t step, int64_t index, const workspace *w, batch *out)
 {
     const size_t voxels = (size_t)voxel_count(p->patch);
-    patch_draw d;
-    draw_patch(p, cases, count, step, index, &d);
+    const patch_draw d = *draw;
+    float *images = out->images + (size_t)index * MODALITIES * voxels;
+    uint8_t *labels = out->labels + (size_t)index * voxels;
     const preprocessed *source = &cases[d.source];
     if (d.warp)
         patch_warp(source, p->patch, d.begin, d.matrix, images, labels, w->brain);
@@ -80,9 +86,12 @@ ts_status sample_batch(const plan *p, const preprocessed *cases, size_t count, i
     };
     if (w.scratch && w.brain) {
         out->step = step;
-        for (int64_t i = 0; i < p->batch; i++)
-            make_patch(p, cases, count, step, i, &w, out->images + (size_t)i * MODALITIES * voxels,
-                       out->labels + (size_t)i * voxels);
+        for (int64_t i = 0; i < p->batch; i++) {
+            patch_draw d;
+            draw_patch(p, cases, count, step, i, &d);
+            out->present[i] = (uint8_t)cases[d.source].present;
+            make_patch(p, cases, &d, step, i, &w, out);
+        }
     }
     const bool done = w.scratch && w.brain;
     free(w.scratch);

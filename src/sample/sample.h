@@ -5,15 +5,28 @@
 
 #include "dataset/dataset.h"
 
-/* images [N][MODALITIES][D][H][W], labels [N][D][H][W] 0..3. */
+enum { BATCH_MAX = 64 }; /* plan's limit */
+
+/* images [N][MODALITIES][D][H][W], labels [N][D][H][W] 0..3. present: the modalities that a patch's
+ * case has, images of the others are 0; nothing set, as in a batch that is made by hand, means all
+ * four. */
 typedef struct {
     int64_t step;
     float *images;
     uint8_t *labels;
+    uint8_t present[BATCH_MAX];
 } batch;
 
+modality_set batch_present(const batch *b, int64_t patch);
+
 /* Makes the batch of one step into caller's memory, on the caller's thread (tests, and the
- * loader's own work). */
+ * loader's own work).
+ *
+ * A step's patches are all of cases with four modalities or all of cases that lack some, by a draw
+ * of the step: the teacher then learns from a whole batch or rests, and losses over the batch (Dice,
+ * Barlow Twins) keep their meaning. partial_share of the steps are of the second kind, but no more
+ * than there are such cases among all; where there is one kind only, every case is equally
+ * likely. */
 ts_status sample_batch(const plan *p, const preprocessed *cases, size_t count, int64_t step,
                        batch *out, ts_error *error);
 

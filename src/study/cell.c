@@ -53,6 +53,7 @@ static ts_status train(work *w, int folds, ts_error *error)
         return TS_MEMORY;
     const train_options o = {
         .data = w->options->data,
+        .data_count = w->options->data_count,
         .out = w->run,
         .cache = w->options->cache ? w->options->cache : own_cache,
         .fold = w->cell->fold,
@@ -89,13 +90,13 @@ static ts_status read_cost(work *w, ts_error *error)
 
 /* ---- predicting and scoring ------------------------------------------------------------------ */
 
-/* The held-out cases with the images of `input` alone, so that a model cannot see more. The cases
- * borrow from the data set; free() them. */
+/* The held-out cases that have `input`, with these images alone, so that a model cannot see more. The
+ * cases borrow from the data set; free() them. */
 static ts_status hold_out(const work *w, modality_set input, dataset *out, ts_error *error)
 {
     const size_t count = w->held_out.count;
     *out = w->data;
-    out->count = count;
+    out->count = 0;
     out->cases = memory_allocate(count, sizeof *out->cases, "the held-out cases", error);
     if (!out->cases)
         return TS_MEMORY;
@@ -108,10 +109,13 @@ static ts_status hold_out(const work *w, modality_set input, dataset *out, ts_er
                 "the run held out case '%s', which '%s' %s: it was trained on other data",
                 w->held_out.items[i], w->data.path, c ? "has without a truth" : "does not hold");
         }
-        out->cases[i] = *c;
+        if (input & ~dataset_case_modalities(c))
+            continue;
+        dataset_case *one = &out->cases[out->count++];
+        *one = *c;
         for (int m = 0; m < MODALITIES; m++)
             if (!(input >> m & 1))
-                out->cases[i].image[m] = NULL;
+                one->image[m] = NULL;
     }
     return TS_OK;
 }
@@ -170,21 +174,25 @@ static ts_status score_all(const dataset *held_out, const char *folder, int thre
 }
 
 /* Predictions and scores of one model on one set of inputs, as `twinseg predict` and `twinseg
- * evaluate` give them. */
-static ts_status score_model(work *w, const model *m, modality_set input, model_scores *out,
-                             ts_error *error)
+ * evaluate` give them; nothing where no held-out case has the input. */
+static ts_status score_model(work *w, const model *m, modality_set input, ts_error *error)
 {
     char names[24];
     dataset held_out;
     modality_print(input, names);
     for (char *comma = names; (comma = strchr(comma, ','));)
         *comma = '+';
-    *out = (model_scores){.input = input, .parameters = m->weight_count};
-    snprintf(out->role, sizeof out->role, "%s", m->role);
-    weights_fingerprint(m->weights, m->weight_count, out->weights);
     ts_status status = hold_out(w, input, &held_out, error);
     if (status != TS_OK)
         return status;
+    if (!held_out.count) {
+        free(held_out.cases);
+        return TS_OK;
+    }
+    model_scores *out = &w->scores.models[w->scores.count++];
+    *out = (model_scores){.input = input, .parameters = m->weight_count};
+    snprintf(out->role, sizeof out->role, "%s", m->role);
+    weights_fingerprint(m->weights, m->weight_count, out->weights);
     char *folder =
         string_format("%s/predictions/%s/%s-%s", w->options->out, w->cell->name, m->role, names);
     status = folder ? predict_all(w, m, &held_out, folder, error)
@@ -202,8 +210,7 @@ static ts_status score_inputs(work *w, const study *s, const model *m, ts_error 
     const size_t count = model_any_subset(m) ? s->subset_count : 1;
     ts_status status = TS_OK;
     for (size_t i = 0; status == TS_OK && i < count; i++)
-        status = score_model(w, m, model_any_subset(m) ? s->subsets[i].set : m->channels,
-                             &w->scores.models[w->scores.count++], error);
+        status = score_model(w, m, model_any_subset(m) ? s->subsets[i].set : m->channels, error);
     return status;
 }
 
@@ -244,7 +251,8 @@ static ts_status do_work(work *w, const study *s, ts_error *error)
     status = train_read_held_out(w->run, &w->held_out, error);
     if (status != TS_OK)
         return status;
-    status = dataset_open(w->options->data, (label_map)w->cell->plan.labels, &w->data, error);
+    status = dataset_open_all(w->options->data, w->options->data_count,
+                              (label_map)w->cell->plan.labels, &w->data, error);
     if (status != TS_OK)
         return status;
     status = score_models(w, s, error);

@@ -55,7 +55,8 @@ void study_close(study *s);
 /* ---- working through the grid ---------------------------------------------------------------- */
 
 typedef struct {
-    const char *data;
+    const char *const *data; /* folders of the data set */
+    size_t data_count;
     const char *out;    /* OUT/cells/NAME: runs; OUT/predictions, OUT/logs, OUT/locks */
     const char *cache;  /* preprocessed cases; NULL: OUT/cache */
     const char *scores; /* score files and tables; NULL: OUT/scores */

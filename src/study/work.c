@@ -321,7 +321,7 @@ ts_status study_run(const study *s, const study_options *o, study_counts *counts
 {
     grid g = {.study = s, .options = o, .counts = counts, .next = o->first};
     *counts = (study_counts){0};
-    ts_status status = dataset_open(o->data, LABELS_AUTO, &g.data, error);
+    ts_status status = dataset_open_all(o->data, o->data_count, LABELS_AUTO, &g.data, error);
     if (status != TS_OK)
         return status;
     status = dataset_check_place(&g.data, o->out, error); /* predictions are written there */

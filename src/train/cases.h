@@ -15,7 +15,8 @@ typedef struct {
     size_t preprocessed_count;
 } run_cases;
 
-/* Opens the data set and splits its cases; a run without any training case is an error. */
+/* Opens the data set and splits its cases; a run without a training case for each of its networks is
+ * an error. */
 ts_status run_cases_open(run_cases *c, const plan *p, const train_options *options,
                          ts_error *error);
 /* Preprocesses every used case through the cache folder, with a progress line. */

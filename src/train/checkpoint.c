@@ -11,7 +11,7 @@ enum { CHECKPOINT_FORMAT = 1 };
 ts_status checkpoint_write(const char *path, const checkpoint_state *state,
                            const checkpoint_part *parts, size_t count, ts_error *error)
 {
-    char format[16], step[32], best[2][32];
+    char format[16], step[32], complete[32], best[2][32];
     safetensor *tensors = memory_allocate(count, sizeof *tensors, "a checkpoint's header", error);
     if (!tensors)
         return TS_MEMORY;
@@ -26,14 +26,16 @@ ts_status checkpoint_write(const char *path, const checkpoint_state *state,
     }
     snprintf(format, sizeof format, "%d", CHECKPOINT_FORMAT);
     snprintf(step, sizeof step, "%" PRId64, state->step);
+    snprintf(complete, sizeof complete, "%" PRId64, state->complete_steps);
     for (int i = 0; i < 2; i++)
         snprintf(best[i], sizeof best[i], "%.17g", state->best_dice[i]);
     const char *const keys[] = {"twinseg.checkpoint",   "twinseg.version",
                                 "twinseg.step",         "twinseg.best_student",
                                 "twinseg.best_teacher", "twinseg.student_from",
-                                "twinseg.teacher_from"};
+                                "twinseg.teacher_from", "twinseg.complete_steps"};
     const char *const values[] = {
-        format, ts_version(), step, best[0], best[1], state->begun_with[0], state->begun_with[1]};
+        format,  ts_version(), step, best[0], best[1], state->begun_with[0], state->begun_with[1],
+        complete};
     const ts_status status =
         safetensors_write(path, tensors, count, keys, values, COUNT_OF(keys), error);
     free(tensors);
@@ -60,6 +62,11 @@ static ts_status read_state(const safetensors *s, const char *path, checkpoint_s
         !parse_double(student, &state->best_dice[0]) ||
         !parse_double(teacher, &state->best_dice[1]))
         return error_set(error, TS_BAD_INPUT, "'%s' does not say after which step it was written",
+                         path);
+    const char *complete = safetensors_metadata(s, "twinseg.complete_steps");
+    state->complete_steps = -1;
+    if (complete && (!parse_integer(complete, &state->complete_steps) || state->complete_steps < 0))
+        return error_set(error, TS_BAD_INPUT, "'%s' does not say how often its teacher has learned",
                          path);
     for (int i = 0; i < 2; i++) { /* older checkpoints know of none */
         const char *from =

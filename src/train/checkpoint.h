@@ -13,7 +13,9 @@ typedef struct {
 } checkpoint_part;
 
 typedef struct {
-    int64_t step; /* finished steps */
+    int64_t step;           /* finished steps */
+    int64_t complete_steps; /* trainer_complete_steps; -1 in a checkpoint that does not tell: all of
+                             * the schedule */
     /* Of student and teacher: the best Dice of the validations so far, -1 before the first, and the
      * fingerprint of the weights that it began with, "" where they were random. */
     double best_dice[2];

@@ -17,15 +17,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a role sees of this rank's images [N][MODALITIES][voxels]: the teacher all of it, the
- * student its channels, or of any subset all channels with zeros in place of what the patch is to
- * lack, or its one input the image that the patch is to show. */
+/* Do all patches have what the teacher sees? A batch is of one kind (sample.h). */
+static bool is_complete(const plan *p, const batch *b)
+{
+    bool all = true;
+    for (int64_t n = 0; n < p->batch; n++)
+        all = all && batch_present(b, n) == ALL_MODALITIES;
+    return all || p->partial_teacher;
+}
+
+/* Does the network learn from the batch at hand? */
+static bool learns(const trainer *t, int role, int64_t step)
+{
+    return method_learns(&t->plan, role, step) && (role == STUDENT || t->complete);
+}
+
+/* What a role sees of this rank's images [N][MODALITIES][voxels]: the teacher all that the case
+ * has, the student its channels, or of any subset all channels with zeros in place of what the patch
+ * is to lack, or its one input the image that the patch is to show. */
 static const float *const *role_input(trainer *t, int role, const batch *b, int64_t step)
 {
     const float **out = t->input;
     for (int64_t n = t->first; n < t->first + t->own; n++) {
+        const modality_set present = batch_present(b, n);
         const modality_set seen =
-            role == TEACHER ? ALL_MODALITIES : method_subset(&t->plan, step, n);
+            role == TEACHER ? present : method_subset(&t->plan, step, n, present);
         const float *images = b->images + n * MODALITIES * voxel_count(t->plan.patch);
         if (role == STUDENT && plan_any_image(&t->plan)) {
             *out++ = images + __builtin_ctz(seen) * voxel_count(t->plan.patch);
@@ -110,11 +126,11 @@ typedef struct {
 static distillation distillation_at(const trainer *t, int64_t step)
 {
     distillation d = {0};
-    if (!method_learns(&t->plan, STUDENT, step))
+    if (!learns(t, STUDENT, step) || !t->complete)
         return d;
     d.barlow = t->barlow ? barlow_weight_at(&t->plan, method_schedule_step(&t->plan, step)) : 0;
     d.soft = method_soft_weight(&t->plan);
-    d.gradient = t->plan.teacher_gradient && d.barlow > 0 && method_learns(&t->plan, TEACHER, step);
+    d.gradient = t->plan.teacher_gradient && d.barlow > 0 && learns(t, TEACHER, step);
     return d;
 }
 
@@ -133,16 +149,16 @@ static ts_status run_teacher(trainer *t, const batch *b, int64_t step, const dis
                              step_result *r, ts_error *error)
 {
     net *teacher = t->sides[TEACHER].net;
-    const bool learns = method_learns(&t->plan, TEACHER, step);
+    const bool trains = learns(t, TEACHER, step);
     const bool teaches = d->barlow > 0 || d->soft > 0;
     ts_status status = TS_OK;
-    if (learns || (teaches && !t->average))
+    if (trains || (teaches && !t->average))
         status = forward(teacher, role_input(t, TEACHER, b, 0), error);
     if (status != TS_OK)
         return status;
     if (teaches && !t->average)
         keep_targets(t, teacher, d);
-    if (learns) {
+    if (trains) {
         r->loss[TEACHER] = supervise(t, TEACHER, b->labels);
         status = d->gradient ? TS_OK : net_backward(teacher, error);
     }
@@ -188,26 +204,25 @@ static ts_status run_student(trainer *t, const batch *b, int64_t step, const dis
 static bool all_finite(const trainer *t, int64_t step, const distillation *d, const step_result *r)
 {
     for (int role = 0; role < ROLES; role++)
-        if (method_learns(&t->plan, role, step) &&
-            (!isfinite(r->loss[role]) || !isfinite(r->norm[role])))
+        if (learns(t, role, step) && (!isfinite(r->loss[role]) || !isfinite(r->norm[role])))
             return false;
     return (d->barlow == 0 || isfinite(r->barlow)) && (d->soft == 0 || isfinite(r->soft));
 }
 
-/* At a step of the schedule, with the learning rate that r has of it. */
-static update_rule rule_at(const trainer *t, int64_t step, const step_result *r, bool decays)
+/* After so many updates, with the learning rate that r has of the step. */
+static update_rule rule_at(const trainer *t, int64_t updates, const step_result *r, bool decays)
 {
     return (update_rule){
         .kind = (optimiser_kind)t->plan.optimiser,
         .learning_rate = r->learning_rate,
         .weight_decay = decays ? t->plan.weight_decay : 0,
         .momentum = t->plan.momentum,
-        .step = step,
+        .step = updates,
     };
 }
 
-/* Tensor by tensor, for norms and biases may go without weight decay. */
-static void update_side(trainer *t, int role, int64_t step, const step_result *r)
+/* Tensor by tensor, for norms and biases may go without weight decay. updates: those before. */
+static void update_side(trainer *t, int role, int64_t updates, const step_result *r)
 {
     const side *s = &t->sides[role];
     const net_parameter *parameters = net_parameters(s->net);
@@ -216,7 +231,8 @@ static void update_side(trainer *t, int role, int64_t step, const step_result *r
         optimiser_second((optimiser_kind)t->plan.optimiser, s->moments, net_weight_count(s->net));
     for (size_t i = 0; i < net_parameter_count(s->net); i++) {
         const net_parameter *p = &parameters[i];
-        const update_rule rule = rule_at(t, step, r, !p->norm_or_bias || t->plan.weight_decay_norm);
+        const update_rule rule =
+            rule_at(t, updates, r, !p->norm_or_bias || t->plan.weight_decay_norm);
         optimiser_step(&rule, factor, net_gradients(s->net) + p->offset,
                        net_weights(s->net) + p->offset, s->moments + p->offset, second + p->offset,
                        p->count, trainer_pool(t));
@@ -224,9 +240,9 @@ static void update_side(trainer *t, int role, int64_t step, const step_result *r
 }
 
 /* The projector belongs to the student: clipped together with it, updated by the same rule. */
-static void update_projector(trainer *t, int64_t step, const step_result *r)
+static void update_projector(trainer *t, int64_t updates, const step_result *r)
 {
-    const update_rule rule = rule_at(t, step, r, true);
+    const update_rule rule = rule_at(t, updates, r, true);
     const int64_t count = barlow_weight_count(t->barlow);
     optimiser_step(&rule, clip_factor(r->norm[STUDENT], t->plan.gradient_clip),
                    barlow_gradients(t->barlow), barlow_weights(t->barlow), t->projector_moments,
@@ -249,7 +265,7 @@ static ts_status add_gradients(trainer *t, int64_t step, ts_error *error)
 {
     ts_status status = TS_OK;
     for (int role = 0; status == TS_OK && role < ROLES; role++)
-        if (method_learns(&t->plan, role, step))
+        if (learns(t, role, step))
             status = ranks_sum(net_gradients(t->sides[role].net),
                                net_weight_count(t->sides[role].net), error);
     return status;
@@ -259,7 +275,7 @@ static ts_status add_gradients(trainer *t, int64_t step, ts_error *error)
 static void measure_gradients(trainer *t, int64_t step, bool projects, step_result *r)
 {
     for (int role = 0; role < ROLES; role++)
-        if (method_learns(&t->plan, role, step))
+        if (learns(t, role, step))
             r->norm[role] = gradient_norm(net_gradients(t->sides[role].net),
                                           net_weight_count(t->sides[role].net), trainer_pool(t));
     if (projects)
@@ -278,7 +294,7 @@ static ts_status run_networks(trainer *t, const batch *b, int64_t step, const di
         status = run_teacher(t, b, step, d, r, error);
     if (status != TS_OK)
         return status;
-    if (method_learns(&t->plan, STUDENT, step))
+    if (learns(t, STUDENT, step))
         status = run_student(t, b, step, d, r, error);
     if (status != TS_OK)
         return status;
@@ -290,6 +306,8 @@ static ts_status run_networks(trainer *t, const batch *b, int64_t step, const di
 ts_status trainer_step(trainer *t, const batch *b, int64_t step, step_result *r, ts_error *error)
 {
     const int64_t at = method_schedule_step(&t->plan, step);
+    t->complete = is_complete(&t->plan, b);
+    t->complete_steps = at ? t->complete_steps : 0;
     const distillation d = distillation_at(t, step);
     const bool projects = d.barlow > 0 && barlow_weight_count(t->barlow) > 0;
     *r = (step_result){
@@ -311,12 +329,13 @@ ts_status trainer_step(trainer *t, const batch *b, int64_t step, step_result *r,
                          (long long)step + 1, r->loss[STUDENT], r->loss[TEACHER], r->barlow,
                          r->soft);
     for (int role = 0; role < ROLES; role++)
-        if (method_learns(&t->plan, role, step))
-            update_side(t, role, at, r);
+        if (learns(t, role, step))
+            update_side(t, role, role == STUDENT ? at : t->complete_steps, r);
     if (projects)
-        update_projector(t, at, r);
-    if (t->average)
+        update_projector(t, t->complete_steps, r);
+    if (t->average && t->complete)
         update_average(t);
+    t->complete_steps += t->complete;
     return TS_OK;
 }
 

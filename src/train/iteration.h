@@ -15,7 +15,9 @@ typedef struct trainer trainer;
 ts_status trainer_create(const plan *p, trainer **out, ts_error *error);
 void trainer_destroy(trainer *t);
 
-/* NAN where the network does not learn at this step, or the weight of the loss is 0. */
+/* NAN where the network does not learn at this step, or the weight of the loss is 0. The teacher
+ * does not learn from patches that lack modalities, nor has the student a distillation loss there
+ * (unless partial_teacher is set). */
 typedef struct {
     double learning_rate;
     double loss[ROLES]; /* of the segmentation, heads weighted */
@@ -45,9 +47,12 @@ ts_status trainer_set_weights(trainer *t, int role, const float *weights, int64_
                               ts_error *error);
 
 /* The state as parts of a checkpoint, at most TRAINER_PARTS; values are the trainer's own memory.
- * After reading into them call trainer_restored. */
+ * After reading into them call trainer_restored with the complete steps of then. */
 enum { TRAINER_PARTS = 8 };
 size_t trainer_state(trainer *t, checkpoint_part parts[TRAINER_PARTS]);
-void trainer_restored(trainer *t);
+void trainer_restored(trainer *t, int64_t complete_steps);
+/* Steps of the schedule so far at which the teacher learned, or would have: those whose patches had
+ * all modalities (with partial_teacher all). */
+int64_t trainer_complete_steps(const trainer *t);
 
 #endif

@@ -81,13 +81,29 @@ bool method_learns(const plan *p, int role, int64_t step)
     return method_has(p, role);
 }
 
-modality_set method_subset(const plan *p, int64_t step, int64_t patch)
+modality_set method_subset(const plan *p, int64_t step, int64_t patch, modality_set present)
 {
     if (!plan_any_subset(p) && !plan_any_image(p))
         return p->student;
     random_stream r =
         random_open((uint64_t)p->seed, RANDOM_SUBSET, (uint32_t)step, (uint32_t)patch);
-    if (plan_any_image(p))
-        return 1u << random_below(&r, MODALITIES);
-    return 1 + (modality_set)random_below(&r, ALL_MODALITIES);
+    /* of the place in `present`: for any-image of one bit, else of a mask that is not 0 */
+    const int images = modality_count(present);
+    unsigned drawn = plan_any_image(p) ? 1u << random_below(&r, images)
+                                       : 1 + (unsigned)random_below(&r, (1 << images) - 1);
+    modality_set seen = 0;
+    for (int m = 0; m < MODALITIES; m++)
+        if (present >> m & 1) {
+            seen |= (drawn & 1) << m;
+            drawn >>= 1;
+        }
+    return seen;
+}
+
+plan method_sampling(const plan *p, int64_t step)
+{
+    plan sampling = *p;
+    if (!method_learns(p, STUDENT, step) && !p->partial_teacher)
+        sampling.partial_share = 0;
+    return sampling;
 }

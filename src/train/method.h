@@ -25,8 +25,13 @@ bool method_averages(const plan *p);
 int64_t method_schedule_step(const plan *p, int64_t step);
 bool method_learns(const plan *p, int role, int64_t step);
 
-/* The modalities that the student sees of a patch; with methods over subsets one of the 15, with
- * any-image one of the four, all equally likely, keyed by (seed, step of the schedule, place in the batch). */
-modality_set method_subset(const plan *p, int64_t step, int64_t patch);
+/* The modalities that the student sees of a patch whose case has those `present`; with methods over
+ * subsets one of their non-empty subsets (15 of all four), with any-image one of them, all equally
+ * likely, keyed by (seed, step of the schedule, place in the batch). */
+modality_set method_subset(const plan *p, int64_t step, int64_t patch, modality_set present);
+
+/* The plan by which the patches of a step of the run are drawn: where the teacher alone learns,
+ * without cases that only the student learns from. */
+plan method_sampling(const plan *p, int64_t step);
 
 #endif

@@ -79,10 +79,12 @@ static json_t *id_list(const char *const *ids, size_t count)
 
 static json_t *split_json(const run_split *s)
 {
-    return json_pack("{s:i, s:i, s:o, s:o, s:o}", "fold", s->fold, "folds", s->folds, "train",
+    json_t *alone =
+        s->student_alone_count ? id_list(s->student_alone, s->student_alone_count) : NULL;
+    return json_pack("{s:i, s:i, s:o, s:o, s:o, s:o*}", "fold", s->fold, "folds", s->folds, "train",
                      id_list(s->train, s->train_count), "held_out",
                      id_list(s->held_out, s->held_out_count), "skipped",
-                     id_list(s->skipped, s->skipped_count));
+                     id_list(s->skipped, s->skipped_count), "student_alone", alone);
 }
 
 static bool holds(const json_t *list, const char *id)
@@ -129,6 +131,15 @@ static ts_status compare_split(const char *path, const json_t *before, const jso
                 "restore it, or start anew with another --out",
                 path, lost ? lost : added, lost ? "is no longer there" : "is new");
     }
+    const json_t *a = json_object_get(before, "student_alone");
+    const json_t *b = json_object_get(now, "student_alone");
+    const char *worse = missing_from(b, a), *better = missing_from(a, b);
+    if (worse || better)
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s': the data set has changed since the run was started: case '%s' %s; "
+                         "restore it, or start anew with another --out",
+                         path, worse ? worse : better,
+                         worse ? "lacks modalities now" : "no longer lacks modalities");
     return error_set(error, TS_BAD_INPUT,
                      "'%s': the data set has changed since the run was started; start anew with "
                      "another --out",

@@ -12,6 +12,8 @@ typedef struct {
     size_t train_count, held_out_count;
     const char **skipped; /* lack a truth or a modality that the method needs */
     size_t skipped_count;
+    const char **student_alone; /* of the training cases, those that train no teacher */
+    size_t student_alone_count;
 } run_split;
 
 /* One row of metrics.csv; NAN becomes an empty cell. step counts finished steps, from 1. */

@@ -133,6 +133,7 @@ static ts_status write_checkpoint(run *r, ts_error *error)
 {
     checkpoint_part parts[TRAINER_PARTS];
     const size_t count = trainer_state(r->trainer, parts);
+    r->state.complete_steps = trainer_complete_steps(r->trainer);
     if (!writes())
         return TS_OK;
     char *path = path_join(r->options->out, "checkpoint.safetensors", error);
@@ -239,8 +240,9 @@ static ts_status run_schedule(run *r, int64_t end, ts_error *error)
 {
     const int64_t steps = r->plan->steps, schedule_end = (r->state.step / steps + 1) * steps;
     const int threads = pool_threads(trainer_pool(r->trainer));
+    const plan sampling = method_sampling(r->plan, r->state.step);
     ts_status status =
-        loader_create(r->plan, r->cases.preprocessed, r->cases.split.train_count,
+        loader_create(&sampling, r->cases.preprocessed, r->cases.split.train_count,
                       method_schedule_step(r->plan, r->state.step), loading_threads(threads),
                       loading_ahead(threads), &r->loader, error);
     while (status == TS_OK && r->state.step < end && r->state.step < schedule_end && !is_stopping())
@@ -290,9 +292,11 @@ static void log_beginning(run *r)
     run_folder_log(&r->folder, "twinseg %s, %d thread%s%s, %s from step %lld of %lld", ts_version(),
                    threads, threads == 1 ? "" : "s", processes, r->state.step ? "resumed" : "begun",
                    (long long)r->state.step, (long long)train_steps(r->plan));
-    run_folder_log(&r->folder, "'%s' (%s): %zu cases train, %zu are held out, %zu are skipped",
-                   r->cases.data.path, r->cases.data.layout, s->train_count, s->held_out_count,
-                   s->skipped_count);
+    run_folder_log(&r->folder,
+                   "'%s' (%s): %zu cases train (%zu of them the student alone), %zu are held out, "
+                   "%zu are skipped",
+                   r->cases.data.path, dataset_layout(&r->cases.data), s->train_count,
+                   s->student_alone_count, s->held_out_count, s->skipped_count);
     for (int role = 0; role < ROLES; role++)
         if (trainer_has(r->trainer, role)) {
             const char *from = r->state.begun_with[role];
@@ -398,7 +402,9 @@ static ts_status restore(run *r, ts_error *error)
         if (status == TS_OK && r->state.step > train_steps(r->plan))
             status = error_set(error, TS_BAD_INPUT, "'%s' is of step %lld, the run has %lld", path,
                                (long long)r->state.step, (long long)train_steps(r->plan));
-        trainer_restored(r->trainer);
+        if (r->state.complete_steps < 0)
+            r->state.complete_steps = method_schedule_step(r->plan, r->state.step);
+        trainer_restored(r->trainer, r->state.complete_steps);
     }
     free(path);
     return status;

@@ -7,8 +7,9 @@
 #include "plan/plan.h"
 
 typedef struct {
-    const char *data; /* data set folder */
-    const char *out;  /* run folder, created */
+    const char *const *data; /* folders of the data set */
+    size_t data_count;
+    const char *out; /* run folder, created */
     /* Models (names or paths) whose weights the networks begin with; NULL: random ones. Two-stage's
      * teacher takes the place of the first stage. */
     const char *student, *teacher;

@@ -251,8 +251,14 @@ size_t trainer_state(trainer *t, checkpoint_part parts[TRAINER_PARTS])
     return count;
 }
 
-void trainer_restored(trainer *t)
+int64_t trainer_complete_steps(const trainer *t)
 {
+    return t->complete_steps;
+}
+
+void trainer_restored(trainer *t, int64_t complete_steps)
+{
+    t->complete_steps = complete_steps;
     for (int role = 0; role < ROLES; role++)
         if (t->sides[role].net)
             net_weights_changed(t->sides[role].net);

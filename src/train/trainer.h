@@ -28,6 +28,8 @@ struct trainer {
     uint8_t *labels[HEADS_MAX]; /* truth at the resolution of each head but the first */
     barlow *barlow;             /* NULL where there is none */
     float *projector_moments;
+    bool complete;          /* the batch at hand: the teacher learns from it */
+    int64_t complete_steps; /* of the schedule so far: the updates of teacher and projector */
 };
 
 /* Heads of deep supervision, the same of both networks. */

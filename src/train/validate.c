@@ -9,7 +9,7 @@
 enum { BATCHES = 8 }; /* 16 patches at batch 2 */
 
 typedef struct {
-    int64_t both[REGIONS], predicted[REGIONS], truth[REGIONS];
+    int64_t both[REGIONS], predicted[REGIONS], truth[REGIONS], batches;
 } region_counts;
 
 /* The prediction of one voxel: the class of the greatest logit, or every region above 0. */
@@ -47,10 +47,12 @@ static ts_status validate_batch(trainer *t, const plan *p, int64_t step, const b
                                 region_counts counts[ROLES], ts_error *error)
 {
     ts_status status = TS_OK;
+    const bool complete = batch_present(b, 0) == ALL_MODALITIES || p->partial_teacher;
     for (int role = 0; status == TS_OK && role < ROLES; role++) {
         const float *logits;
-        if (!method_learns(p, role, step))
+        if (!method_learns(p, role, step) || (role == TEACHER && !complete))
             continue;
+        counts[role].batches++;
         status = trainer_forward(t, role, b, &logits, error);
         if (status == TS_OK)
             count_regions(logits, b->labels, p, &counts[role]);
@@ -65,7 +67,8 @@ ts_status validate(trainer *t, const plan *p, int64_t step, const preprocessed *
     region_counts counts[ROLES] = {0};
     batch b = {.images = memory_allocate(voxels, MODALITIES * sizeof(float), "a batch", error),
                .labels = memory_allocate(voxels, 1, "a batch", error)};
-    plan fixed = *p; /* patches as drawn for training, without augmentation, the same every time */
+    plan fixed = method_sampling(
+        p, step); /* patches as drawn for training, without augmentation, the same every time */
     fixed.augment = false;
     ts_status status = b.images && b.labels ? TS_OK : TS_MEMORY;
     for (int64_t i = 0; status == TS_OK && i < BATCHES; i++) {
@@ -76,9 +79,9 @@ ts_status validate(trainer *t, const plan *p, int64_t step, const preprocessed *
     for (int role = 0; role < ROLES; role++)
         for (int r = 0; r < REGIONS; r++) {
             const int64_t sum = counts[role].predicted[r] + counts[role].truth[r];
-            dice[role][r] = !method_learns(p, role, step) ? NAN
-                            : sum ? 2.0 * (double)counts[role].both[r] / (double)sum
-                                  : 1;
+            dice[role][r] = !counts[role].batches ? NAN
+                            : sum                 ? 2.0 * (double)counts[role].both[r] / (double)sum
+                                                  : 1;
         }
     free(b.images);
     free(b.labels);

@@ -6,7 +6,8 @@
 
 #include "train/iteration.h"
 
-/* dice[role][region] of WT, TC, ET; NAN for a role that does not learn at this step of the run; 1
+/* dice[role][region] of WT, TC, ET; NAN for a role that does not learn at this step of the run, and for
+ * the teacher where no held-out case has all modalities; 1
  * where a region is neither in the truth nor predicted. A student of any subset is shown a subset a
  * patch, the same each time. */
 ts_status validate(trainer *t, const plan *p, int64_t step, const preprocessed *cases, size_t count,
