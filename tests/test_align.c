@@ -1,10 +1,10 @@
 /* align: known rigid transforms recovered, on real scans and on made ones; grids and resampling.
  * `test_align --make DIR` writes a synthetic patient for prepare.test.sh. */
 #include "align/align.h"
-#include "align/matrix.h"
 #include "shared.h"
 
 #include <setjmp.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +33,7 @@ static void make_motion(const volume_header *h, const double degrees[3], const d
     double middle[3], moved[3];
     for (int k = 0; k < 3; k++)
         middle[k] = (double)(h->shape[k] - 1) / 2;
-    matrix_apply(h->affine, middle, middle);
+    volume_affine_apply(h->affine, middle, middle);
     memset(out, 0, 16 * sizeof(double));
     for (int k = 0; k < 4; k++)
         out[k][k] = 1;
@@ -44,9 +44,9 @@ static void make_motion(const volume_header *h, const double degrees[3], const d
         turn[u][u] = turn[v][v] = cos(a);
         turn[u][v] = -sin(a);
         turn[v][u] = sin(a);
-        matrix_multiply(turn, out, out);
+        volume_affine_multiply(turn, out, out);
     }
-    matrix_apply(out, middle, moved);
+    volume_affine_apply(out, middle, moved);
     for (int k = 0; k < 3; k++)
         out[k][3] += middle[k] - moved[k] + mm[k];
 }
@@ -73,15 +73,15 @@ static double distance_mm(const volume *fixed, const double a[4][4], const doubl
         for (int k = 0; k < 3; k++)
             at[k] = place == 8 ? (double)(low[k] + high[k]) / 2
                                : (double)(place >> k & 1 ? high[k] : low[k]);
-        matrix_apply(fixed->header.affine, at, at);
-        matrix_apply(a, at, p);
-        matrix_apply(b, at, q);
+        volume_affine_apply(fixed->header.affine, at, at);
+        volume_affine_apply(a, at, p);
+        volume_affine_apply(b, at, q);
         for (int k = 0; k < 3; k++)
             square += (p[k] - q[k]) * (p[k] - q[k]);
         sum += sqrt(square) / 9;
     }
     volume_affine_invert(a, back);
-    matrix_multiply(back, b, between);
+    volume_affine_multiply(back, b, between);
     const double cosine = (between[0][0] + between[1][1] + between[2][2] - 1) / 2;
     *degrees = acos(fmin(cosine, 1)) * 180 / M_PI;
     return sum;
@@ -107,7 +107,7 @@ static void recover(const char *name, const volume *fixed, const volume *moving,
 /* Moves an image by its header alone: no voxel changes. */
 static void move_header(volume *v, const double motion[4][4])
 {
-    matrix_multiply(motion, v->header.affine, v->header.affine);
+    volume_affine_multiply(motion, v->header.affine, v->header.affine);
 }
 
 /* An acquisition of its own: an image moved, then cut in slices of 1 x 1 x 4 mm on a grid that lies
@@ -120,7 +120,7 @@ static void acquire(volume *v, const double motion[4][4])
     volume out = {.channels = 1};
     ts_error e;
     make_motion(&v->header, turn, shift, askew);
-    matrix_multiply(askew, v->header.affine, affine);
+    volume_affine_multiply(askew, v->header.affine, affine);
     for (int k = 0; k < 3; k++)
         affine[k][2] *= 4;
     out.header = volume_header_make(shape, spacing, affine);
@@ -251,7 +251,7 @@ static void test_grid(void **state)
     }
     const double first[3] = {-0.5, -0.5, -0.5};
     double corner[3];
-    matrix_apply(to.affine, first, corner);
+    volume_affine_apply(to.affine, first, corner);
     assert_true(fabs(corner[0] - (-7 + 7.5 * 3)) < 1e-9); /* leftmost edge of axis 1 */
     assert_true(fabs(corner[1] - (5 + 9.5 * 2)) <
                 1e-9); /* the rearmost edge is the last of axis 0 */

@@ -2,12 +2,12 @@
  * the round trip of a real case. `test_back --make DIR` writes labels on an oblique grid, with the
  * places that they must have in the world, for native.test.sh. */
 #include "align/align.h"
-#include "align/matrix.h"
 #include "predict/predict.h"
 #include "shared.h"
 #include "voxels/voxels.h"
 
 #include <setjmp.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,7 +57,7 @@ static float *fill(const volume_header *h, int classes, double (*one)(const doub
         const double voxel[3] = {(double)(i % n[0]), (double)(i / n[0] % n[1]),
                                  (double)(i / n[0] / n[1])};
         double at[3];
-        matrix_apply(h->affine, voxel, at);
+        volume_affine_apply(h->affine, voxel, at);
         p[voxels + i] = (float)one(at);
         p[i] = 1 - p[voxels + i];
     }
@@ -250,12 +250,12 @@ static void test_ball(void **state)
     for (int64_t i = 0; i < voxel_count(to.shape); i++) {
         const double voxel[3] = {(double)(i % 70), (double)(i / 70 % 64), (double)(i / 70 / 64)};
         double at[3];
-        matrix_apply(to.affine, voxel, at);
+        volume_affine_apply(to.affine, voxel, at);
         for (int k = 0; labels[i] && k < 3; k++)
             middle[k] += at[k];
         count += labels[i];
     }
-    matrix_apply(motion, ball_at, wanted);
+    volume_affine_apply(motion, ball_at, wanted);
     printf("middle off by %.3f %.3f %.3f mm\n", middle[0] / (double)count - wanted[0],
            middle[1] / (double)count - wanted[1], middle[2] / (double)count - wanted[2]);
     const double share = (double)count * 0.9 * 0.9 * 5.5 / (4.0 / 3 * M_PI * pow(ball_mm, 3));
@@ -293,7 +293,7 @@ static volume_header askew_grid(const volume_header *like)
     const double spacing[3] = {1, 1, 4}, shift[3] = {9, -14, -6};
     double turn[4][4], affine[4][4];
     make_motion(7, shift, turn);
-    matrix_multiply(turn, like->affine, affine);
+    volume_affine_multiply(turn, like->affine, affine);
     for (int k = 0; k < 3; k++)
         affine[k][2] *= 4;
     return volume_header_make(shape, spacing, affine);
@@ -309,15 +309,15 @@ static uint8_t *vote(const volume_header *from, const uint8_t *labels, const dou
     double back[4][4], to_voxel[4][4], place[4][4];
     volume_affine_invert(transform, back);
     volume_affine_invert(from->affine, to_voxel);
-    matrix_multiply(to_voxel, back, place);
-    matrix_multiply(place, to->affine, place);
+    volume_affine_multiply(to_voxel, back, place);
+    volume_affine_multiply(place, to->affine, place);
     for (int64_t i = 0; i < voxel_count(n); i++) {
         int met[LABELS] = {0}, best = 0;
         for (int s = 0; s < 16; s++) {
             const double voxel[3] = {(double)(i % n[0]), (double)(i / n[0] % n[1]),
                                      (double)(i / n[0] / n[1]) + (s + 0.5) / 16 - 0.5};
             double at[3];
-            matrix_apply(place, voxel, at);
+            volume_affine_apply(place, voxel, at);
             const int64_t x = llround(at[0]), y = llround(at[1]), z = llround(at[2]);
             const bool in = x >= 0 && y >= 0 && z >= 0 && x < m[0] && y < m[1] && z < m[2];
             met[in ? labels[(z * m[1] + y) * m[0] + x] : 0]++;
@@ -459,7 +459,7 @@ static int make_files(const char *folder)
     snprintf(path, sizeof path, "%s/native.nii.gz", folder);
     if (volume_write_labels(path, &written, labels, &e) != TS_OK)
         return 1;
-    matrix_apply(motion, ball_at, middle);
+    volume_affine_apply(motion, ball_at, middle);
     printf("%.9g %.9g %.9g %.9g\n", middle[0], middle[1], middle[2], ball_mm);
     volume_free(&image);
     free(labels);

@@ -2,9 +2,9 @@
  * patient's images. A voxel of the image is given the mean of the probabilities over its extent, so
  * that a thick slice averages what it covers, and then the class whose mean is greatest. */
 #include "align/align.h"
-#include "align/matrix.h"
 #include "voxels/voxels.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,7 +81,7 @@ static void label_plane(void *context, int64_t z, int thread)
             const double voxel[3] = {(double)x, (double)y, (double)z};
             double at[3];
             bool near = true;
-            matrix_apply(w->place, voxel, at);
+            volume_affine_apply(w->place, voxel, at);
             for (int k = 0; k < 3; k++)
                 near = near && at[k] > w->low[k] && at[k] < w->high[k];
             *out++ = near ? label_at(w, at) : 0;
@@ -146,8 +146,8 @@ ts_status align_back(const align_classes *from, const double transform[4][4],
                          "singular), so no labels can be brought to its grid");
     volume_affine_invert(transform, back);
     volume_affine_invert(from->grid->affine, to_voxel);
-    matrix_multiply(to_voxel, back, turn);
-    matrix_multiply(turn, grid->affine, w.place);
+    volume_affine_multiply(to_voxel, back, turn);
+    volume_affine_multiply(turn, grid->affine, w.place);
     voxel_edges(grid->affine, edge);
     for (int axis = 0; axis < 3; axis++) {
         double square = 0;

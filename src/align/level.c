@@ -2,9 +2,9 @@
  * and the moving image's trilinear values, each shared between its two neighbouring bins, so that
  * the result is a continuous function of the transform. */
 #include "align/level.h"
-#include "align/matrix.h"
 #include "voxels/voxels.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,7 +113,7 @@ void level_centre(const level_image *l, double centre[3])
             }
     for (int k = 0; k < 3; k++)
         at[k] = sum > 0 ? at[k] / sum : (double)l->shape[k] / 2;
-    matrix_apply(l->affine, at, centre);
+    volume_affine_apply(l->affine, at, centre);
 }
 
 /* Trilinear at voxel (x, y, z); false outside of the image. */
@@ -180,7 +180,7 @@ ts_status level_points_make(const volume *fixed, double spacing_mm, level_points
         volume_mm3 *= fmax(extent_mm[k], spacing_mm);
         middle[k] = (low[k] + high[k]) / 2;
     }
-    matrix_apply(l.affine, middle, out->centre);
+    volume_affine_apply(l.affine, middle, out->centre);
     const double cell_mm = fmax(spacing_mm, cbrt(volume_mm3 / POINTS));
     for (int k = 0; k < 3; k++)
         room *= cells[k] = (int64_t)fmax(extent_mm[k] / cell_mm, 1);
@@ -198,7 +198,7 @@ ts_status level_points_make(const volume *fixed, double spacing_mm, level_points
         }
         if (!value_at(&l, voxel, &value))
             continue;
-        matrix_apply(l.affine, at, world);
+        volume_affine_apply(l.affine, at, world);
         for (int k = 0; k < 3; k++)
             out->at[out->count][k] = (float)(world[k] - out->centre[k]);
         out->bin[out->count++] = (uint8_t)(value + 0.5f);
@@ -285,7 +285,7 @@ similarity level_compare(const level_points *s, const level_image *moving,
     double to_voxel[4][4], all[4][4], shares[BINS * BINS] = {0}, sum = 0;
     comparison c = {.points = s, .moving = moving, .histograms = histograms};
     volume_affine_invert(moving->affine, to_voxel);
-    matrix_multiply(to_voxel, transform, all);
+    volume_affine_multiply(to_voxel, transform, all);
     for (int i = 0; i < 3; i++) {
         double from_centre = all[i][3];
         for (int k = 0; k < 3; k++) {

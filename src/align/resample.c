@@ -1,7 +1,8 @@
 /* Images through a transform onto a grid. */
 #include "align/align.h"
-#include "align/matrix.h"
 
+#include <math.h>
+#include <string.h>
 #include <stdlib.h>
 
 /* ---- the grid -------------------------------------------------------------------------------- */
@@ -24,7 +25,7 @@ volume_header align_grid(const volume_header *reference, double spacing_mm)
         corner[axis] = o.flip[i] ? (double)reference->shape[axis] - 0.5 : -0.5;
     }
     /* outer edges agree: the first voxel's centre lies half a voxel within the first corner */
-    matrix_apply(reference->affine, corner, world);
+    volume_affine_apply(reference->affine, corner, world);
     for (int k = 0; k < 3; k++)
         affine[k][3] = world[k] + (affine[k][0] + affine[k][1] + affine[k][2]) / 2;
     return volume_header_make(shape, spacing, affine);
@@ -107,7 +108,7 @@ static void resample_plane(void *context, int64_t z, int thread)
                                          (double)y + (s[1] + 0.5) / n[1] - 0.5,
                                          (double)z + (s[2] + 0.5) / n[2] - 0.5};
                 double at[3], something;
-                matrix_apply(r->place, voxel, at);
+                volume_affine_apply(r->place, voxel, at);
                 sum += cubic_value(r->moving, at, &something);
                 there += something;
             }
@@ -125,8 +126,8 @@ ts_status align_resample(const volume *moving, const double transform[4][4],
                          "the image holds %lld volumes; a single one is needed",
                          (long long)moving->channels);
     volume_affine_invert(moving->header.affine, to_voxel);
-    matrix_multiply(transform, grid->affine, world);
-    matrix_multiply(to_voxel, world, r.place);
+    volume_affine_multiply(transform, grid->affine, world);
+    volume_affine_multiply(to_voxel, world, r.place);
     for (int k = 0; k < 3; k++) {
         const double steps = sqrt(r.place[0][k] * r.place[0][k] + r.place[1][k] * r.place[1][k] +
                                   r.place[2][k] * r.place[2][k]);

@@ -1,7 +1,7 @@
 /* The search for the rigid transform: Powell's method (1964), six parameters, coarse to fine. */
 #include "align/level.h"
-#include "align/matrix.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -169,7 +169,7 @@ static void describe(const objective *o, const state *s, alignment *out)
     double moved[3];
     const double *centre = o->points->centre;
     make_transform(s->at, centre, out->transform);
-    matrix_apply(out->transform, centre, moved);
+    volume_affine_apply(out->transform, centre, moved);
     out->angle_degrees = sqrt(s->at[0] * s->at[0] + s->at[1] * s->at[1] + s->at[2] * s->at[2]) /
                          radius_mm * 180 / M_PI;
     out->shift_mm = sqrt((moved[0] - centre[0]) * (moved[0] - centre[0]) +
@@ -185,7 +185,7 @@ static void change_centre(state *s, const double from[3], const double to[3])
 {
     double transform[4][4], moved[3];
     make_transform(s->at, from, transform);
-    matrix_apply(transform, to, moved);
+    volume_affine_apply(transform, to, moved);
     for (int k = 0; k < 3; k++)
         s->at[3 + k] = moved[k] - to[k];
 }

@@ -15,6 +15,7 @@ extern const cli_command train_command;
 extern const cli_command predict_command;
 extern const cli_command evaluate_command;
 extern const cli_command measure_command;
+extern const cli_command compare_command;
 extern const cli_command tune_command;
 extern const cli_command study_command;
 extern const cli_command picture_command;
@@ -35,6 +36,7 @@ const cli_command *const cli_commands[] = {
     &predict_command,
     &evaluate_command,
     &measure_command,
+    &compare_command,
     &tune_command,
     &study_command,
     &picture_command,

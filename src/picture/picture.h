@@ -14,6 +14,17 @@ ts_status picture_slices(const char *path, const char *title, const volume_heade
                          const float *const images[MODALITIES], const uint8_t *prediction,
                          const uint8_t *truth, ts_error *error);
 
+/* Two dates of a patient on one grid, with the labels of each: a column for each date, a row for
+ * each plane, through the second's largest cross-section of the tumour (else the first's). */
+typedef struct {
+    const char *name;
+    const float *image;
+    const uint8_t *labels;
+} picture_date;
+
+ts_status picture_dates(const char *path, const char *title, const volume_header *header,
+                        const picture_date dates[2], ts_error *error);
+
 /* Columns of a run's metrics.csv as curves over the step: losses, and Dice where there is any. */
 ts_status picture_curves(const char *path, const char *title, const char *metrics_csv,
                          ts_error *error);

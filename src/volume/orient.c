@@ -19,6 +19,18 @@ bool volume_affine_possible(const double a[4][4])
     return fabs(determinant) > 1e-3 * lengths; /* false for NaN */
 }
 
+void volume_affine_multiply(const double a[4][4], const double b[4][4], double out[4][4])
+{
+    double product[4][4];
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++) {
+            product[i][j] = 0;
+            for (int k = 0; k < 4; k++)
+                product[i][j] += a[i][k] * b[k][j];
+        }
+    memcpy(out, product, sizeof product);
+}
+
 /* By cofactors. */
 void volume_affine_invert(const double a[4][4], double out[4][4])
 {

@@ -141,8 +141,18 @@ volume_orientation volume_orientation_lps(const double affine[4][4]);
 /* Is it finite, and do its axes span the space? (Damaged headers hold zeros, NaN or anything; axes
  * that lie in one plane have a determinant of 0.) */
 bool volume_affine_possible(const double affine[4][4]);
-/* The way back from the world. A singular matrix gives infinities. */
+/* 4x4 matrices of places, the last row 0 0 0 1. out may be an argument. */
+void volume_affine_multiply(const double a[4][4], const double b[4][4], double out[4][4]);
+/* The way back. A singular matrix gives infinities. */
 void volume_affine_invert(const double affine[4][4], double out[4][4]);
+static inline void volume_affine_apply(const double a[4][4], const double in[3], double out[3])
+{
+    double result[3];
+    for (int i = 0; i < 3; i++)
+        result[i] = a[i][0] * in[0] + a[i][1] * in[1] + a[i][2] * in[2] + a[i][3];
+    for (int i = 0; i < 3; i++)
+        out[i] = result[i];
+}
 /* out axis i takes from in axis o.axis[i]; shape_in is x, y, z. */
 void volume_reorient(const void *in, const int64_t shape_in[3], volume_orientation o,
                      size_t element_bytes, void *out);
