@@ -1,19 +1,19 @@
 /* twinseg prepare: raw images of one patient onto one grid. */
 #include "cli/cli.h"
 #include "align/align.h"
+#include "cli/inputs.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const cli_option options[] = {
-    {"t1ce", 0, "PATH", "T1 with contrast; the others are registered to it"},
-    {"t1", 0, "PATH", "a NIfTI file, or a folder with one series of DICOM"},
-    {"t2", 0, "PATH", ""},
-    {"flair", 0, "PATH", ""},
+    INPUT_OPTIONS,
     {"output", 'o', "DIR", "the folder for the images, registration.json and registration.png"},
     {"id", 0, "NAME", "name of the files: NAME_t1ce.nii.gz [the folder's name]"},
     {"spacing", 0, "MM", "voxel size [1]"},
     {"skull-strip", 0, "COMMAND", "extracts the brain from {in} into {out} [$TWINSEG_SKULL_STRIP]"},
+    {"list", 'l', NULL, "only say which series of FOLDER is what"},
     {"threads", 0, "N", "threads to use; 0: all processors"},
     {NULL, 0, NULL, NULL},
 };
@@ -45,58 +45,77 @@ static void print_result(const align_request *r, const align_result *result)
     print_line(stdout, "%s: %s_*.nii.gz, registration.json, registration.png", r->folder, r->id);
 }
 
-static int run(const cli_arguments *a)
+/* 0, or the exit status after a message. folder: as `-o` says it, without slashes behind. */
+static int read_arguments(const cli_arguments *a, char folder[4096], align_request *r)
 {
-    const char *out = cli_value(a, "output"), *spacing = cli_value(a, "spacing");
-    const char *command = cli_value(a, "skull-strip");
-    align_request r = {.folder = out, .id = cli_value(a, "id"), .spacing_mm = 1};
-    int64_t threads = 0;
-    bool any = false;
-    for (int m = 0; m < MODALITIES; m++) {
-        r.input[m] = cli_value(a, modality_names[m]);
-        any = any || r.input[m];
-    }
-    if (!any)
-        return cli_usage_error(a->command,
-                               "give the patient's images: --t1ce, --t1, --t2, --flair");
-    if (!out)
-        return cli_usage_error(a->command, "-o DIR is missing: the folder for the images");
+    const char *spacing = cli_value(a, "spacing"), *command = cli_value(a, "skull-strip");
+    const int bad = cli_inputs_check(a);
+    if (bad)
+        return bad;
     if (spacing &&
-        (!parse_double(spacing, &r.spacing_mm) || !(r.spacing_mm >= 0.3) || r.spacing_mm > 10))
+        (!parse_double(spacing, &r->spacing_mm) || !(r->spacing_mm >= 0.3) || r->spacing_mm > 10))
         return cli_usage_error(a->command, "--spacing takes mm from 0.3 to 10, not '%s'", spacing);
-    if (!cli_integer(a, "threads", 0, 1024, &threads))
-        return 2;
-    char folder[4096];
-    snprintf(folder, sizeof folder, "%s", out);
+    snprintf(folder, 4096, "%s", cli_value(a, "output"));
     for (size_t n = strlen(folder); n > 1 && folder[n - 1] == '/'; n--)
         folder[n - 1] = '\0';
-    r.folder = folder;
-    r.id = r.id ? r.id : string_file_name(folder);
-    if (!*r.id || strchr(r.id, '/') || !strcmp(r.id, ".") || !strcmp(r.id, ".."))
-        return cli_usage_error(a->command, "'%s' cannot name a patient: give --id NAME", r.id);
-    r.skull_strip = command ? command : getenv("TWINSEG_SKULL_STRIP");
-    ts_error e;
-    pool *p;
-    align_result result;
-    interrupt_install();
-    ts_status status = pool_create(threads ? (int)threads : processor_count(), &p, &e);
-    if (status != TS_OK)
-        return cli_fail(&e);
-    status = align_patient(&r, p, &result, &e);
-    pool_destroy(p);
-    if (status != TS_OK)
-        return cli_fail(&e);
-    print_result(&r, &result);
+    r->folder = folder;
+    r->id = cli_flag(a, "id") ? cli_value(a, "id") : string_file_name(folder);
+    if (!*r->id || strchr(r->id, '/') || !strcmp(r->id, ".") || !strcmp(r->id, ".."))
+        return cli_usage_error(a->command, "'%s' cannot name a patient: give --id NAME", r->id);
+    r->skull_strip = command ? command : getenv("TWINSEG_SKULL_STRIP");
     return 0;
+}
+
+static ts_status prepare(const cli_arguments *a, int threads, align_request *r, ts_error *error)
+{
+    pool *p = NULL;
+    cli_inputs in;
+    align_result result;
+    const bool was_there = directory_exists(r->folder);
+    ts_status status = cli_inputs_open(a, r->folder, &in, error);
+    if (status != TS_OK || cli_flag(a, "list"))
+        goto end;
+    memcpy(r->input, in.path, sizeof r->input);
+    status = pool_create(threads ? threads : processor_count(), &p, error);
+    if (status == TS_OK)
+        status = align_patient(r, p, &result, error);
+    if (status == TS_OK)
+        print_result(r, &result);
+end:
+    pool_destroy(p);
+    cli_inputs_close(&in);
+    if (!was_there)
+        rmdir(r->folder); /* where nothing was written */
+    return status;
+}
+
+static int run(const cli_arguments *a)
+{
+    ts_error e;
+    char folder[4096];
+    int64_t threads = 0;
+    align_request r = {.spacing_mm = 1};
+    const int bad = read_arguments(a, folder, &r);
+    if (bad)
+        return bad;
+    if (!cli_integer(a, "threads", 0, 1024, &threads))
+        return 2;
+    interrupt_install();
+    return prepare(a, (int)threads, &r, &e) == TS_OK ? 0 : cli_fail(&e);
 }
 
 const cli_command prepare_command = {
     .name = "prepare",
     .summary = "register a patient's raw images, at 1 mm, for predict",
-    .usage = "--t1ce PATH --t1 PATH --t2 PATH --flair PATH -o DIR",
+    .usage = "FOLDER -o DIR\n--t1ce PATH --t1 PATH --t2 PATH --flair PATH -o DIR",
     .details =
+        "FOLDER holds a patient's series, of DICOM (read by dcm2niix) or as NIfTI files: the\n"
+        "program tells T1, T1CE, T2 and FLAIR from their headers and names, lists what it takes "
+        "and\n"
+        "what not, and asks where it is in doubt.\n"
         "Registers the raw images of one patient to T1CE (else T1, T2, FLAIR: the first that "
         "is there) by\nmutual information, and resamples them to one grid. docs/prepare.md.",
     .options = options,
+    .positional_max = 1,
     .run = run,
 };

@@ -1,0 +1,92 @@
+/* The images of one patient: files by option, or a folder of series. */
+#include "cli/inputs.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int cli_inputs_check(const cli_arguments *a)
+{
+    bool any = false;
+    for (int m = 0; m < MODALITIES; m++)
+        any = any || cli_flag(a, modality_names[m]);
+    if (!any && !a->positional_count)
+        return cli_usage_error(a->command,
+                               "give the patient's images: FOLDER, or --t1ce, --t1, --t2, --flair");
+    if (!cli_flag(a, "output"))
+        return cli_usage_error(a->command, "-o DIR is missing: the folder for the results");
+    if (!a->positional_count && (cli_flag(a, "patient") || cli_flag(a, "study")))
+        return cli_usage_error(a->command, "--patient and --study choose within FOLDER");
+    return 0;
+}
+
+/* Would the results lie among the images? A second call would take them for images. */
+static ts_status check_place(const char *folder, const char *out, ts_error *error)
+{
+    char *of_folder = realpath(folder, NULL), *of_out = realpath(out, NULL);
+    const size_t n = of_folder ? strlen(of_folder) : 0;
+    const bool within = of_folder && of_out && !strncmp(of_folder, of_out, n) &&
+                        (of_out[n] == '/' || of_out[n] == '\0' || of_folder[n - 1] == '/');
+    free(of_folder);
+    free(of_out);
+    return within ? error_set(error, TS_BAD_INPUT,
+                              "'%s' lies within '%s', whose images are read: give another -o", out,
+                              folder)
+                  : TS_OK;
+}
+
+static ts_status open_folder(const cli_arguments *a, const char *out, cli_inputs *in,
+                             ts_error *error)
+{
+    const char *folder = a->positional[0];
+    const char *given[MODALITIES];
+    const series_pick pick = {cli_value(a, "patient"), cli_value(a, "study")};
+    if (!directory_exists(folder))
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s' is not a folder: give files by --t1ce, --t1, --t2, --flair", folder);
+    ts_status status = check_place(folder, out, error);
+    if (status == TS_OK)
+        status = scratch_open(out, &in->scratch, error);
+    if (status != TS_OK)
+        return status;
+    progress_show("reading the series of %s", folder);
+    status = series_read(folder, &pick, in->scratch.path, &in->list, error);
+    progress_clear();
+    if (status != TS_OK)
+        return status;
+    for (int m = 0; m < MODALITIES; m++)
+        given[m] = cli_value(a, modality_names[m]);
+    status = series_choose(&in->list, given, in->chosen, error);
+    series_print(stdout, &in->list, in->chosen);
+    fflush(stdout);
+    for (int m = 0; status == TS_OK && m < MODALITIES; m++)
+        in->path[m] = in->chosen[m] >= 0 ? in->list.items[in->chosen[m]].path : NULL;
+    return status;
+}
+
+ts_status cli_inputs_open(const cli_arguments *a, const char *out, cli_inputs *in, ts_error *error)
+{
+    *in = (cli_inputs){.scratch = {.lock = -1}};
+    for (int m = 0; m < MODALITIES; m++) {
+        in->chosen[m] = -1;
+        in->path[m] = a->positional_count ? NULL : cli_value(a, modality_names[m]);
+    }
+    if (!a->positional_count)
+        return TS_OK;
+    const bool was_there = directory_exists(out);
+    ts_status status = directory_create(out, error);
+    if (status == TS_OK)
+        status = open_folder(a, out, in, error);
+    if (status != TS_OK) {
+        scratch_close(&in->scratch);
+        if (!was_there)
+            rmdir(out); /* as it was */
+    }
+    return status;
+}
+
+void cli_inputs_close(cli_inputs *in)
+{
+    series_list_free(&in->list);
+    scratch_close(&in->scratch);
+}
