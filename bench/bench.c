@@ -1,6 +1,7 @@
 /* twinseg-bench: how fast the engine is, against the limits of the machine that it runs on, and how
  * long whole cases take. bench/run.py sets each command beside its peers. */
 #include "bench.h"
+#include "scaling.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +52,7 @@ static void print_help(FILE *stream)
     fprintf(stream, "usage: twinseg-bench COMMAND [--base 8] [--cap 320] [--stages 4] [--patch 64] "
                     "[--batch 2]\n                     [--dtype fp32|bf16] [--threads N] "
                     "[--repeats 7] [--clock wall|cpu] [--json]\n                     "
-                    "[--prediction window|whole] [--winograd on|off]\n");
+                    "[--prediction window|whole] [--winograd on|off] [--scaling]\n");
     for (size_t i = 0; i < COUNT_OF(commands); i++) {
         char name[48];
         snprintf(name, sizeof name, "%s%s", commands[i].name, commands[i].words);
@@ -60,7 +61,9 @@ static void print_help(FILE *stream)
     fprintf(stream, "DIR holds one case in a folder of any layout. Times are medians of --repeats "
                     "runs, and the least\nand greatest; --clock cpu (kernels, step, window) counts "
                     "processor time per thread, for\nmachines that others use too; --json prints "
-                    "one line of JSON.\n");
+                    "one line of JSON. --scaling (kernels, step, window)\nmeasures every task on "
+                    "one thread and "
+                    "tells how much faster more threads are on paper.\n");
 }
 
 static int usage(const char *problem, const char *what)
@@ -122,8 +125,8 @@ static int parse_options(int argc, char **argv, int word_count, bench_options *o
             o->words[words++] = name;
             continue;
         }
-        if (strcmp(name, "--json") == 0) {
-            o->json = true;
+        if (strcmp(name, "--json") == 0 || strcmp(name, "--scaling") == 0) {
+            *(name[2] == 'j' ? &o->json : &o->scaling) = true;
             continue;
         }
         if (i + 1 >= argc)
@@ -142,6 +145,8 @@ static int parse_options(int argc, char **argv, int word_count, bench_options *o
     o->prediction = choices[1].value ? PREDICTION_WHOLE : PREDICTION_WINDOW;
     o->cpu_clock = choices[2].value;
     o->winograd = choices[3].value;
+    if (o->scaling)
+        o->threads = SCALING_MOST;
     return code || words == word_count ? code : usage("a word is missing after", argv[1]);
 }
 

@@ -25,7 +25,7 @@ typedef struct {
     compute_dtype dtype;
     prediction_kind prediction;
     bool winograd;
-    bool json, cpu_clock;
+    bool json, cpu_clock, scaling;
     const char *words[3];
 } bench_options;
 

@@ -2,6 +2,7 @@
  * shares of the register roof that is measured before each; their sum over a training pass of the
  * network; norm as GB/s beside the triad. */
 #include "bench.h"
+#include "scaling.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -101,6 +102,8 @@ typedef struct {
     bool first;
 } listed;
 
+static const char *const kind_names[] = {"3x3x3", "3x3x3/2", "up"};
+
 typedef struct {
     double flops, seconds[3], roof_seconds;
 } totals;
@@ -109,12 +112,11 @@ typedef struct {
 static void layer_measure(layer *l, const listed *k, int repeats, totals *sum, char cells[7][32],
                           json_t *layers)
 {
-    static const char *const kinds[] = {"3x3x3", "3x3x3/2", "up"};
     const double flops = conv_flops(&l->c, &l->x[0]);
     char second[16] = "";
     if (k->c.in[1])
         snprintf(second, sizeof second, "+%d", (int)k->c.in[1]);
-    snprintf(cells[0], 32, "%d %s %d%s->%d @%d", k->times, kinds[k->c.kind], (int)k->c.in[0],
+    snprintf(cells[0], 32, "%d %s %d%s->%d @%d", k->times, kind_names[k->c.kind], (int)k->c.in[0],
              second, (int)k->c.out, (int)k->size);
     json_t *passes = json_array();
     for (int pass = CONV_FORWARD; pass <= CONV_WEIGHT_GRADIENT; pass++) {
@@ -139,6 +141,32 @@ static void layer_measure(layer *l, const listed *k, int repeats, totals *sum, c
         sum->flops += k->times * flops;
     }
     json_array_append_new(layers, json_pack("{s:s, s:o}", "layer", cells[0], "shares", passes));
+}
+
+/* In the places of GFLOP/s the tasks of the pass's longest job, in those of shares how much faster
+ * 16 and 64 threads are on paper. */
+static void layer_scale(layer *l, const listed *k, int repeats, double barrier, char cells[7][32])
+{
+    char second[16] = "";
+    if (k->c.in[1])
+        snprintf(second, sizeof second, "+%d", (int)k->c.in[1]);
+    snprintf(cells[0], 32, "%d %s %d%s->%d @%d", k->times, kind_names[k->c.kind], (int)k->c.in[0],
+             second, (int)k->c.out, (int)k->size);
+    for (int pass = CONV_FORWARD; pass <= CONV_WEIGHT_GRADIENT; pass++) {
+        recording r = {0};
+        if (pass == CONV_DATA_GRADIENT && k->first)
+            continue;
+        for (int i = 0; i < repeats; i++) {
+            recording_begin(&r, engine_pool(l->e));
+            layer_run(l, (conv_pass)pass);
+            recording_end(&r, engine_pool(l->e));
+        }
+        const double one = recording_predict(&r, 1, 0);
+        snprintf(cells[1 + 2 * pass], 24, "%lld", (long long)recording_largest(&r));
+        snprintf(cells[2 + 2 * pass], 24, "%.1f, %.1f", one / recording_predict(&r, 16, barrier),
+                 one / recording_predict(&r, SCALING_MOST, barrier));
+        recording_free(&r);
+    }
 }
 
 static int64_t width(const bench_options *o, int64_t stage)
@@ -183,12 +211,14 @@ static void measure_norm(engine *e, const bench_options *o)
         float *f = allocate((size_t)(factors * 3) * sizeof *f);
         for (int64_t i = 0; i < factors * 3; i++)
             f[i] = 0.5f;
+        const norm_parameters norm = {f, f, f};
+        void *sums = allocate(norm_scratch_bytes(&y));
         double forward[64], backward[64];
         for (int64_t r = 0; r < o->repeats; r++) {
             const double start = bench_seconds();
             norm_forward(e, &y, f, f, f, &dy);
             const double middle = bench_seconds();
-            norm_backward(e, &y, f, f, f, &da, &dy, f + factors, f + 2 * factors);
+            norm_backward(e, &y, &norm, &da, &dy, f + factors, f + 2 * factors, sums);
             forward[r] = middle - start;
             backward[r] = bench_seconds() - middle;
         }
@@ -199,7 +229,7 @@ static void measure_norm(engine *e, const bench_options *o)
                "%%)\n",
                (long)c, (long)size, f_time * 1e3, 200 * bytes / f_time / triad, b_time * 1e3,
                500 * bytes / b_time / triad);
-        void *all[] = {y.data, da.data, dy.data, f};
+        void *all[] = {y.data, da.data, dy.data, f, sums};
         for (size_t i = 0; i < COUNT_OF(all); i++)
             free(all[i]);
     }
@@ -230,8 +260,10 @@ static void print_table(engine *e, const totals *sum, const char *const *cells, 
 
 int bench_kernels(const bench_options *o)
 {
-    static const char *const header[] = {"times, layer", "forward",    "share", "data gr.",
-                                         "share",        "weight gr.", "share"};
+    static const char *const headers[2][7] = {
+        {"times, layer", "forward", "share", "data gr.", "share", "weight gr.", "share"},
+        {"times, layer", "forward", "16, 64", "data gr.", "16, 64", "weight gr.", "16, 64"}};
+    const double barrier = o->scaling ? measure_barrier() : 0;
     engine *e;
     ts_error error;
     if (engine_create((int)o->threads, o->dtype, NULL, &e, &error) != TS_OK) {
@@ -247,12 +279,18 @@ int bench_kernels(const bench_options *o)
     for (size_t i = 0; i < count; i++) {
         layers[i].c.winograd = o->winograd;
         layer l = layer_make(e, &layers[i].c, o->batch, layers[i].size);
-        layer_measure(&l, &layers[i], (int)o->repeats, &sum, lines[i + 1], json);
+        if (o->scaling)
+            layer_scale(&l, &layers[i], (int)o->repeats, barrier, lines[i + 1]);
+        else
+            layer_measure(&l, &layers[i], (int)o->repeats, &sum, lines[i + 1], json);
         layer_free(&l);
     }
     for (size_t i = 0; i < (count + 1) * 7; i++)
-        cells[i] = i < 7 ? header[i] : lines[i / 7][i % 7];
-    if (o->json) {
+        cells[i] = i < 7 ? headers[o->scaling][i] : lines[i / 7][i % 7];
+    if (o->scaling) {
+        printf("tasks, and how much faster 16 and 64 threads are on paper\n");
+        table_print(stdout, cells, count + 1, 7);
+    } else if (o->json) {
         print_json(e, &sum, json);
     } else {
         print_table(e, &sum, cells, count + 1);

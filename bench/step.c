@@ -2,6 +2,7 @@
  * twinseg-bench window: one window's prediction. Both on random patches, with the operations that
  * the mathematics needs, so that gflops / roof_gflops is the share of the machine. */
 #include "bench.h"
+#include "scaling.h"
 
 #include "model/model.h"
 #include "train/iteration.h"
@@ -82,12 +83,14 @@ static double step_flops(const trainer *t, const plan *p)
 }
 
 static ts_status run_steps(trainer *t, const batch *b, engine *roof_engine, double *seconds,
-                           double *roofs, int64_t repeats, ts_error *error)
+                           double *roofs, int64_t repeats, recording *r, ts_error *error)
 {
     for (int64_t i = -1; i < repeats; i++) {
-        step_result r;
+        step_result result;
         const double roof = roof_gflops(roof_engine), start = bench_seconds();
-        const ts_status status = trainer_step(t, b, i + 1, &r, error);
+        recording_begin(r, trainer_pool(t));
+        const ts_status status = trainer_step(t, b, i + 1, &result, error);
+        recording_end(r, trainer_pool(t));
         if (status != TS_OK)
             return status;
         if (i < 0)
@@ -104,6 +107,7 @@ int bench_step(const bench_options *o)
     plan_of(o, &p);
     trainer *t = NULL;
     engine *e = NULL;
+    recording r = {0};
     ts_error error;
     double seconds[64], roofs[64];
     const size_t voxels = (size_t)(p.batch * p.patch[0] * p.patch[1] * p.patch[2]);
@@ -122,10 +126,13 @@ int bench_step(const bench_options *o)
     for (size_t i = 0; i < voxels; i++)
         labels[i] = (uint8_t)(i / 7 % 4);
     const batch b = {.images = images, .labels = labels};
-    status = run_steps(t, &b, e, seconds, roofs, o->repeats, &error);
+    status = run_steps(t, &b, e, seconds, roofs, o->repeats, o->scaling ? &r : NULL, &error);
     if (status == TS_OK)
         report("step", o, engine_target(e), seconds, roofs, step_flops(t, &p));
+    if (status == TS_OK && o->scaling)
+        recording_print(&r);
 done:
+    recording_free(&r);
     trainer_destroy(t);
     engine_destroy(e);
     free(images);
@@ -136,11 +143,13 @@ done:
 /* ---- window ---------------------------------------------------------------------------- */
 
 static ts_status run_windows(net *n, engine *e, const float *image, double *seconds, double *roofs,
-                             int64_t repeats, ts_error *error)
+                             int64_t repeats, recording *r, ts_error *error)
 {
     for (int64_t i = -1; i < repeats; i++) {
         const double roof = roof_gflops(e), start = bench_seconds();
+        recording_begin(r, engine_pool(e));
         const ts_status status = net_forward(n, image, error);
+        recording_end(r, engine_pool(e));
         if (status != TS_OK)
             return status;
         if (i < 0)
@@ -158,6 +167,7 @@ int bench_window(const bench_options *o)
     const net_config config = net_config_of(&p, p.student);
     net *n = NULL;
     engine *e = NULL;
+    recording r = {0};
     ts_error error;
     double seconds[64], roofs[64];
     const size_t count = (size_t)(o->patch * o->patch * o->patch * config.in_channels);
@@ -179,10 +189,13 @@ int bench_window(const bench_options *o)
     fill_random(image, count);
     net_bind(n, workspace);
     net_initialise(n, 1);
-    status = run_windows(n, e, image, seconds, roofs, o->repeats, &error);
+    status = run_windows(n, e, image, seconds, roofs, o->repeats, o->scaling ? &r : NULL, &error);
     if (status == TS_OK)
         report("window", o, engine_target(e), seconds, roofs, net_forward_flops(n));
+    if (status == TS_OK && o->scaling)
+        recording_print(&r);
 done:
+    recording_free(&r);
     net_destroy(n);
     engine_destroy(e);
     free(workspace);

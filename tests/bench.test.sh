@@ -22,6 +22,8 @@ for dtype in fp32 bf16; do
         keys "$command, $dtype" "${timed[@]}" gflop gflops roof_gflops -- \
             "$bench" $command "${one[@]}" --dtype $dtype --json
     done
+    check "step on more threads, $dtype" 0 'on paper, .* 2: [0-9.]*, .* 64: [0-9.]*$' \
+        "$bench" step "${one[@]}" --dtype $dtype --scaling
     check "kernels, $dtype" 0 '^all, .*: [0-9]+ GFLOP/s, [0-9]+ % of the roof' \
         "$bench" kernels "${one[@]}" --dtype $dtype
 done
@@ -55,6 +57,8 @@ for convention in legacy lesion panoptic; do
     keys "score, $convention" "${timed[@]}" -- "$bench" score $convention "${truth[0]}" "${truth[0]}" --repeats 1 --json
 done
 check "an unknown command ends with status 2" 2 "no such command" "$bench" nonsense
+
+check "layers on more threads" 0 '^1 3x3x3 8->8 ' "$bench" kernels "${one[@]}" --scaling
 
 keys "kernels, JSON" gflops share -- "$bench" kernels "${one[@]}" --json
 expect "kernels, JSON: each layer" test "$(grep -o '"layer"' said | wc -l)" = 6

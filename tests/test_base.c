@@ -133,6 +133,40 @@ static void test_pool_ranges(void **state)
     assert_int_equal(atomic_load(&f.first[1]), 50);
 }
 
+typedef struct {
+    int64_t told, sums[7];
+    bool orderly;
+} watched;
+
+/* Told of an index after it has run, all before in their order. */
+static void watch(void *context, int64_t index, int64_t count, double seconds)
+{
+    watched *w = context;
+    w->orderly = w->orderly && count == 7 && index == w->told % 7 && seconds >= 0 &&
+                 w->sums[index] == (w->told / 7 + 1) * index;
+    w->told++;
+}
+
+static void test_pool_observed(void **state)
+{
+    (void)state;
+    for (int threads = 1; threads <= 3; threads++) {
+        ts_error e;
+        pool *p;
+        watched w = {.orderly = true};
+        assert_int_equal(pool_create(threads, &p, &e), TS_OK);
+        pool_observe(p, watch, &w);
+        pool_run(p, add_index, w.sums, 7);
+        pool_run(p, add_index, w.sums, 7);
+        pool_observe(p, NULL, NULL);
+        pool_run(p, add_index, w.sums, 7);
+        pool_destroy(p);
+        assert_true(w.orderly);
+        assert_int_equal(w.told, 14);
+        assert_int_equal(w.sums[6], 18);
+    }
+}
+
 /* Indices 30, 60 and so on fail, the later the sooner. */
 static ts_status fail_at_30(void *context, int64_t index, int thread, ts_error *error)
 {
@@ -300,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_pool),
         cmocka_unit_test(test_pool_ranges),
+        cmocka_unit_test(test_pool_observed),
         cmocka_unit_test(test_pool_status),
         cmocka_unit_test(test_pool_status_below),
         cmocka_unit_test(test_processor_quota),

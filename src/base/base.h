@@ -87,7 +87,12 @@ int pool_threads(const pool *p);
 void pool_run(pool *p, void (*task)(void *context, int64_t index, int thread), void *context,
               int64_t count);
 
-/* The same for tasks that can fail (error is never NULL there). The status and *error (may be NULL)
+/* From now on all jobs run on the caller's thread, and each task's seconds are told after it ran: a
+ * job's in the order of their indices, from 0 to count - 1. For benchmarks; NULL ends it. */
+typedef void (*pool_observer)(void *context, int64_t index, int64_t count, double seconds);
+void pool_observe(pool *p, pool_observer observer, void *context);
+
+/* The same as pool_run for tasks that can fail (error is never NULL there). The status and *error (may be NULL)
  * are those of the lowest index that failed, with any number of threads. Every index below it has
  * run; indices above it may be left out, so what a task allocates must start from NULL. */
 typedef ts_status (*pool_task)(void *context, int64_t index, int thread, ts_error *error);

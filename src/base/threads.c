@@ -48,6 +48,9 @@ struct pool {
     void *context;
     int64_t count;
     range *ranges; /* most + 1 */
+
+    pool_observer observer; /* or NULL */
+    void *observed;         /* its context */
 };
 
 static int64_t range_begin(const pool *p, int r)
@@ -208,9 +211,28 @@ static void close_job(pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
+void pool_observe(pool *p, pool_observer observer, void *context)
+{
+    p->observer = observer;
+    p->observed = context;
+}
+
+static void run_observed(pool *p, void (*task)(void *, int64_t, int), void *context, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const double start = clock_seconds();
+        task(context, i, 0);
+        p->observer(p->observed, i, count, clock_seconds() - start);
+    }
+}
+
 void pool_run(pool *p, void (*task)(void *context, int64_t index, int thread), void *context,
               int64_t count)
 {
+    if (p && p->observer) {
+        run_observed(p, task, context, count);
+        return;
+    }
     if (!p || p->threads == 1 || count <= 1) {
         for (int64_t i = 0; i < count; i++)
             task(context, i, 0);

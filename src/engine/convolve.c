@@ -355,7 +355,7 @@ void conv_forward(engine *e, const conv *c, conv_inputs x, const void *packed, c
     }
     sweep_run(&s);
     if (moments)
-        moments_join(y->n, c->out, sweep_chunks(y, l.chunk), l.partial, moments);
+        moments_join(e, y->n, c->out, sweep_chunks(y, l.chunk), l.partial, moments);
 }
 
 /* ---- data gradient --------------------------------------------------------------------- */

@@ -20,8 +20,8 @@ typedef struct {
     int64_t first_in;   /* in[0] */
     bool split;         /* the terms are x[0]'s phases */
     int64_t channels, terms, taps;
-    int64_t parts, channel_groups, term_groups;
-    int64_t distance[27];  /* of the taps in x */
+    int64_t parts, channel_groups, term_groups, term_group; /* the last: inputs of a task */
+    int64_t distance[27];                                   /* of the taps in x */
     int64_t stride, chunk; /* stride: channels rounded up to whole tiles */
     float *dw;             /* [parts][terms][stride] */
     double *sums;          /* [parts][sum_count]: of dy's channels, for dbias */
@@ -271,10 +271,10 @@ static void correlate_task(void *context, int64_t index, int thread)
         .j = j,
         .local = j->local + (size_t)thread * j->local_bytes,
         .first_channel = index % groups / j->term_groups * CHANNEL_GROUP,
-        .first_input = index % j->term_groups * TERM_GROUP,
+        .first_input = index % j->term_groups * j->term_group,
     };
     p.channels = smaller(CHANNEL_GROUP, j->channels - p.first_channel);
-    p.inputs = smaller(TERM_GROUP, j->terms / j->taps - p.first_input);
+    p.inputs = smaller(j->term_group, j->terms / j->taps - p.first_input);
     const void **a = (const void **)p.local, **term = a + CHANNEL_GROUP;
     const char *ahead[CHANNEL_GROUP + 3 * TERM_GROUP];
     const int64_t first_term = p.first_input * j->taps;
@@ -346,6 +346,19 @@ static void take_local(const engine *e, correlate_job *j, const tensor *walked, 
     j->local = scratch_take(s, (size_t)pool_threads(e->threads) * local.used, 1);
 }
 
+/* Inputs of a task: fewer where many threads would find too few tasks. Every sum stays in the part
+ * and the order that it has, so that no bit depends on the threads; each task reads all channels'
+ * chunks, which costs two threads 1 % of a step. */
+static void share_terms(const engine *e, correlate_job *j, int64_t inputs)
+{
+    const int64_t tasks = 2 * pool_threads(e->threads);
+    j->term_group = smaller(TERM_GROUP, round_up(inputs, 2));
+    while (j->term_group > 2 && j->parts * j->channel_groups * j->term_groups < tasks) {
+        j->term_group = round_up(j->term_group / 2, 2);
+        j->term_groups = groups_of(inputs, j->term_group);
+    }
+}
+
 static correlate_job take_scratch(const engine *e, const conv *c, const tensor *x,
                                   scratch_pieces *s)
 {
@@ -369,6 +382,7 @@ static correlate_job take_scratch(const engine *e, const conv *c, const tensor *
                             walked->n * walked->span, CHUNK);
     j.parts = smaller(groups_of(WEIGHT_PARTS, j.channel_groups * j.term_groups),
                       walked->n * sweep_chunks(walked, j.chunk));
+    share_terms(e, &j, inputs);
     take_local(e, &j, walked, s);
     j.dw = scratch_take(s, (size_t)(j.parts * j.terms * j.stride), sizeof *j.dw);
     j.sum_count = c->out;

@@ -123,22 +123,24 @@ double conv_flops(const conv *c, const tensor *x);
 
 /* ---- instance norm and leaky ReLU ------------------------------------------------------ */
 
+/* What makes an activation of a layer's y, as in norm_forward. */
+typedef struct {
+    const float *moments, *gamma, *beta;
+} norm_parameters;
+
 /* a = leaky(gamma * (y - mean) * rstd + beta), moments from conv_forward. a may be y. */
 void norm_forward(engine *e, const tensor *y, const float *moments, const float *gamma,
                   const float *beta, const tensor *a);
 
 /* da: gradient of a. dy receives the gradient of y (through the moments too) and may be da.
  * dgamma, dbeta [c]: overwritten. */
-void norm_backward(engine *e, const tensor *y, const float *moments, const float *gamma,
-                   const float *beta, const tensor *da, const tensor *dy, float *dgamma,
-                   float *dbeta);
+void norm_backward(engine *e, const tensor *y, const norm_parameters *norm, const tensor *da,
+                   const tensor *dy, float *dgamma, float *dbeta, void *scratch);
+
+/* Scratch of norm_backward, at a multiple of 64. */
+size_t norm_scratch_bytes(const tensor *y);
 
 /* ---- heads: 1x1x1 convolutions to plain logits ----------------------------------------- */
-
-/* What makes an activation of a layer's y, as in norm_forward. */
-typedef struct {
-    const float *moments, *gamma, *beta;
-} norm_parameters;
 
 /* logits [n][classes][d][h][w], plain floats, of the activation of y, which is made on the way, or
  * (norm NULL) of y itself; weight [classes][c], bias [classes]. At most 64 classes and 4096

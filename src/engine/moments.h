@@ -6,7 +6,7 @@
 
 /* [samples][channels][2] of mean and 1/sqrt(variance + epsilon) out of partial sums
  * [samples][tasks][channels] of voxels, sum and squared distances from the task's mean. */
-void moments_join(int64_t samples, int64_t channels, int64_t tasks, const double *partial,
-                  float *moments);
+void moments_join(engine *e, int64_t samples, int64_t channels, int64_t tasks,
+                  const double *partial, float *moments);
 
 #endif

@@ -262,7 +262,7 @@ static void run(job *j)
 /* Partial sums are distances from the bias: of the mean, the bias is added back. */
 static void finish_moments(const job *j, float *moments)
 {
-    moments_join(j->y->n, j->y->c, j->tasks, j->partial, moments);
+    moments_join(j->e, j->y->n, j->y->c, j->tasks, j->partial, moments);
     for (int64_t i = 0; i < j->y->n * j->y->c; i++)
         moments[i * 2] += j->bias[i % j->y->c];
 }

@@ -29,8 +29,9 @@ static tensor activation(const net *n, const unit *u, void *place)
 /* Gradient of the activation to that of the convolution's output, in place. */
 static void norm_back(net *n, const unit *u, const tensor *da)
 {
-    norm_backward(n->engine, &u->y, u->moments, net_weight(n, u->gamma), net_weight(n, u->beta), da,
-                  da, n->gradients + u->gamma, n->gradients + u->beta);
+    const norm_parameters norm = unit_norm(n, u);
+    norm_backward(n->engine, &u->y, &norm, da, da, n->gradients + u->gamma, n->gradients + u->beta,
+                  n->scratch);
 }
 
 static void weights_back(net *n, const unit *u, const tensor *x, const tensor *second,

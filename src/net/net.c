@@ -155,6 +155,8 @@ static void largest_scratch(net *n, unit *u, void *context)
 {
     size_t *largest = context;
     const int passes = n->mode == NET_TRAIN ? CONV_WEIGHT_GRADIENT : CONV_FORWARD;
+    const size_t norm = norm_scratch_bytes(&u->y);
+    *largest = norm > *largest ? norm : *largest;
     for (int pass = CONV_FORWARD; pass <= passes; pass++) {
         const size_t bytes = conv_scratch_bytes(n->engine, &u->conv, &u->x, (conv_pass)pass);
         *largest = bytes > *largest ? bytes : *largest;
