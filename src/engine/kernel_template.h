@@ -187,6 +187,7 @@ INLINE void multiply_step(const int vectors, const int dot, const vf *x, const f
 typedef struct {
     const uint32_t *const *term; /* read at f */
     int64_t terms, f;
+    int64_t ahead;       /* the prefetched positions lie so much behind */
     const float *weight; /* [terms][TILE] */
     const float *bias;   /* [TILE], what sums start from; NULL: from `sums` */
     float *sums;         /* floats, channel c at c * stride: where sums go, unless to `units` */
@@ -211,7 +212,7 @@ INLINE void multiply_tile(const int vectors, const int dot, const tile t)
         const uint32_t *in = t.term[i] + t.f;
         vf x[3];
         if (vectors == 3)
-            prefetch_run(in + 3 * VL + 16, 3 * VL);
+            prefetch_run(in + t.ahead, 3 * VL);
         UNROLL for (int v = 0; v < vectors; v++)
         {
             x[v] = load(in + v * VL);
@@ -239,44 +240,45 @@ INLINE void multiply_tile(const int vectors, const int dot, const tile t)
     }
 }
 
-/* A block of a product's terms, read at f. */
+/* A block of a product's terms at the run of positions from `at` on. */
 typedef struct {
-    const uint32_t *const *term;
-    int64_t first, terms, f, weights_of_term;
+    const uint32_t *const *term; /* position `at` of the output is read at `read` */
+    int64_t first, terms, at, read, weights_of_term, ahead;
 #if WIDENS
     float wide[WIDE_TERMS * 6 * VL] __attribute__((aligned(4 * VL)));
     const uint32_t *wide_term[WIDE_TERMS * 2];
 #endif
 } term_run;
 
-/* One tile of channels, from c on: its sums go to `sums`, or to p's units at f. */
+/* One tile of channels, from c on, at place i of the run: its sums go to `sums`, or to p's units. */
 INLINE void multiply_vectors(const int vectors, const product *p, const term_run *b, int64_t c,
-                             int64_t f, const float *bias, float *sums, bool to_units)
+                             int64_t i, const float *bias, float *sums, bool to_units)
 {
     const tile t = {
         .term = b->term,
         .terms = b->terms,
-        .f = b->f,
+        .f = b->read + i,
+        .ahead = b->ahead,
         .weight = p->weight + (c * p->terms + b->first * TILE) * b->weights_of_term,
         .bias = bias,
         .sums = sums,
-        .stride = vectors * VL,
-        .units = to_units ? p->out + c / HALVES * p->stride + f : NULL,
+        .stride = RUN,
+        .units = to_units ? p->out + c / HALVES * p->stride + b->at + i : NULL,
         .unit_stride = p->stride,
     };
     multiply_tile(vectors, DOT, t);
 }
 
-static void multiply_3(const product *p, const term_run *b, int64_t c, int64_t f, const float *bias,
+static void multiply_3(const product *p, const term_run *b, int64_t c, int64_t i, const float *bias,
                        float *sums, bool to_units)
 {
-    multiply_vectors(3, p, b, c, f, bias, sums, to_units);
+    multiply_vectors(3, p, b, c, i, bias, sums, to_units);
 }
 
-static void multiply_1(const product *p, const term_run *b, int64_t c, int64_t f, const float *bias,
+static void multiply_1(const product *p, const term_run *b, int64_t c, int64_t i, const float *bias,
                        float *sums, bool to_units)
 {
-    multiply_vectors(1, p, b, c, f, bias, sums, to_units);
+    multiply_vectors(1, p, b, c, i, bias, sums, to_units);
 }
 
 /* Terms of plain floats, from 0 (winograd_template.h). */
@@ -284,7 +286,14 @@ INLINE tile tile_of_floats(const uint32_t *const *term, int64_t terms, int64_t f
                            const float *weight, float *sums, int64_t stride)
 {
     static const float zero[TILE];
-    return (tile){term, terms, f, weight, zero, sums, stride, NULL, 0};
+    return (tile){.term = term,
+                  .terms = terms,
+                  .f = f,
+                  .ahead = 3 * VL,
+                  .weight = weight,
+                  .bias = zero,
+                  .sums = sums,
+                  .stride = stride};
 }
 
 static void multiply_floats_3(const uint32_t *const *term, int64_t terms, int64_t f,
@@ -310,7 +319,7 @@ static void store_sums(const product *p, int64_t c, int64_t f, int vectors, cons
             for (int h = 0; h < HALVES; h++) {
                 value[h] = (vf){0};
                 if (c + i + h < p->channels)
-                    value[h] = load(sums + ((i + h) * vectors + v) * VL);
+                    value[h] = load(sums + (i + h) * RUN + v * VL);
                 if (p->add)
                     value[h] += load_half(to, h);
             }
@@ -319,72 +328,93 @@ static void store_sums(const product *p, int64_t c, int64_t f, int vectors, cons
 }
 
 #if WIDENS
-/* Widens the block's terms at f into `wide`: each becomes two, of its low and its high channels. */
-static void widen(const product *p, term_run *b, int64_t f, int vectors)
+/* Widens the block's terms at `count` positions (one tile at most) into `wide`: each becomes two,
+ * of its low and its high channels. */
+static void widen(const product *p, term_run *b, int64_t count)
 {
     float *to = b->wide;
     for (int64_t t = b->first; t < b->first + b->terms; t++) {
-        const uint32_t *in = p->term[t] + f;
-        if (vectors == 3)
-            prefetch_run(in + 3 * VL + 16, 3 * VL);
-        for (int v = 0; v < vectors; v++) {
-            store(to + v * VL, load_half(in + v * VL, 0));
-            store(to + (3 + v) * VL, load_half(in + v * VL, 1));
+        const uint32_t *in = p->term[t] + b->at;
+        prefetch_run(in + 3 * VL + 16, 3 * VL);
+        for (int64_t i = 0; i < count; i += VL) {
+            store(to + i, load_half(in + i, 0));
+            store(to + 3 * VL + i, load_half(in + i, 1));
         }
         to += 6 * VL;
     }
     b->term = b->wide_term;
     b->terms *= 2;
-    b->f = 0;
+    b->read = 0;
 }
 #endif
 
-/* All channels at positions [f, f + vectors * VL), a block of terms at a time: what a block reads
- * stays in the first-level cache for all channels, whose sums are kept in `sums` between blocks. */
-static void multiply_at(const product *p, term_run *b, int64_t f, int vectors)
+/* A tile of channels, from c on, at a run's positions, tile by tile. first and last say of the
+ * block of terms whether it is so. */
+static void multiply_run(const product *p, const term_run *b, int64_t c, int64_t count, bool first,
+                         bool last, float *sums)
 {
-    float sums[CHANNEL_GROUP * 3 * VL] __attribute__((aligned(4 * VL)));
-    const bool widens = WIDENS && !p->floats;
-    const int64_t most = widens && p->term_block > WIDE_TERMS ? WIDE_TERMS : p->term_block;
-    for (int64_t t = 0; t < p->terms; t += most) {
-        const bool last = p->terms - t <= most;
-        b->first = t;
-        b->term = p->term + t;
-        b->terms = last ? p->terms - t : most;
-        b->f = f;
-#if WIDENS
-        if (widens)
-            widen(p, b, f, vectors);
-#endif
-        for (int64_t c = 0; c < p->channels; c += TILE) {
-            const bool to_units = last && !p->add && c + TILE <= p->channels;
-            float bias[TILE] = {0}, *at = sums + c * 3 * VL;
-            for (int64_t i = c; t == 0 && p->bias && i < c + TILE && i < p->channels; i++)
-                bias[i - c] = p->bias[i];
-            (vectors == 3 ? multiply_3 : multiply_1)(p, b, c, f, t ? NULL : bias, at, to_units);
-            if (last && !to_units)
-                store_sums(p, c, f, vectors, at);
-        }
+    const bool to_units = last && !p->add && c + TILE <= p->channels;
+    float bias[TILE] = {0};
+    for (int64_t i = c; first && p->bias && i < c + TILE && i < p->channels; i++)
+        bias[i - c] = p->bias[i];
+    for (int64_t i = 0; i < count;) {
+        const int vectors = count - i >= 3 * VL ? 3 : 1;
+        (vectors == 3 ? multiply_3 : multiply_1)(p, b, c, i, first ? bias : NULL, sums + i,
+                                                 to_units);
+        if (last && !to_units)
+            store_sums(p, c, b->at + i, vectors, sums + i);
+        i += vectors * VL;
     }
 }
 
+/* All channels at `count` positions from b->at on, `block` terms at a time, whose sums are kept in
+ * `sums` between blocks. */
+static void multiply_at(const product *p, term_run *b, int64_t count, int64_t block)
+{
+    float sums[CHANNEL_GROUP * RUN] __attribute__((aligned(4 * VL)));
+    for (int64_t t = 0; t < p->terms; t += block) {
+        const bool last = p->terms - t <= block;
+        b->first = t;
+        b->term = p->term + t;
+        b->terms = last ? p->terms - t : block;
+        b->read = b->at;
+#if WIDENS
+        if (!p->floats)
+            widen(p, b, count);
+#endif
+        for (int64_t c = 0; c < p->channels; c += TILE)
+            multiply_run(p, b, c, count, t == 0, last, sums + c * RUN);
+    }
+}
+
+/* What a block of terms reads at a run, and a block's weights of a tile of channels, stay in the
+ * first-level cache: the one while all channels pass over it, the others while the run's tiles do.
+ * One tile of channels reads nothing twice. */
 static void multiply(const product *p, int64_t from, int64_t to)
 {
     term_run b;
+    int64_t block = p->term_block, run = RUN;
+    if (p->channels <= TILE) {
+        block = p->terms;
+        run = 3 * VL;
+    }
     b.weights_of_term = p->floats ? 1 : WEIGHTS_OF_TERM;
 #if WIDENS
     for (int i = 0; i < 2 * WIDE_TERMS; i++)
         b.wide_term[i] = (const uint32_t *)b.wide + i * 3 * VL;
-#endif
-    int64_t f = from;
-    for (; f + 3 * VL <= to; f += 3 * VL) {
-        for (int64_t i = 0; i < p->aheads; i++)
-            for (int k = 0; k < 3 * VL; k += 16)
-                __builtin_prefetch(p->ahead[i] + f + k, 0, 2); /* into the second-level cache */
-        multiply_at(p, &b, f, 3);
+    if (!p->floats) {
+        block = WIDE_TERMS;
+        run = 3 * VL;
     }
-    for (; f < to; f += VL)
-        multiply_at(p, &b, f, 1);
+#endif
+    b.ahead = run + 16;
+    for (b.at = from; b.at < to; b.at += run) {
+        const int64_t count = to - b.at < run ? to - b.at : run;
+        for (int64_t i = 0; i < p->aheads; i++)
+            for (int64_t k = 0; k < count; k += 16)
+                __builtin_prefetch(p->ahead[i] + b.at + k, 0, 2); /* into the second-level cache */
+        multiply_at(p, &b, count, block);
+    }
 }
 
 /* ---- correlate ------------------------------------------------------------------------- */

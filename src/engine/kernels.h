@@ -15,7 +15,7 @@
 typedef struct {
     const uint32_t *const *term; /* each at the flat position that output position 0 reads */
     int64_t terms;
-    int64_t term_block; /* terms taken at a time; see TERM_BLOCK (sizes.h) */
+    int64_t term_block; /* terms taken at a time: TERM_BLOCK or PHASE_BLOCK (sizes.h) */
     /* [channels / tile][terms][weights_of_term][tile], padded with zeros; for dot a pair of bf16 in
      * each float's place. */
     const float *weight;

@@ -1,8 +1,8 @@
 /* Sizes that follow from registers and caches, each with the lines that derive it.
  *
- * Caches are taken as 32 to 48 KiB at the first level and 1 MiB at the second, as server
- * processors have them since Skylake-SP and Zen 4. An element is 4 bytes: one fp32, or two
- * channels in bf16. */
+ * What changes the order of sums is the same on every machine: for it caches are taken as 32 to
+ * 48 KiB at the first level and 512 KiB to 1 MiB at the second. An element is 4 bytes: one fp32, or
+ * two channels in bf16. */
 #ifndef TWINSEG_ENGINE_SIZES_H
 #define TWINSEG_ENGINE_SIZES_H
 
@@ -28,17 +28,28 @@ _Static_assert(CHUNK >= 32 * 33 + 30 && CHUNK < 32 * 33 + 30 + TILE_POSITIONS, "
  * busy. */
 #define TASKS_LEAST 16
 
-/* Output channels in one call of multiply: their sums of a register tile, 64 * 48 floats, are
- * 12 KiB. */
+/* Output channels in one call of multiply: their sums of a run, 64 * 96 floats, are 24 KiB. */
 #define CHANNEL_GROUP 64
 
-/* Terms that multiply takes at a time, 8 units with 27 taps. For one register tile a unit's taps
- * read 9 rows of 50 elements, 4 to 5 lines each: 8 * 9 * 4.6 * 64 bytes = 21 KiB, which stay in
- * the first-level cache while all output channels pass over them. */
-#define TERM_BLOCK (27 * 8)
+/* Positions that multiply takes with one block of terms: 2 register tiles of AVX-512, 4 of AVX2. The
+ * weights of a tile of channels are read once for all of them. For each tile anew they would be 16
+ * bytes for 12 multiply-adds of AVX2, from the second-level cache or, where a layer has 128 channels
+ * and more, from the third. */
+#define RUN (2 * TILE_POSITIONS)
 
-/* The same where terms are widened to fp32 on the way: 2 units with 27 taps, 3 vectors for either
- * half, 54 * 6 * 64 bytes = 20 KiB. */
+/* Terms in a block: 4 units with 27 taps. For a run a unit's taps read 9 rows of 98 elements, which
+ * are 7 lines each: 4 * 9 * 7 * 64 bytes = 16 KiB, half of the smallest first-level cache. They stay
+ * there while all output channels pass over them, beside the weights of a tile of channels (2 or
+ * 3 KiB), the sums, and what is prefetched. Sums do not depend on it: the next block goes on with
+ * them. */
+#define TERM_BLOCK (27 * 4)
+
+/* The same for terms of phases, which read a row each: 72 * 7 * 64 bytes = 32 KiB. With half as many
+ * AVX-512 loses 2 % to sums that are put aside, with 108 AVX2 loses 5 % to the second-level cache. */
+#define PHASE_BLOCK 72
+
+/* Terms in a block where they are widened to fp32 on the way, for one register tile: 2 units with 27
+ * taps, 3 vectors for either half, 54 * 6 * 64 bytes = 20 KiB. */
 #define WIDE_TERMS 54
 
 /* Values that correlate takes at least: a vector of 32 bf16. */

@@ -29,7 +29,7 @@ static void spread_task(void *context, int64_t index, int thread)
             const product q = {
                 .term = s->term[k] + n * s->terms[k],
                 .terms = s->terms[k],
-                .term_block = TERM_BLOCK,
+                .term_block = PHASE_BLOCK,
                 .weight = s->packed[k] + c * s->terms[k] * s->e->kernels->weights_of_term,
                 .bias = s->bias ? s->bias + c : NULL,
                 .channels = s->channels - c < CHANNEL_GROUP ? s->channels - c : CHANNEL_GROUP,

@@ -124,7 +124,7 @@ void sweep_chunk(const sweep *s, const share *part, int64_t chunk, const uint32_
         const product p = {
             .term = term,
             .terms = terms,
-            .term_block = s->channels > 8 ? TERM_BLOCK : terms,
+            .term_block = s->split ? PHASE_BLOCK : TERM_BLOCK,
             .weight = s->packed + c * s->terms * s->e->kernels->weights_of_term,
             .bias = s->bias ? s->bias + c : NULL,
             .channels = part->end - c < CHANNEL_GROUP ? part->end - c : CHANNEL_GROUP,
