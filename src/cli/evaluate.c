@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "evaluate/evaluate.h"
 #include "predict/predict.h"
+#include "study/study.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -17,6 +18,9 @@ static const cli_option options[] = {
      "meaning of label values in PRED and TRUTH (one name: of both): " LABEL_NAMES},
     {"output", 'o', "FILE.csv", "every score of every case as a table"},
     {"json", 0, NULL, "print JSON instead of a table"},
+    {"subsets", 0, "DIR",
+     "predict DATA by MODEL from each of the 15 subsets of the modalities, into DIR, and make the "
+     "table of the literature"},
     {"threads", 0, "N", "threads (default: all processors)"},
     {0},
 };
@@ -136,6 +140,59 @@ static ts_status evaluate_all(evaluate_results *r, const cli_arguments *a, int t
     return TS_OK;
 }
 
+/* ---- all subsets of the modalities ---------------------------------------------------------- */
+
+static int run_subsets(const cli_arguments *a, const model *m, bool lesion)
+{
+    ts_error e;
+    dataset d;
+    char *shown = NULL;
+    plan settings = predict_defaults(m);
+    const int bad = cli_plan_over(a, &settings);
+    if (bad)
+        return bad;
+    if (dataset_open_all(a->positional + 1, (size_t)a->positional_count - 1,
+                         (label_map)settings.labels, &d, &e) != TS_OK)
+        return cli_fail(&e);
+    for (size_t i = 0; i < d.notes.count; i++)
+        note("%s", d.notes.items[i]);
+    const study_subsets_options o = {.model = m,
+                                     .settings = &settings,
+                                     .data = &d,
+                                     .out = cli_value(a, "subsets"),
+                                     .lesion = lesion};
+    const ts_status status = study_subsets_run(&o, &shown, &e);
+    progress_clear();
+    if (status == TS_OK)
+        fputs(shown, stdout);
+    free(shown);
+    dataset_close(&d);
+    return status == TS_OK ? 0 : cli_fail(&e);
+}
+
+static int evaluate_subsets(const cli_arguments *a)
+{
+    model m;
+    ts_error e;
+    const char *name = cli_value(a, "convention");
+    const bool lesion = name && !strcmp(name, "lesion");
+    if (name && !lesion && strcmp(name, "legacy") != 0)
+        return cli_usage_error(a->command,
+                               "with --subsets, --convention is legacy (the default) or lesion, "
+                               "not '%s'",
+                               name);
+    if (cli_flag(a, "output") || cli_flag(a, "json") || cli_flag(a, "labels"))
+        return cli_usage_error(a->command,
+                               "--subsets writes its tables into its folder and takes labels=MAP "
+                               "for the truths: leave out --output, --json and --labels");
+    interrupt_install();
+    if (model_open(a->positional[0], &m, &e) != TS_OK)
+        return cli_fail(&e);
+    const int code = run_subsets(a, &m, lesion);
+    model_free(&m);
+    return code;
+}
+
 static int run(const cli_arguments *a)
 {
     ts_error e;
@@ -143,6 +200,12 @@ static int run(const cli_arguments *a)
     evaluate_results r = {.convention = CONVENTION_LESION, .list = &l};
     int64_t threads = processor_count();
     const char *name = cli_value(a, "convention");
+    if (cli_flag(a, "subsets"))
+        return evaluate_subsets(a);
+    if (a->positional_count > 2)
+        return cli_usage_error(a->command, "'%s' is one argument too many", a->positional[2]);
+    if (a->settings_count)
+        return cli_usage_error(a->command, "'%s' goes with --subsets alone", a->settings[0]);
     if (name && !evaluate_convention(name, &r.convention))
         return cli_usage_error(a->command, "--convention is lesion, legacy or panoptic, not '%s'",
                                name);
@@ -175,7 +238,8 @@ const cli_command evaluate_command = {
     .name = "evaluate",
     .summary = "score predictions as the BraTS challenges do",
     .usage =
-        "PRED TRUTH [--convention lesion|legacy|panoptic] [--labels P,T] [-o scores.csv] [--json]",
+        "PRED TRUTH [--convention lesion|legacy|panoptic] [--labels P,T] [-o scores.csv] [--json]\n"
+        "MODEL DATA [DATA2 ...] --subsets DIR [--convention legacy|lesion] [key=value ...]",
     .details =
         "PRED and TRUTH are two files or two folders. A case is a file's name without extension\n"
         "and -seg or _seg; folders pair by it. A missing prediction scores as empty and makes\n"
@@ -183,9 +247,15 @@ const cli_command evaluate_command = {
         "Without --labels, a predict.json or dataset.json beside the files (or above TRUTH)\n"
         "says what their values mean.\n"
         "panoptic computes what brats-evaluation 0.0.10 does for adult glioma: docs/metrics.md;\n"
-        "with --labels brats2024, RC too. There \"-\" (JSON null, CSV nan) is undefined.",
+        "with --labels brats2024, RC too. There \"-\" (JSON null, CSV nan) is undefined.\n"
+        "With --subsets, MODEL (a student of any subset) is given every subset of the images that "
+        "a\n"
+        "case has; the table is as papers on missing modalities print it, in Markdown, CSV and "
+        "LaTeX.",
     .options = options,
     .positional_min = 2,
-    .positional_max = 2,
+    .positional_max = 1 + CLI_FOLDERS_MAX,
+    .settings = true,
+    .settings_only = predict_settings,
     .run = run,
 };

@@ -1,7 +1,6 @@
 /* One cell: train, predict what was held out, score it. Each part continues from what an earlier
  * call left. */
-#include "study/cell.h"
-#include "predict/predict.h"
+#include "study/scoring.h"
 #include "train/train.h"
 
 #include <math.h>
@@ -90,117 +89,52 @@ static ts_status read_cost(work *w, ts_error *error)
 
 /* ---- predicting and scoring ------------------------------------------------------------------ */
 
-/* The held-out cases that have `input`, with these images alone, so that a model cannot see more. The
- * cases borrow from the data set; free() them. */
-static ts_status hold_out(const work *w, modality_set input, dataset *out, ts_error *error)
+/* The held-out cases; free(). */
+static ts_status find_held_out(const work *w, const dataset_case ***out, ts_error *error)
 {
     const size_t count = w->held_out.count;
-    *out = w->data;
-    out->count = 0;
-    out->cases = memory_allocate(count, sizeof *out->cases, "the held-out cases", error);
-    if (!out->cases)
+    *out = memory_allocate(count, sizeof **out, "the held-out cases", error);
+    if (!*out)
         return TS_MEMORY;
     for (size_t i = 0; i < count; i++) {
         const dataset_case *c = dataset_find_case(&w->data, w->held_out.items[i]);
-        if (!c || !c->truth) {
-            free(out->cases);
-            return error_set(
-                error, TS_BAD_INPUT,
-                "the run held out case '%s', which '%s' %s: it was trained on other data",
-                w->held_out.items[i], w->data.path, c ? "has without a truth" : "does not hold");
-        }
-        if (input & ~dataset_case_modalities(c))
+        (*out)[i] = c;
+        if (c && c->truth)
             continue;
-        dataset_case *one = &out->cases[out->count++];
-        *one = *c;
-        for (int m = 0; m < MODALITIES; m++)
-            if (!(input >> m & 1))
-                one->image[m] = NULL;
+        free(*out);
+        return error_set(error, TS_BAD_INPUT,
+                         "the run held out case '%s', which '%s' %s: it was trained on other data",
+                         w->held_out.items[i], w->data.path,
+                         c ? "has without a truth" : "does not hold");
     }
     return TS_OK;
 }
 
-static ts_status predict_all(const work *w, const model *m, const dataset *held_out,
-                             const char *folder, ts_error *error)
-{
-    predictor *p;
-    predict_counts counts;
-    plan settings = m->plan;
-    settings.threads = w->options->threads;
-    settings.labels = LABELS_AUTO;
-    ts_status status = predictor_create(m, 1, &settings, &p, error);
-    if (status != TS_OK)
-        return status;
-    status = predict_folder(p, held_out, folder, &counts, error);
-    if (status == TS_OK && counts.failed)
-        status =
-            error_set(error, TS_BAD_INPUT, "%zu of its %zu held-out cases could not be predicted",
-                      counts.failed, held_out->count);
-    predictor_destroy(p);
-    return status;
-}
-
-static ts_status score_case(const dataset_case *c, const char *folder, pool *threads,
-                            case_scores *out, ts_error *error)
-{
-    const evaluate_pair pair = {c->id, string_format("%s/%s.nii.gz", folder, c->id), c->truth};
-    out->id = strdup(c->id);
-    ts_status status =
-        pair.prediction && out->id ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
-    if (status == TS_OK)
-        status = evaluate_pair_score(&pair, CONVENTION_LEGACY, LABELS_BRATS2023, c->labels, threads,
-                                     out->legacy, error);
-    if (status == TS_OK)
-        status = evaluate_pair_score(&pair, CONVENTION_LESION, LABELS_BRATS2023, c->labels, threads,
-                                     out->lesion, error);
-    free(pair.prediction);
-    return status;
-}
-
-static ts_status score_all(const dataset *held_out, const char *folder, int thread_count,
-                           model_scores *out, ts_error *error)
-{
-    pool *threads;
-    out->cases = memory_allocate(held_out->count, sizeof *out->cases, "the scores", error);
-    ts_status status = out->cases ? pool_create(thread_count, &threads, error) : TS_MEMORY;
-    if (status != TS_OK)
-        return status;
-    for (size_t i = 0; status == TS_OK && i < held_out->count; i++) {
-        out->count = i + 1;
-        status = score_case(&held_out->cases[i], folder, threads, &out->cases[i], error);
-    }
-    pool_destroy(threads);
-    return status;
-}
-
-/* Predictions and scores of one model on one set of inputs, as `twinseg predict` and `twinseg
- * evaluate` give them; nothing where no held-out case has the input. */
+/* Predictions and scores of one model on one set of inputs; nothing where no held-out case has
+ * them. */
 static ts_status score_model(work *w, const model *m, modality_set input, ts_error *error)
 {
     char names[24];
-    dataset held_out;
-    modality_print(input, names);
-    for (char *comma = names; (comma = strchr(comma, ','));)
-        *comma = '+';
-    ts_status status = hold_out(w, input, &held_out, error);
+    dataset cases = {0};
+    const dataset_case **held_out;
+    char *folder = NULL;
+    plan settings = m->plan;
+    settings.threads = w->options->threads;
+    ts_status status = find_held_out(w, &held_out, error);
     if (status != TS_OK)
         return status;
-    if (!held_out.count) {
-        free(held_out.cases);
-        return TS_OK;
-    }
-    model_scores *out = &w->scores.models[w->scores.count++];
-    *out = (model_scores){.input = input, .parameters = m->weight_count};
-    snprintf(out->role, sizeof out->role, "%s", m->role);
-    weights_fingerprint(m->weights, m->weight_count, out->weights);
-    char *folder =
-        string_format("%s/predictions/%s/%s-%s", w->options->out, w->cell->name, m->role, names);
-    status = folder ? predict_all(w, m, &held_out, folder, error)
+    status = scoring_choose(&w->data, held_out, w->held_out.count, input, &cases, error);
+    if (status != TS_OK || !cases.count)
+        goto end;
+    folder = string_format("%s/predictions/%s/%s-%s", w->options->out, w->cell->name, m->role,
+                           scoring_name(input, names));
+    status = folder ? scoring_run(m, &settings, &cases, input, folder,
+                                  &w->scores.models[w->scores.count++], error)
                     : error_set(error, TS_MEMORY, "out of memory");
-    if (status == TS_OK)
-        status = score_all(&held_out, folder, w->options->threads, out, error);
+end:
     free(folder);
-    free(held_out.cases);
+    free(cases.cases);
+    free(held_out);
     return status;
 }
 

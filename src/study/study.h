@@ -5,7 +5,9 @@
 #ifndef TWINSEG_STUDY_H
 #define TWINSEG_STUDY_H
 
+#include "dataset/dataset.h"
 #include "evaluate/evaluate.h"
+#include "model/model.h"
 #include "plan/plan.h"
 
 enum { STUDY_ARMS_MAX = 64, STUDY_SUBSETS_MAX = 15, STUDY_SEEDS_MAX = 64, STUDY_NAME_MAX = 48 };
@@ -98,5 +100,26 @@ ts_status study_bootstrap(const double *differences, size_t count, double *low, 
 /* Writes table.md, table.csv, table.json and differences.png into the folder of the score files
  * from those that are there; *done counts them. */
 ts_status study_table(const study *s, const char *scores, size_t *done, ts_error *error);
+
+/* ---- one model on every subset of the modalities ---------------------------------------------- */
+
+enum { STUDY_ALL_SUBSETS = 15 };
+
+/* The 15 subsets in the order in which papers on missing modalities have them: one image, two, three,
+ * all. */
+extern const modality_set study_all_subsets[STUDY_ALL_SUBSETS];
+
+typedef struct {
+    const model *model; /* for any subset */
+    const plan *settings;
+    const dataset *data;
+    const char *out; /* OUT/SUBSET: the predictions; OUT/subsets.md, .csv, .tex, scores.csv */
+    bool lesion;     /* Dice lesion by lesion (BraTS 2023), else of whole regions */
+} study_subsets_options;
+
+/* Gives the model of each case with a truth every subset that the case has, scores it, and writes the
+ * tables; *shown: subsets.md, free(). What is predicted already is kept, so that an interrupted call
+ * can be repeated. */
+ts_status study_subsets_run(const study_subsets_options *o, char **shown, ts_error *error);
 
 #endif

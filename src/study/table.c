@@ -69,11 +69,11 @@ static ts_status collect(const source *from, size_t arm, modality_set run, const
         if (s->cells[i].arm != arm || s->cells[i].input != run)
             continue;
         for (size_t m = 0; m < scores->count; m++) {
-            const model_scores *model = &scores->models[m];
-            if (strcmp(model->role, role) || model->input != input)
+            const model_scores *given = &scores->models[m];
+            if (strcmp(given->role, role) || given->input != input)
                 continue;
-            for (size_t k = 0; k < model->count; k++)
-                out->items[out->count++] = observe(&model->cases[k], s->cells[i].seed);
+            for (size_t k = 0; k < given->count; k++)
+                out->items[out->count++] = observe(&given->cases[k], s->cells[i].seed);
             out->runs++;
             out->seconds += scores->seconds;
             out->steps += (double)scores->steps;
