@@ -8,11 +8,13 @@ prepare() { "$twinseg" prepare "$@"; }
 check "a patient" 0 'flair to t1ce: turned 5.4 degrees, shifted' \
     prepare --t1ce t1ce.nii.gz --t2 t2.nii.gz --flair flair.nii.gz -o out/P1/ --spacing 3
 expect "its images, record and picture" test "$(cd out/P1 && ls -A | tr '\n' ' ')" = \
-    "P1_flair.nii.gz P1_t1ce.nii.gz P1_t2.nii.gz registration.json registration.png "
+    "P1_flair.nii.gz P1_t1ce.nii.gz P1_t2.nii.gz brain.nii.gz registration.json registration.png "
 expect "the picture is a PNG" test "$(head -c 4 out/P1/registration.png | tail -c 3)" = PNG
 expect "the record" grep -q '"reference": "t1ce"' out/P1/registration.json
 cp said first
-expect "no warning for what is stripped" test "$(grep -c warning first)" -eq 0
+expect "of what is stripped the one warning is the object's size" test "$(grep warning first | grep -vc 'has 316 ml')" -eq 0
+expect "... which is there" grep -q 'has 316 ml, and adults' first
+expect "the record says whose brain it is" grep -q '"brain": "stripped before"' out/P1/registration.json
 gunzip -c t1ce.nii.gz >noform.nii && printf '\0\0\0\0' | dd of=noform.nii bs=1 seek=252 conv=notrunc status=none
 cp noform.nii noform2.nii
 check "a guessed orientation is warned of" 0 "warning: 'noform.nii' does not say how its voxels lie" \
@@ -20,14 +22,27 @@ check "a guessed orientation is warned of" 0 "warning: 'noform.nii' does not say
 expect "once" test "$(grep -c 'does not say how' said)" -eq 1
 check "a data set that check takes" 0 '0 problems, 0 warnings' "$twinseg" check out
 
-check "a skull and no tool" 0 'no skull-stripping tool is set.*hd-bet' prepare --t1ce head.nii.gz -o head --spacing 3
+check "a skull that stays" 0 'still show the skull' prepare --t1ce head.nii.gz -o head --spacing 3 --brain none
+expect "without a mask" test ! -e head/brain.nii.gz
+check "a mask of the user's" 0 '^given: ' prepare --t1ce head.nii.gz -o given --spacing 3 --brain t1ce.nii.gz
+expect "its record" grep -q '"brain": "mask given"' given/registration.json
+expect "it cuts" test "$(stat -c %s given/given_t1ce.nii.gz)" -lt "$(stat -c %s head/head_t1ce.nii.gz)"
+expect "it is the brain's mask" cmp <(gunzip -c given/brain.nii.gz) <(gunzip -c out/P1/brain.nii.gz)
+check "a mask on another grid" 1 "t2.nii.gz' is not on the grid of the t1ce image" \
+    prepare --t1ce head.nii.gz -o none --spacing 3 --brain t2.nii.gz
+check "no such mask" 1 'nothere' prepare --t1ce head.nii.gz -o none --spacing 3 --brain nothere.nii.gz
+check "a mask and a tool" 2 'exclude each other' prepare --t1ce head.nii.gz -o none --brain a.nii --skull-strip 'x {in} {out}'
+check "stripped and raw mixed" 0 'not so: t2' prepare --t1ce t1ce.nii.gz --t2 head.nii.gz -o mixed --spacing 3
+check "mixed, and left so" 0 'still show the skull' prepare --t1ce t1ce.nii.gz --t2 head.nii.gz -o left --id mixed --spacing 3 --brain none
+expect "the raw one was cut" test "$(cmp mixed/mixed_t2.nii.gz left/mixed_t2.nii.gz >/dev/null; echo $?)" = 1
+expect "the stripped one is as it was" cmp mixed/mixed_t1ce.nii.gz left/mixed_t1ce.nii.gz
 cat >cut.sh <<'END'
 echo "cutting $1" && cp "$PATIENT/t1ce.nii.gz" "$2"
 END
 export PATIENT=$work
 check "a skull and a tool" 0 'cutting .*head.nii.gz' \
     prepare --t1ce head.nii.gz -o "it's cut" --spacing 3 --skull-strip 'sh cut.sh {in} {out}'
-expect "and no warning" test "$(grep -c warning said)" -eq 0
+expect "and no other warning" test "$(grep warning said | grep -vc '316 ml')" -eq 0
 check "the same from the environment" 0 'cutting' \
     env TWINSEG_SKULL_STRIP='sh cut.sh {in} {out}' "$twinseg" prepare --t1ce head.nii.gz -o cut2 --spacing 3
 expect "the same image" cmp "it's cut/it's cut_t1ce.nii.gz" cut2/cut2_t1ce.nii.gz

@@ -63,7 +63,24 @@ typedef struct {
     const char *folder;            /* where they go; made where it is not there */
     double spacing_mm;
     const char *skull_strip; /* shell command with {in} and {out}, or NULL */
+    /* A mask's file on the grid of the image to which the others are registered; "none": the skull
+     * stays; NULL: by skull_strip, or else by the program's own network (brain.h). Images that are
+     * stripped already are left as they are, unless a mask is given. */
+    const char *brain;
 } align_request;
+
+typedef enum {
+    ALIGN_BRAIN_LEFT,     /* the skull is still there */
+    ALIGN_BRAIN_STRIPPED, /* an image was stripped already */
+    ALIGN_BRAIN_GIVEN,    /* by the user's mask */
+    ALIGN_BRAIN_TOOL,     /* by the user's command */
+    ALIGN_BRAIN_FOUND     /* by the network */
+} align_brain_source;
+
+typedef struct {
+    align_brain_source source;
+    double millilitres; /* 0 where the skull is left */
+} align_brain;
 
 /* What was done to one modality. */
 typedef struct {
@@ -74,10 +91,11 @@ typedef struct {
 typedef struct {
     modality reference; /* T1CE, else the first of T1, T2, FLAIR that is there */
     align_step steps[MODALITIES];
-    bool stripped; /* the images are 0 outside of the brain: they were, or the tool did it */
+    align_brain brain;
 } align_result;
 
-/* Writes the images on one grid into the folder, registration.json beside them, and as
+/* Writes the images on one grid into the folder, the brain's mask as brain.nii.gz (unless the skull
+ * is left), registration.json beside them, and as
  * registration.png a checkerboard of each with the reference. By rename. */
 ts_status align_patient(const align_request *r, pool *p, align_result *result, ts_error *error);
 

@@ -1,8 +1,8 @@
 /* One patient from raw images to images that prediction takes: read, registered to T1CE, on one
  * grid, the brain cut out, with a record and a picture of what was done. */
 #include "align/align.h"
+#include "align/strip.h"
 #include "align/tools.h"
-#include "dataset/dataset.h"
 #include "picture/picture.h"
 #include "voxels/voxels.h"
 
@@ -21,6 +21,7 @@ typedef struct {
     volume_header grid;
     volume_doubts doubts;     /* that were warned of */
     float *image[MODALITIES]; /* on the grid */
+    uint8_t *mask;            /* of the brain; NULL where the skull is left */
 } patient;
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -114,26 +115,15 @@ static ts_status place_image(patient *p, modality m, ts_error *error)
 
 static ts_status strip(patient *p, ts_error *error)
 {
-    const float *head = p->image[p->result->reference];
-    const char *command = p->request->skull_strip;
-    uint8_t *mask = NULL;
-    int64_t nonzero = 0;
-    for (size_t i = 0; i < (size_t)voxel_count(p->grid.shape); i++)
-        nonzero += head[i] != 0;
-    double litres, share;
-    p->result->stripped = !dataset_looks_unstripped(nonzero, &p->grid, &litres, &share);
-    if (p->result->stripped || !command)
-        return TS_OK;
-    progress_show("skull stripping: %s", command);
-    const ts_status status = skull_strip(command, p->scratch.path, &p->grid, head, &mask, error);
-    if (status != TS_OK)
-        return status;
-    for (int m = 0; m < MODALITIES; m++)
-        for (size_t i = 0; p->image[m] && i < (size_t)voxel_count(p->grid.shape); i++)
-            p->image[m][i] = mask[i] ? p->image[m][i] : 0;
-    free(mask);
-    p->result->stripped = true;
-    return TS_OK;
+    const modality reference = p->result->reference;
+    const strip_job job = {.request = p->request,
+                           .grid = &p->grid,
+                           .reference_grid = &p->source[reference].header,
+                           .reference = reference,
+                           .images = p->image,
+                           .scratch = p->scratch.path,
+                           .pool = p->pool};
+    return strip_images(&job, &p->result->brain, &p->mask, error);
 }
 
 /* ---- what is written ------------------------------------------------------------------------- */
@@ -194,14 +184,21 @@ static json_t *step_json(const alignment *a)
 
 static ts_status write_record(const patient *p, ts_error *error)
 {
+    static const char *const sources[] = {[ALIGN_BRAIN_LEFT] = "not cut out",
+                                          [ALIGN_BRAIN_STRIPPED] = "stripped before",
+                                          [ALIGN_BRAIN_GIVEN] = "mask given",
+                                          [ALIGN_BRAIN_TOOL] = "tool",
+                                          [ALIGN_BRAIN_FOUND] = "network"};
     json_t *steps = json_object();
     for (int m = 0; m < MODALITIES; m++)
         if (p->result->steps[m].used && m != (int)p->result->reference)
             json_object_set_new(steps, modality_names[m], step_json(&p->result->steps[m].found));
     json_t *root =
-        json_pack("{s:s, s:s, s:f, s:b, s:o}", "twinseg", ts_version(), "reference",
+        json_pack("{s:s, s:s, s:f, s:b, s:s, s:f, s:o}", "twinseg", ts_version(), "reference",
                   modality_names[p->result->reference], "spacing_mm", p->request->spacing_mm,
-                  "skull_stripped", p->result->stripped, "registered", steps);
+                  "skull_stripped", p->result->brain.source != ALIGN_BRAIN_LEFT, "brain",
+                  sources[p->result->brain.source], "brain_ml", p->result->brain.millilitres,
+                  "registered", steps);
     char *content = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
     ts_status status = content ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
     char *path = content ? path_join(p->request->folder, "registration.json", error) : NULL;
@@ -283,6 +280,16 @@ static ts_status place_images(patient *p, ts_error *error)
     return TS_OK;
 }
 
+static ts_status write_mask(const patient *p, ts_error *error)
+{
+    if (!p->mask)
+        return TS_OK;
+    char *path = path_join(p->request->folder, "brain.nii.gz", error);
+    const ts_status status = path ? volume_write_labels(path, &p->grid, p->mask, error) : TS_MEMORY;
+    free(path);
+    return status;
+}
+
 static ts_status write_images(const patient *p, ts_error *error)
 {
     for (int m = 0; m < MODALITIES; m++) {
@@ -316,6 +323,9 @@ static ts_status work(patient *p, ts_error *error)
     status = write_images(p, error);
     if (status != TS_OK)
         return status;
+    status = write_mask(p, error);
+    if (status != TS_OK)
+        return status;
     status = write_record(p, error);
     return status == TS_OK ? draw(p, error) : status;
 }
@@ -337,5 +347,6 @@ ts_status align_patient(const align_request *r, pool *threads, align_result *res
         volume_free(&p.source[m]);
         free(p.image[m]);
     }
+    free(p.mask);
     return status;
 }

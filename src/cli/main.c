@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 extern const cli_command phantom_command;
+extern const cli_command brain_command;
 extern const cli_command prepare_command;
 extern const cli_command check_command;
 extern const cli_command screen_command;
@@ -28,6 +29,7 @@ extern const cli_command info_command;
 /* clang-format off */
 const cli_command *const cli_commands[] = {
     &phantom_command,
+    &brain_command,
     &prepare_command,
     &check_command,
     &screen_command,

@@ -1,6 +1,7 @@
 /* twinseg prepare: raw images of one patient onto one grid. */
 #include "cli/cli.h"
 #include "align/align.h"
+#include "brain/brain.h"
 #include "cli/inputs.h"
 
 #include <stdlib.h>
@@ -12,6 +13,8 @@ static const cli_option options[] = {
     {"output", 'o', "DIR", "the folder for the images, registration.json and registration.png"},
     {"id", 0, "NAME", "name of the files: NAME_t1ce.nii.gz [the folder's name]"},
     {"spacing", 0, "MM", "voxel size [1]"},
+    {"brain", 0, "MASK",
+     "cut out by this mask, on the grid of the reference; 'none': keep the skull"},
     {"skull-strip", 0, "COMMAND", "extracts the brain from {in} into {out} [$TWINSEG_SKULL_STRIP]"},
     {"list", 'l', NULL, "only say which series of FOLDER is what"},
     {"threads", 0, "N", "threads to use; 0: all processors"},
@@ -37,11 +40,17 @@ static void print_result(const align_request *r, const align_result *result)
                  "%s/registration.png before you use them",
                  modality_names[m], reference, r->folder);
     }
-    if (!result->stripped)
-        warn("the images still show the skull, and no skull-stripping tool is set: install one and "
-             "give --skull-strip 'hd-bet -i {in} -o {out}' (HD-BET) or --skull-strip "
-             "'mri_synthstrip -i {in} -o {out}' (SynthStrip); 'predict' needs exactly 0 outside of "
-             "the brain");
+    char *doubt = result->brain.source == ALIGN_BRAIN_LEFT
+                      ? NULL
+                      : brain_volume_doubt(result->brain.millilitres);
+    if (doubt)
+        warn("%s", doubt);
+    free(doubt);
+    if (result->brain.source == ALIGN_BRAIN_FOUND)
+        print_line(stdout, "brain: %.0f ml, found by the network; look at brain.nii.gz",
+                   result->brain.millilitres);
+    if (result->brain.source == ALIGN_BRAIN_LEFT)
+        warn("the images still show the skull: 'predict' needs exactly 0 outside of the brain");
     print_line(stdout, "%s: %s_*.nii.gz, registration.json, registration.png", r->folder, r->id);
 }
 
@@ -62,6 +71,9 @@ static int read_arguments(const cli_arguments *a, char folder[4096], align_reque
     r->id = cli_flag(a, "id") ? cli_value(a, "id") : string_file_name(folder);
     if (!*r->id || strchr(r->id, '/') || !strcmp(r->id, ".") || !strcmp(r->id, ".."))
         return cli_usage_error(a->command, "'%s' cannot name a patient: give --id NAME", r->id);
+    r->brain = cli_value(a, "brain");
+    if (r->brain && command)
+        return cli_usage_error(a->command, "--brain and --skull-strip exclude each other");
     r->skull_strip = command ? command : getenv("TWINSEG_SKULL_STRIP");
     return 0;
 }
