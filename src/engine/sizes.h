@@ -69,9 +69,14 @@ _Static_assert(CHUNK >= 32 * 33 + 30 && CHUNK < 32 * 33 + 30 + TILE_POSITIONS, "
 #define WIDENED_PLANES 32
 
 /* Winograd's tiles in a task: 3 vectors of 16, those of the register tile. With 32 channels the 64
- * components of the inputs are 64 * 32 * 48 floats = 384 KiB, beside 64 * 8 * 48 floats = 96 KiB of
- * sums: within a second-level cache of 1 MiB. */
+ * components of the inputs are 64 * 32 * 48 floats = 384 KiB. */
 #define WINOGRAD_TILES 48
+
+/* Output channels for which each component of the inputs, channels * 48 floats, is read into the
+ * first-level cache once. Their sums are 64 * 32 * 48 floats = 384 KiB, written once and read once;
+ * read for each tile of channels anew, inputs of 128 channels came from the third-level cache 32
+ * times with AVX2. */
+#define WINOGRAD_GROUP 32
 
 /* Units of a tensor: net_layout allows 4096 channels. */
 #define UNITS_MOST 4096

@@ -35,10 +35,21 @@ static int64_t blocks_of(const engine *e, int64_t channels)
     return (channels + e->kernels->tile - 1) / e->kernels->tile;
 }
 
-/* Floats of the weights from `in` to `out` channels: [output block][component][input][tile]. */
+/* Floats of the weights from `in` to `out` channels, as they are read:
+ * [group of blocks][component][block][input][tile]. */
 static int64_t weights_count(const engine *e, int64_t in, int64_t out)
 {
     return blocks_of(e, out) * 64 * in * e->kernels->tile;
+}
+
+/* Where the weights of a block begin, and how far apart those of its components are. */
+static int64_t weights_of_block(const engine *e, int64_t in, int64_t out, int64_t block,
+                                int64_t *apart)
+{
+    const int64_t tile = e->kernels->tile, group = WINOGRAD_GROUP / tile;
+    const int64_t first = block / group * group, left = blocks_of(e, out) - first;
+    *apart = (left < group ? left : group) * in * tile;
+    return (first * 64 + block - first) * in * tile;
 }
 
 /* The 27 weights from input i to output o lie at weight + i * in_apart + o * out_apart; the data
@@ -56,11 +67,12 @@ static void pack_block(void *context, int64_t block, int thread)
     (void)thread;
     const packing *j = context;
     const int64_t tile = j->e->kernels->tile, first = block * tile;
-    for (int64_t i = 0; i < j->in; i++)
+    int64_t apart;
+    float *to = j->packed + weights_of_block(j->e, j->in, j->out, block, &apart);
+    for (int64_t i = 0; i < j->in; i++, to += tile)
         j->e->kernels->winograd_weights(j->weight + i * j->in_apart + first * j->out_apart,
                                         j->out_apart, j->out - first < tile ? j->out - first : tile,
-                                        j->flipped, j->packed + (block * 64 * j->in + i) * tile,
-                                        j->in * tile);
+                                        j->flipped, to, apart);
 }
 
 size_t winograd_packed_bytes(const engine *e, const conv *c)
@@ -134,14 +146,13 @@ static void transform_piece(const job *j, int64_t n, const piece *p, float *v)
     }
 }
 
-/* Channels [first, first + tile) out of the sums m. */
-static void store_piece(const job *j, int64_t n, const piece *p, int64_t first, const float *m,
-                        double *partial)
+/* Channels [first, end) out of the sums m. */
+static void store_piece(const job *j, int64_t n, const piece *p, int64_t first, int64_t end,
+                        const float *m, double *partial)
 {
     const tensor *y = j->y;
     const int per = CHANNELS_PER_UNIT(y->dtype);
-    const int64_t tile = j->e->kernels->tile;
-    for (int64_t c = first; c < first + tile && c < y->c; c += per) {
+    for (int64_t c = first; c < end; c += per) {
         uint32_t *unit = tensor_unit(y, n, c / per);
         winograd_outputs o = {.x = p->x, .w = y->w, .add = j->add};
         for (int h = 0; j->bias && h < per && c + h < y->c; h++)
@@ -199,13 +210,16 @@ static void winograd_task(void *context, int64_t index, int thread)
         partial[c * 3] = (double)voxels;
         partial[c * 3 + 1] = partial[c * 3 + 2] = 0;
     }
-    for (int64_t c = 0; c < out; c += tile) {
+    for (int64_t c = 0; c < out; c += WINOGRAD_GROUP) {
+        const int64_t channels = smaller(WINOGRAD_GROUP, out - c);
+        const float *weight = j->packed + c * 64 * in;
         for (int64_t k = 0; k < 64; k++)
-            j->e->kernels->winograd_multiply(term + k * in, in,
-                                             j->packed + (c * 64 + k * tile) * in,
-                                             m + k * WINOGRAD_TILES, lanes, j->sums_apart);
+            for (int64_t i = 0; i < channels; i += tile, weight += in * tile)
+                j->e->kernels->winograd_multiply(term + k * in, in, weight,
+                                                 m + i * j->sums_apart + k * WINOGRAD_TILES, lanes,
+                                                 j->sums_apart);
         for (piece p = {0}; next_piece(j, first, end, &p);)
-            store_piece(j, n, &p, c, m, partial);
+            store_piece(j, n, &p, c, c + channels, m, partial);
     }
     for (int64_t c = 0; partial && c < out; c++)
         partial[c * 3 + 2] -= partial[c * 3 + 1] * partial[c * 3 + 1] / (double)voxels;
@@ -239,7 +253,9 @@ static job take_scratch(const engine *e, int64_t in, int64_t out, const tensor *
     scratch_pieces local = {0};
     scratch_take(&local, (size_t)(64 * in * j.stride), sizeof(float));
     j.sums_at = local.used;
-    scratch_take(&local, (size_t)(e->kernels->tile * j.sums_apart), sizeof(float));
+    scratch_take(&local,
+                 (size_t)(smaller(WINOGRAD_GROUP, round_up(out, e->kernels->tile)) * j.sums_apart),
+                 sizeof(float));
     j.terms_at = local.used;
     scratch_take(&local, (size_t)(64 * in), sizeof(void *));
     j.local_bytes = local.used;
