@@ -197,7 +197,7 @@ typedef struct {
 } tile;
 
 /* vectors (1 or 3) and dot are constants where this is inlined. */
-INLINE void multiply_tile(const int vectors, const int dot, const tile t)
+INLINE void multiply_tile(const int vectors, const int dot, const int ahead, const tile t)
 {
     vf sum[TILE][3];
     UNROLL for (int c = 0; c < TILE; c++)
@@ -211,7 +211,7 @@ INLINE void multiply_tile(const int vectors, const int dot, const tile t)
     for (int64_t i = 0; i < t.terms; i++) {
         const uint32_t *in = t.term[i] + t.f;
         vf x[3];
-        if (vectors == 3)
+        if (ahead)
             prefetch_run(in + t.ahead, 3 * VL);
         UNROLL for (int v = 0; v < vectors; v++)
         {
@@ -251,8 +251,9 @@ typedef struct {
 } term_run;
 
 /* One tile of channels, from c on, at place i of the run: its sums go to `sums`, or to p's units. */
-INLINE void multiply_vectors(const int vectors, const product *p, const term_run *b, int64_t c,
-                             int64_t i, const float *bias, float *sums, bool to_units)
+INLINE void multiply_vectors(const int vectors, const int ahead, const product *p,
+                             const term_run *b, int64_t c, int64_t i, const float *bias,
+                             float *sums, bool to_units)
 {
     const tile t = {
         .term = b->term,
@@ -266,19 +267,25 @@ INLINE void multiply_vectors(const int vectors, const product *p, const term_run
         .units = to_units ? p->out + c / HALVES * p->stride + b->at + i : NULL,
         .unit_stride = p->stride,
     };
-    multiply_tile(vectors, DOT, t);
+    multiply_tile(vectors, DOT, ahead, t);
 }
 
 static void multiply_3(const product *p, const term_run *b, int64_t c, int64_t i, const float *bias,
                        float *sums, bool to_units)
 {
-    multiply_vectors(3, p, b, c, i, bias, sums, to_units);
+    multiply_vectors(3, 0, p, b, c, i, bias, sums, to_units);
+}
+
+static void multiply_3_ahead(const product *p, const term_run *b, int64_t c, int64_t i,
+                             const float *bias, float *sums, bool to_units)
+{
+    multiply_vectors(3, 1, p, b, c, i, bias, sums, to_units);
 }
 
 static void multiply_1(const product *p, const term_run *b, int64_t c, int64_t i, const float *bias,
                        float *sums, bool to_units)
 {
-    multiply_vectors(1, p, b, c, i, bias, sums, to_units);
+    multiply_vectors(1, 0, p, b, c, i, bias, sums, to_units);
 }
 
 /* Terms of plain floats, from 0 (winograd_template.h). */
@@ -299,13 +306,13 @@ INLINE tile tile_of_floats(const uint32_t *const *term, int64_t terms, int64_t f
 static void multiply_floats_3(const uint32_t *const *term, int64_t terms, int64_t f,
                               const float *weight, float *out, int64_t stride)
 {
-    multiply_tile(3, 0, tile_of_floats(term, terms, f, weight, out, stride));
+    multiply_tile(3, 0, 1, tile_of_floats(term, terms, f, weight, out, stride));
 }
 
 static void multiply_floats_1(const uint32_t *const *term, int64_t terms, int64_t f,
                               const float *weight, float *out, int64_t stride)
 {
-    multiply_tile(1, 0, tile_of_floats(term, terms, f, weight, out, stride));
+    multiply_tile(1, 0, 0, tile_of_floats(term, terms, f, weight, out, stride));
 }
 
 /* The sums of the tile of channels from c on, of which some may be missing, into or onto p's
@@ -359,8 +366,9 @@ static void multiply_run(const product *p, const term_run *b, int64_t c, int64_t
         bias[i - c] = p->bias[i];
     for (int64_t i = 0; i < count;) {
         const int vectors = count - i >= 3 * VL ? 3 : 1;
-        (vectors == 3 ? multiply_3 : multiply_1)(p, b, c, i, first ? bias : NULL, sums + i,
-                                                 to_units);
+        (vectors == 1 ? multiply_1
+         : c == 0     ? multiply_3_ahead
+                      : multiply_3)(p, b, c, i, first ? bias : NULL, sums + i, to_units);
         if (last && !to_units)
             store_sums(p, c, b->at + i, vectors, sums + i);
         i += vectors * VL;
