@@ -15,11 +15,19 @@
 #define PRINTF_LIKE(place, first) __attribute__((format(printf, place, first)))
 #define COUNT_OF(array)           (sizeof(array) / sizeof((array)[0]))
 
+#if defined(__wasm__)
+#define EMBED_BEGIN(name) ".section .rodata." name ",\"\",@\n.type " name ",@object\n"
+#define EMBED_END(name)   ".size " name ", . - " name "\n.text\n"
+#else
+#define EMBED_BEGIN(name) ".section .rodata\n"
+#define EMBED_END(name)   ".previous\n"
+#endif
+
 /* The bytes of a file under src/ from `skip` on, and a NUL, as `const char name[]` in the program.
  * The assembler looks for the file in the include path, as the compiler for a header. */
 #define EMBED(name, file, skip)                                                                    \
-    __asm__(".section .rodata\n.global " #name "\n" #name ":\n.incbin \"" file "\", " #skip        \
-            "\n.byte 0\n.previous\n");                                                             \
+    __asm__(EMBED_BEGIN(#name) ".globl " #name "\n" #name ":\n.incbin \"" file "\", " #skip        \
+                               "\n.byte 0\n" EMBED_END(#name));                                    \
     extern const char name[]
 
 /* ---- errors ---------------------------------------------------------------------------- */

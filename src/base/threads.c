@@ -13,6 +13,7 @@
  * sleep at once, and only as many work on a job as there are processors. */
 #include "base/base.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -20,6 +21,13 @@
 #include <time.h>
 
 #define SPINS 4000
+
+/* WebAssembly has one thread: a pool there is a plain loop. */
+#if defined(__wasm__)
+#define MOST_THREADS 1
+#else
+#define MOST_THREADS INT_MAX
+#endif
 
 struct worker {
     pool *owner;
@@ -125,8 +133,7 @@ static void *work(void *argument)
 ts_status pool_create(int threads, pool **out, ts_error *error)
 {
     *out = NULL;
-    if (threads < 1)
-        threads = 1;
+    threads = threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
     pool *p = memory_allocate(1, sizeof *p, "the thread pool", error);
     if (!p)
         return TS_MEMORY;

@@ -148,7 +148,7 @@ static ts_status read_metrics(const char *folder, json_t **out, ts_error *error)
     if (!path)
         return TS_MEMORY;
     if (file_exists(path)) /* not yet, while cases are being preprocessed */
-        status = csv_read(path, (size_t)1 << 32, true, &t, error);
+        status = csv_read(path, (size_t)1 << 30, true, &t, error);
     free(path);
     if (status != TS_OK)
         return status;

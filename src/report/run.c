@@ -69,7 +69,7 @@ static ts_status add_curves(const char *folder, json_t *out, ts_error *error)
     char *path = path_join(folder, "metrics.csv", error);
     ts_status status = path ? TS_OK : TS_MEMORY;
     if (path && file_exists(path))
-        status = csv_read(path, (size_t)1 << 32, true, &t, error);
+        status = csv_read(path, (size_t)1 << 30, true, &t, error);
     free(path);
     if (status != TS_OK) {
         json_decref(curves);

@@ -71,7 +71,7 @@ static ts_status read_cost(work *w, ts_error *error)
     char *path = path_join(w->run, "metrics.csv", error);
     if (!path)
         return TS_MEMORY;
-    const ts_status status = csv_read(path, (size_t)1 << 32, true, &t, error);
+    const ts_status status = csv_read(path, (size_t)1 << 30, true, &t, error);
     free(path);
     if (status != TS_OK)
         return status;

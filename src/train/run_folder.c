@@ -299,7 +299,7 @@ static ts_status cut_metrics(const char *path, int64_t step, ts_error *error)
 {
     uint8_t *content;
     size_t count;
-    ts_status status = file_get(path, (size_t)1 << 32, &content, &count, error);
+    ts_status status = file_get(path, (size_t)1 << 30, &content, &count, error);
     if (status != TS_OK)
         return status;
     if (count < strlen(metrics_header) || memcmp(content, metrics_header, strlen(metrics_header)))

@@ -188,10 +188,10 @@ static ts_status read_shape(const fields *f, const char *name, nifti_description
         if (h->shape[i] < 1)
             return error_set(error, TS_BAD_INPUT, "'%s': its axis %d has an extent of %lld", name,
                              i + 1, (long long)h->shape[i]);
-        if (!size_multiply(voxels, (size_t)h->shape[i], &voxels))
+        if (h->shape[i] > PTRDIFF_MAX || !size_multiply(voxels, (size_t)h->shape[i], &voxels))
             return error_set(error, TS_BAD_INPUT, "'%s': the number of its voxels overflows", name);
     }
-    if (!size_multiply(voxels, 16, &bytes) || bytes > INT64_MAX)
+    if (!size_multiply(voxels, 16, &bytes) || bytes > PTRDIFF_MAX)
         return error_set(error, TS_BAD_INPUT, "'%s': the number of its voxels overflows", name);
     d->voxels = (int64_t)voxels;
     return TS_OK;
