@@ -11,7 +11,7 @@ PREFIX   ?= /usr/local
 
 PACKAGES := libdeflate libpng jansson
 ifneq ($(shell pkg-config --exists $(PACKAGES) && echo yes),yes)
-ifeq ($(filter deps demo test lint fuzz fuzz-smoke format deb clean,$(MAKECMDGOALS)),)
+ifeq ($(filter deps deps-web web-program test-web demo test lint fuzz fuzz-smoke format deb clean,$(MAKECMDGOALS)),)
 $(error a library is missing ($(PACKAGES)): run 'make deps', or: apt-get install $(shell sed 's/#.*//' tools/packages.txt 2>/dev/null))
 endif
 endif
@@ -20,9 +20,17 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
             -Wcast-qual -Wvla -Werror
 CFLAGS   ?= -g $(OPTIMIZE)
 MACHINE  := $(shell $(CC) -dumpmachine)
-BASE_FLAGS := -std=c17 -D_GNU_SOURCE -pthread -fPIC -fvisibility=hidden -fno-math-errno -fno-trapping-math \
+HOST_FLAGS := -pthread -fPIC
+HOST_LIBS  := -pthread
+ifneq ($(filter wasm32%,$(MACHINE)),)
+# WebAssembly (tools/web.mk): one thread, 128-bit vectors; one file for node, which sees the system's files.
+HOST_FLAGS := -msimd128
+HOST_LIBS  := -s SINGLE_FILE=1 -s NODERAWFS=1 -s ALLOW_MEMORY_GROWTH=1 -s MAXIMUM_MEMORY=4GB -s EXIT_RUNTIME=1 \
+              --pre-js tools/web_node.js --extern-pre-js tools/web_first.js
+endif
+BASE_FLAGS := -std=c17 -D_GNU_SOURCE $(HOST_FLAGS) -fvisibility=hidden -fno-math-errno -fno-trapping-math \
             -Iinclude -Isrc $(shell pkg-config --cflags $(PACKAGES)) $(WARNINGS)
-LIBS     := $(shell pkg-config --libs $(PACKAGES)) -lm -pthread
+LIBS     := $(shell pkg-config --libs $(PACKAGES)) -lm $(HOST_LIBS)
 ifneq ($(SANITIZE),)
 BASE_FLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS     += -fsanitize=$(SANITIZE)
@@ -63,6 +71,10 @@ NEON := $(KERNELS) $(shell $(CC) -Werror -fno-schedule-insns -E -x c /dev/null >
 FLAGS_src/engine/kernel_neon      := $(NEON)
 FLAGS_src/engine/kernel_neon_bf16 := $(NEON)
 endif
+ifneq ($(filter wasm32%,$(MACHINE)),)
+FLAGS_src/engine/kernel_wasm      := $(KERNELS)
+FLAGS_src/engine/kernel_wasm_bf16 := $(KERNELS)
+endif
 ifneq ($(filter x86_64%,$(MACHINE)),)
 AVX2   := $(KERNELS) -mavx2 -mfma
 AVX512 := $(AVX2) -mavx512f -mavx512vl -mavx512bw -mavx512dq -mprefer-vector-width=512
@@ -94,6 +106,7 @@ $(BUILD)/libtwinseg.a: $(ROOM_OBJECTS)
 $(BUILD)/twinseg: $(CLI_OBJECTS) $(MPI_OBJECTS) $(BUILD)/libtwinseg.a
 	@echo "  LINK $@"
 	@$(CC) $(CFLAGS) -o $@ $^ $(LIBS) $(MPI_LIBS)
+	@chmod +x $@
 
 $(BUILD)/twinseg-bench: $(BENCH_OBJECTS) $(BUILD)/libtwinseg.a
 	@echo "  LINK $@"
@@ -119,6 +132,7 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libtwinseg.a
 	@mkdir -p $(@D)
 	@echo "  TEST $@"
 	@$(CC) $(BASE_FLAGS) -Itests $(CFLAGS) -MMD -MP -o $@ $< $(BUILD)/libtwinseg.a $(LIBS) -lcmocka
+	@chmod +x $@
 
 -include $(ROOM_OBJECTS:.o=.d) $(MPI_OBJECTS:.o=.d) $(CLI_OBJECTS:.o=.d) $(BENCH_OBJECTS:.o=.d) $(TESTS:=.d)
 
@@ -210,7 +224,7 @@ install: all library
 	install -D -m 644 $(BUILD)/models-readme.md $(DESTDIR)$(PREFIX)/share/twinseg/models/README.md
 	install -D -m 644 src/picture/font-licence.txt $(DESTDIR)$(PREFIX)/share/twinseg/font-licence.txt
 
-include tools/lint.mk tools/fuzz.mk tools/package.mk
+include tools/lint.mk tools/fuzz.mk tools/package.mk tools/web.mk
 
 clean:
 	rm -rf build

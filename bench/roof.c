@@ -53,6 +53,8 @@ __attribute__((target("avx512f,avx512bf16"))) static void roof_avx512bf16(void)
     ROOF_LOOP(__m512, _mm512_set1_ps, DOT)
 }
 #define IN_REGISTER "+x"
+#elif defined(__wasm__)
+#define IN_REGISTER "+r"
 #else
 #define IN_REGISTER "+w"
 #endif

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-static const char *const target_names[TARGETS] = {"ref",  "portable", "neon",
+static const char *const target_names[TARGETS] = {"ref",  "portable", "wasm",      "neon",
                                                   "avx2", "avx512",   "avx512bf16"};
 
 const char *engine_target_name(int index)
@@ -18,6 +18,8 @@ static bool available(int target)
         return true;
 #if defined(__aarch64__)
     return target == TARGET_NEON;
+#elif defined(__wasm__)
+    return target == TARGET_WASM;
 #elif defined(__x86_64__)
     if (target < TARGET_AVX2)
         return false;
@@ -55,6 +57,9 @@ static const kernels *kernels_of(int target, compute_dtype dtype)
 #if defined(__aarch64__)
     case TARGET_NEON:
         return bf16 ? &kernels_neon_bf16 : &kernels_neon;
+#elif defined(__wasm__)
+    case TARGET_WASM:
+        return bf16 ? &kernels_wasm_bf16 : &kernels_wasm;
 #elif defined(__x86_64__)
     case TARGET_AVX2:
         return bf16 ? &kernels_avx2_bf16 : &kernels_avx2;
@@ -101,7 +106,7 @@ ts_status engine_create(int threads, compute_dtype dtype, const char *target, en
         index = find_target(target);
         if (index < 0)
             return error_set(error, TS_BAD_INPUT,
-                             "there is no engine target '%s': ref, portable, neon, avx2, "
+                             "there is no engine target '%s': ref, portable, wasm, neon, avx2, "
                              "avx512 or avx512bf16 (TWINSEG_TARGET)",
                              target);
         if (!available(index))

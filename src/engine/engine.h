@@ -32,7 +32,7 @@
 
 typedef struct engine engine;
 
-/* target: "ref", "portable", "neon", "avx2", "avx512", "avx512bf16"; NULL takes the environment's
+/* target: "ref", "portable", "wasm", "neon", "avx2", "avx512", "avx512bf16"; NULL takes the environment's
  * TWINSEG_TARGET or else the fastest for this CPU and dtype. "avx512bf16" differs from "avx512"
  * only for DTYPE_BF16. A target that the CPU lacks, or an unknown one, is TS_BAD_INPUT. Free
  * *out with engine_destroy. */

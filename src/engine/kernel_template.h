@@ -8,6 +8,8 @@
  *     NAME                    VL  TILE  HALVES  DOT   compiled with
  *     kernels_portable         4     4       1    0   what the architecture has (SSE2, NEON)
  *     kernels_portable_bf16    4     4       2    0
+ *     kernels_wasm             4     4       1    0   WebAssembly: SIMD128
+ *     kernels_wasm_bf16        4     4       2    0
  *     kernels_neon             4     8       1    0   arm64: NEON, its 32 registers
  *     kernels_neon_bf16        4     8       2    0
  *     kernels_avx2             8     4       1    0   AVX2, FMA
@@ -72,6 +74,8 @@ typedef vf vf_aligned __attribute__((may_alias));
 #define IN_REGISTER(value) __asm__("" : "+v"(value))
 #elif defined(__x86_64__)
 #define IN_REGISTER(value) __asm__("" : "+x"(value))
+#elif defined(__wasm__)
+#define IN_REGISTER(value) (void)(value) /* no instruction has an operand in memory */
 #else
 #define IN_REGISTER(value) __asm__("" : "+w"(value))
 #endif

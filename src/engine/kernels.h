@@ -151,6 +151,7 @@ typedef struct kernels {
 } kernels;
 
 extern const kernels kernels_portable, kernels_portable_bf16, kernels_neon, kernels_neon_bf16,
-    kernels_avx2, kernels_avx2_bf16, kernels_avx512, kernels_avx512_bf16, kernels_avx512_dot;
+    kernels_wasm, kernels_wasm_bf16, kernels_avx2, kernels_avx2_bf16, kernels_avx512,
+    kernels_avx512_bf16, kernels_avx512_dot;
 
 #endif

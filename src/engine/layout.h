@@ -90,6 +90,7 @@ struct engine {
 enum {
     TARGET_REF,
     TARGET_PORTABLE,
+    TARGET_WASM,
     TARGET_NEON,
     TARGET_AVX2,
     TARGET_AVX512,
