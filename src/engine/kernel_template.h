@@ -5,18 +5,13 @@
  *     DOT     1 where the target multiplies pairs of bf16 (VDPBF16PS), else 0
  *     NAME    the table's name
  * These combinations exist:
- *     NAME                    VL  TILE  HALVES  DOT   compiled with
- *     kernels_portable         4     4       1    0   what the architecture has (SSE2, NEON)
- *     kernels_portable_bf16    4     4       2    0
- *     kernels_wasm             4     4       1    0   WebAssembly: SIMD128
- *     kernels_wasm_bf16        4     4       2    0
- *     kernels_neon             4     8       1    0   arm64: NEON, its 32 registers
- *     kernels_neon_bf16        4     8       2    0
- *     kernels_avx2             8     4       1    0   AVX2, FMA
- *     kernels_avx2_bf16        8     4       2    0
- *     kernels_avx512          16     8       1    0   AVX-512 F, VL, BW, DQ
- *     kernels_avx512_bf16     16     8       2    0
- *     kernels_avx512_dot      16     8       2    1   and AVX512_BF16
+ *     NAME                        VL  TILE  HALVES  DOT   compiled with
+ *     kernels_portable, ..._bf16   4     4    1, 2    0   what the architecture has (SSE2, NEON)
+ *     kernels_wasm, ..._bf16       4     4    1, 2    0   WebAssembly: SIMD128
+ *     kernels_neon, ..._bf16       4     8    1, 2    0   arm64: NEON, its 32 registers
+ *     kernels_avx2, ..._bf16       8     4    1, 2    0   AVX2, FMA
+ *     kernels_avx512, ..._bf16    16     8    1, 2    0   AVX-512 F, VL, BW, DQ
+ *     kernels_avx512_dot          16     8       2    1   and AVX512_BF16
  *
  * The register tile is TILE channels x 3 vectors of neighbouring voxels. A step of multiply loads 3
  * input vectors and, for each channel, one weight into all lanes, which is used 3 times:
