@@ -191,6 +191,41 @@ static results run_layer(engine *e, const layer_case *k)
     return r;
 }
 
+/* Backward through head and norm at once has the bits of one after the other, in place of y too. */
+static void check_last(engine *e, last_backward l, const float *more)
+{
+    const int64_t channels = l.y->c;
+    tensor da = *l.y, y = *l.y;
+    float *factors[4];
+    for (int i = 0; i < 4; i++)
+        factors[i] = random_values(channels, 13 + i);
+    void *sums = memory_allocate(norm_scratch_bytes(&y), 1, "test", NULL);
+    void *scratch = memory_allocate(last_scratch_bytes(e, &y), 1, "test", NULL);
+    assert_true(sums && scratch);
+    allocate(&da);
+    allocate(&y);
+    for (int added = 0; added < 2; added++) {
+        memset(scratch, 0xff, last_scratch_bytes(e, &y));
+        memcpy(y.data, l.y->data, tensor_bytes(&y));
+        head_data_gradient(e, l.dlogits, l.weight, l.classes, &da, false);
+        l.more = added ? more : NULL;
+        if (added)
+            tensor_add(e, more, &da);
+        norm_backward(e, l.y, &l.norm, &da, &da, factors[0], factors[1], sums);
+        last_backward in_place = l;
+        in_place.y = in_place.dy = &y;
+        in_place.dgamma = factors[2];
+        in_place.dbeta = factors[3];
+        last_backward_run(e, &in_place, scratch);
+        assert_memory_equal(da.data, y.data, tensor_bytes(&y));
+        for (int i = 0; i < 2; i++)
+            assert_memory_equal(factors[i], factors[2 + i], (size_t)channels * sizeof(float));
+    }
+    void *all[] = {da.data, y.data, sums, scratch, factors[0], factors[1], factors[2], factors[3]};
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        free(all[i]);
+}
+
 /* Norm and heads on the layer's output shape. */
 static results run_norm_and_head(engine *e, const layer_case *k)
 {
@@ -243,6 +278,10 @@ static results run_norm_and_head(engine *e, const layer_case *k)
     }
     tensor_add(e, values, &dy);
     keep_tensor(&r, e, &dy);
+    check_last(e,
+               (last_backward){
+                   .y = &y, .norm = norm, .dlogits = logits, .weight = weight, .classes = classes},
+               more);
 
     void *all[] = {values,  more,   moments, gamma,  beta,  weight, bias,    y.data,
                    da.data, a.data, dy.data, dgamma, dbeta, logits, dweight, scratch};

@@ -160,6 +160,24 @@ void head_weight_gradient(engine *e, const tensor *y, const norm_parameters *nor
                           const float *dlogits, int64_t classes, float *dweight, float *dbias,
                           void *scratch);
 
+/* Backward from the logits through a head and the norm before it, as head_data_gradient,
+ * tensor_add and norm_backward one after the other, bit for bit, but without a tensor between
+ * them. */
+typedef struct {
+    const tensor *y;
+    norm_parameters norm;
+    const float *dlogits, *weight;
+    int64_t classes;
+    const float *more; /* plain, added to the gradient of the activation; NULL: nothing */
+    const tensor *dy;  /* may be y */
+    float *dgamma, *dbeta;
+} last_backward;
+
+void last_backward_run(engine *e, const last_backward *l, void *scratch);
+
+/* Its scratch, at a multiple of 64. */
+size_t last_scratch_bytes(const engine *e, const tensor *y);
+
 /* ---- softmax, for the losses ----------------------------------------------------------- */
 
 /* Four classes, the labels 0 to 3; the three behind the background have a Dice. */

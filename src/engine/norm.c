@@ -1,7 +1,7 @@
 /* Instance norm with leaky ReLU. A task is a piece of a sample's unit, or backward, where it is
  * summed and then read again from a near cache, all of it; sums run over chunks in their order, in
  * double from chunk to chunk, and samples are added in their order. */
-#include "engine/kernels.h"
+#include "engine/norm.h"
 #include "engine/pads.h"
 #include "engine/ref.h"
 
@@ -12,18 +12,18 @@ typedef struct {
     double *sums; /* [n][channels of whole units] of the affine gradients: beta's, gamma's */
 } job;
 
-static norm_channel channel_of(const job *j, int64_t n, int64_t unit)
+norm_channel norm_channel_of(const norm_parameters *norm, const tensor *y, int64_t n, int64_t unit)
 {
     norm_channel k = {0};
-    const int per = CHANNELS_PER_UNIT(j->y->dtype);
+    const int per = CHANNELS_PER_UNIT(y->dtype);
     for (int i = 0; i < per; i++) {
         const int64_t c = unit * per + i;
-        if (c >= j->y->c)
+        if (c >= y->c)
             break;
-        k.mean[i] = j->norm.moments[(n * j->y->c + c) * 2];
-        k.rstd[i] = j->norm.moments[(n * j->y->c + c) * 2 + 1];
-        k.gamma[i] = j->norm.gamma[c];
-        k.beta[i] = j->norm.beta[c];
+        k.mean[i] = norm->moments[(n * y->c + c) * 2];
+        k.rstd[i] = norm->moments[(n * y->c + c) * 2 + 1];
+        k.gamma[i] = norm->gamma[c];
+        k.beta[i] = norm->beta[c];
     }
     return k;
 }
@@ -49,7 +49,7 @@ static void forward_piece(void *context, int64_t index, int thread)
     const int64_t n = index / pieces / units, unit = index / pieces % units;
     const int64_t first = index % pieces * PIECE * CHUNK;
     const int64_t end = smaller(first + PIECE * CHUNK, j->y->span);
-    const norm_channel k = channel_of(j, n, unit);
+    const norm_channel k = norm_channel_of(&j->norm, j->y, n, unit);
     const uint32_t *y = tensor_unit(j->y, n, unit);
     uint32_t *a = tensor_unit(j->out, n, unit);
     for (int64_t from = first; from < end; from += CHUNK) {
@@ -79,7 +79,7 @@ static void backward_unit(void *context, int64_t index, int thread)
     const int per = CHANNELS_PER_UNIT(t->dtype);
     const int64_t units = tensor_units(t), n = index / units, unit = index % units;
     const double count = (double)(t->d * t->h * t->w);
-    norm_channel k = channel_of(j, n, unit);
+    norm_channel k = norm_channel_of(&j->norm, j->y, n, unit);
     const uint32_t *y = tensor_unit(t, n, unit), *da = tensor_unit(j->da, n, unit);
     uint32_t *dy = tensor_unit(j->out, n, unit);
     double g[2] = {0}, gx[2] = {0}, *sums = j->sums + index * per * 2;

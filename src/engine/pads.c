@@ -18,6 +18,11 @@ void clear_pads(const tensor *t, uint32_t *unit, int64_t from, int64_t to)
 {
     if (from == 0)
         memset(unit - t->lead, 0, (size_t)t->lead * sizeof *unit);
+    clear_pads_within(t, unit, from, to);
+}
+
+void clear_pads_within(const tensor *t, uint32_t *unit, int64_t from, int64_t to)
+{
     int64_t y = from / t->row % (t->h + 1), row = from / t->row * t->row;
     for (; row < to && row < t->d * t->plane; row += t->row) {
         const bool pads = y == t->h;

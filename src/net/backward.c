@@ -8,14 +8,22 @@
  * The skips keep their activations, which two weight gradients read. */
 #include "net/graph.h"
 
-/* Adds the caller's gradient at this unit's activation, if there is one. */
-static void add_feature_gradient(net *n, const unit *u, const tensor *da)
+/* The caller's gradient at this unit's activation; NULL where there is none (any more). */
+static float *take_feature_gradient(net *n, const unit *u)
 {
     for (int i = 0; i < n->feature_count; i++)
         if (n->features[i].at == u && n->features[i].wanted) {
-            tensor_add(n->engine, n->features[i].values, da);
             n->features[i].wanted = false;
+            return n->features[i].values;
         }
+    return NULL;
+}
+
+static void add_feature_gradient(net *n, const unit *u, const tensor *da)
+{
+    const float *values = take_feature_gradient(n, u);
+    if (values)
+        tensor_add(n->engine, values, da);
 }
 
 /* The activation of a unit, made again in `place`. */
@@ -66,35 +74,76 @@ static tensor skip_gradient(const net *n, int s)
     return tensor_in(&n->skip[s], n->decoder[s][1].y.data);
 }
 
-/* Stage s of the decoder: da, the gradient of its activation, lies in temporary[here], and what is
- * returned, the gradient of the activation one stage below, in the other one. */
-static tensor decoder_back(net *n, int s, const tensor *da, int here)
+/* The first layer of a decoder stage, from the gradient of its activation in dy to that of the
+ * activation one stage below, which takes dy's place. `up`: the up-sampled map, its memory alone
+ * where it has to be made again (from the activation below); its gradient takes its place. */
+static tensor first_layer_back(net *n, int s, const tensor *dy, void *place, bool kept)
 {
     const unit *below = s + 2 == n->config.stages ? &n->encoder[s + 1][1] : &n->decoder[s + 1][1];
     const unit *first = &n->decoder[s][0];
-    const tensor dy = second_layer_back(n, n->decoder[s], da, n->temporary[!here]);
-    norm_back(n, first, &dy);
+    const tensor dskip = skip_gradient(n, s);
+    norm_back(n, first, dy);
     const tensor x = activation(n, below, first->y.data);
-    const tensor up = net_upsample(n, s, &x, n->temporary[here]), dskip = skip_gradient(n, s);
-    weights_back(n, first, &up, &n->skip[s], &dy);
-    data_back(n, first, &dy, &up, &dskip, false); /* up becomes its gradient */
+    const tensor up = kept ? tensor_in(&n->up[s].y, place) : net_upsample(n, s, &x, place);
+    weights_back(n, first, &up, &n->skip[s], dy);
+    data_back(n, first, dy, &up, &dskip, false); /* up becomes its gradient */
     weights_back(n, &n->up[s], &x, NULL, &up);
-    const tensor dx = tensor_in(&below->y, n->temporary[!here]);
+    const tensor dx = tensor_in(&below->y, dy->data);
     data_back(n, &n->up[s], &up, &dx, NULL, false);
     return dx;
 }
 
-/* The head's gradients, from the gradient of its logits; that of its input goes, or is added, to
- * da. */
-static void head_back(net *n, int h, const tensor *da, bool add)
+/* Stage s of the decoder below the first: da, the gradient of its activation, lies in
+ * temporary[here], and what is returned in the other one. */
+static tensor decoder_back(net *n, int s, const tensor *da, int here)
+{
+    const tensor dy = second_layer_back(n, n->decoder[s], da, n->temporary[!here]);
+    return first_layer_back(n, s, &dy, n->temporary[here], false);
+}
+
+static void head_weights_back(net *n, int h)
 {
     const unit *u = &n->decoder[h][1];
     const norm_parameters norm = unit_norm(n, u);
     head_weight_gradient(n->engine, &u->y, &norm, n->logits[h], n->config.classes,
                          n->gradients + n->head_weight[h], n->gradients + n->head_bias[h],
                          n->scratch);
+}
+
+/* Stage 0 of the decoder, from the gradient of its logits. The gradient of the last layer's y takes
+ * its place; the temporaries still hold what forward left there. What is returned lies in
+ * temporary[last_place]. */
+static tensor last_stage_back(net *n)
+{
+    const unit *first = &n->decoder[0][0], *last = &n->decoder[0][1];
+    void *const place = n->temporary[last_place(n)];
+    float *more = take_feature_gradient(n, last);
+    head_weights_back(n, 0);
+    const last_backward l = {
+        .y = &last->y,
+        .norm = unit_norm(n, last),
+        .dlogits = n->logits[0],
+        .weight = net_weight(n, n->head_weight[0]),
+        .classes = n->config.classes,
+        .more = more,
+        .dy = &last->y,
+        .dgamma = n->gradients + last->gamma,
+        .dbeta = n->gradients + last->beta,
+    };
+    last_backward_run(n->engine, &l, n->scratch);
+    const tensor x = n->kept ? tensor_in(&first->y, place) : activation(n, first, place);
+    weights_back(n, last, &x, NULL, &last->y);
+    const tensor dx = tensor_in(&first->y, place);
+    data_back(n, last, &last->y, &dx, NULL, false);
+    return first_layer_back(n, 0, &dx, n->temporary[!last_place(n)], true);
+}
+
+/* The head's gradients, from the gradient of its logits; that of its input is added to da. */
+static void head_back(net *n, int h, const tensor *da)
+{
+    head_weights_back(n, h);
     head_data_gradient(n->engine, n->logits[h], net_weight(n, n->head_weight[h]), n->config.classes,
-                       da, add);
+                       da, true);
 }
 
 /* Stage s of the encoder, from the gradient of its activation in da. */
@@ -114,13 +163,13 @@ static void encoder_back(net *n, int s, const tensor *da, void *place)
 ts_status net_backward(net *n, ts_error *error)
 {
     const int lowest = n->config.stages - 1;
-    int here = 0;
+    int here = last_place(n); /* which temporary holds da */
     if (n->mode != NET_TRAIN)
         return error_set(error, TS_BAD_INPUT, "a network made for prediction cannot be trained");
-    tensor da = tensor_in(&n->decoder[0][1].y, n->temporary[here]);
-    for (int s = 0; s < lowest; s++) {
+    tensor da = last_stage_back(n);
+    for (int s = 1; s < lowest; s++) {
         if (s < net_heads(n))
-            head_back(n, s, &da, s > 0);
+            head_back(n, s, &da);
         add_feature_gradient(n, &n->decoder[s][1], &da);
         da = decoder_back(n, s, &da, here);
         here = !here;

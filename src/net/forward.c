@@ -99,6 +99,7 @@ static ts_status run(net *n, const float *input, const float *const *channels, t
     }
     for (int s = lowest - 1; s >= 0; s--, here = !here)
         x = decode(n, s, &x, here);
+    n->kept = true;
     return TS_OK;
 }
 
@@ -115,7 +116,9 @@ ts_status net_forward_channels(net *n, const float *const *channels, ts_error *e
 void net_feature_read(net *n, const char *name, float *out)
 {
     const unit *u = net_feature_unit(n, name);
-    const tensor a = tensor_in(&u->y, n->temporary[0]);
+    const bool fits = tensor_bytes(&u->y) <= n->scratch_bytes;
+    const tensor a = tensor_in(&u->y, fits ? n->scratch : n->temporary[last_place(n)]);
+    n->kept = n->kept && fits;
     unit_activate(n, u, &u->y, &a);
     tensor_download(n->engine, &a, out);
 }

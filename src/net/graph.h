@@ -53,6 +53,8 @@ struct net {
     tensor skip[NET_STAGES_MAX]; /* activations */
     float *logits[NET_STAGES_MAX];
     void *scratch;
+    size_t scratch_bytes;
+    bool kept; /* temporary[last_place()] still holds the activation that forward left there */
     feature_gradient features[NET_FEATURES_MAX];
     int feature_count;
 };
@@ -68,6 +70,13 @@ static inline tensor tensor_in(const tensor *like, void *data)
 static inline const float *net_weight(const net *n, int64_t offset)
 {
     return n->weights + offset;
+}
+
+/* After a forward pass in training, the temporary that holds the activation of the first layer of
+ * decoder stage 0; the other one has the up-sampled map. */
+static inline int last_place(const net *n)
+{
+    return n->config.stages % 2;
 }
 
 /* What makes the activation of a unit's y. */

@@ -185,7 +185,10 @@ static size_t lay_out(net *n, void *workspace)
         const size_t bytes = head_scratch_bytes(t, n->config.classes);
         scratch = bytes > scratch ? bytes : scratch;
     }
-    n->scratch = take(&a, scratch);
+    const size_t last =
+        n->mode == NET_TRAIN ? last_scratch_bytes(n->engine, &n->decoder[0][1].y) : 0;
+    n->scratch_bytes = last > scratch ? last : scratch;
+    n->scratch = take(&a, n->scratch_bytes);
     return a.used;
 }
 
