@@ -59,8 +59,9 @@ ts_status align_back(const align_classes *from, const double transform[4][4],
 
 typedef struct {
     const char *input[MODALITIES]; /* a NIfTI file, or a folder of DICOM; NULL: not acquired */
-    const char *id;                /* names the files: ID_t1.nii.gz, ... */
-    const char *folder;            /* where they go; made where it is not there */
+    const char *id;     /* names the files: ID_t1.nii.gz, ...; NULL: images/t1.nii.gz, ...
+                                    * in a folder that is there */
+    const char *folder; /* where they go; made where it is not there */
     double spacing_mm;
     const char *skull_strip; /* shell command with {in} and {out}, or NULL */
     /* A mask's file on the grid of the image to which the others are registered; "none": the skull
@@ -69,6 +70,10 @@ typedef struct {
     const char *brain;
 } align_request;
 
+/* Registered images of BraTS have a normalised mutual information of 1.25 and more, images without
+ * relation 1.0 to 1.1. */
+#define ALIGN_DOUBTFUL_NMI 1.1
+
 typedef enum {
     ALIGN_BRAIN_LEFT,     /* the skull is still there */
     ALIGN_BRAIN_STRIPPED, /* an image was stripped already */
@@ -76,6 +81,7 @@ typedef enum {
     ALIGN_BRAIN_TOOL,     /* by the user's command */
     ALIGN_BRAIN_FOUND     /* by the network */
 } align_brain_source;
+const char *align_brain_words(align_brain_source source); /* for records: "network", ... */
 
 typedef struct {
     align_brain_source source;

@@ -128,39 +128,17 @@ static ts_status strip(patient *p, ts_error *error)
 
 /* ---- what is written ------------------------------------------------------------------------- */
 
-static bool is_whole(const volume *v)
-{
-    const size_t count = (size_t)voxel_count(v->header.shape);
-    for (size_t i = 0; i < count; i++)
-        if (v->data[i] != rintf(v->data[i]) || fabsf(v->data[i]) >= 20000)
-            return false;
-    return true;
-}
-
-static ts_status write_rounded(const patient *p, const float *image, const char *path,
-                               ts_error *error)
-{
-    const size_t count = (size_t)voxel_count(p->grid.shape);
-    int16_t *rounded = memory_allocate(count, sizeof *rounded, path, error);
-    if (!rounded)
-        return TS_MEMORY;
-    for (size_t i = 0; i < count; i++)
-        rounded[i] = (int16_t)rintf(image[i]);
-    const ts_status status = volume_write_int16(path, &p->grid, 1, rounded, error);
-    free(rounded);
-    return status;
-}
-
 /* Whole numbers stay whole, as int16. */
 static ts_status write_image(const patient *p, modality m, ts_error *error)
 {
-    char *path =
-        string_format("%s/%s_%s.nii.gz", p->request->folder, p->request->id, modality_names[m]);
+    const volume *source = &p->source[m];
+    const char *id = p->request->id, *name = modality_names[m], *folder = p->request->folder;
+    char *path = id ? string_format("%s/%s_%s.nii.gz", folder, id, name)
+                    : string_format("%s/images/%s.nii.gz", folder, name);
     if (!path)
         return error_set(error, TS_MEMORY, "out of memory");
-    const ts_status status = is_whole(&p->source[m])
-                                 ? write_rounded(p, p->image[m], path, error)
-                                 : volume_write_float(path, &p->grid, 1, p->image[m], error);
+    const bool whole = volume_is_whole(source->data, (size_t)voxel_count(source->header.shape));
+    const ts_status status = volume_write_values(path, &p->grid, 1, p->image[m], whole, error);
     free(path);
     return status;
 }
@@ -182,13 +160,18 @@ static json_t *step_json(const alignment *a)
                      similarity_json(&a->before), "after", similarity_json(&a->after));
 }
 
+const char *align_brain_words(align_brain_source source)
+{
+    static const char *const words[] = {[ALIGN_BRAIN_LEFT] = "not cut out",
+                                        [ALIGN_BRAIN_STRIPPED] = "stripped before",
+                                        [ALIGN_BRAIN_GIVEN] = "mask given",
+                                        [ALIGN_BRAIN_TOOL] = "tool",
+                                        [ALIGN_BRAIN_FOUND] = "network"};
+    return words[source];
+}
+
 static ts_status write_record(const patient *p, ts_error *error)
 {
-    static const char *const sources[] = {[ALIGN_BRAIN_LEFT] = "not cut out",
-                                          [ALIGN_BRAIN_STRIPPED] = "stripped before",
-                                          [ALIGN_BRAIN_GIVEN] = "mask given",
-                                          [ALIGN_BRAIN_TOOL] = "tool",
-                                          [ALIGN_BRAIN_FOUND] = "network"};
     json_t *steps = json_object();
     for (int m = 0; m < MODALITIES; m++)
         if (p->result->steps[m].used && m != (int)p->result->reference)
@@ -197,8 +180,8 @@ static ts_status write_record(const patient *p, ts_error *error)
         json_pack("{s:s, s:s, s:f, s:b, s:s, s:f, s:o}", "twinseg", ts_version(), "reference",
                   modality_names[p->result->reference], "spacing_mm", p->request->spacing_mm,
                   "skull_stripped", p->result->brain.source != ALIGN_BRAIN_LEFT, "brain",
-                  sources[p->result->brain.source], "brain_ml", p->result->brain.millilitres,
-                  "registered", steps);
+                  align_brain_words(p->result->brain.source), "brain_ml",
+                  p->result->brain.millilitres, "registered", steps);
     char *content = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
     ts_status status = content ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
     char *path = content ? path_join(p->request->folder, "registration.json", error) : NULL;
@@ -252,8 +235,9 @@ static ts_status draw(patient *p, ts_error *error)
     const float head_white = bright(head, (size_t)voxel_count(p->grid.shape));
     ts_status status = TS_MEMORY;
     char *path = path_join(p->request->folder, "registration.png", error);
-    char *title = string_format("%s: squares of each image and of %s", p->request->id,
-                                modality_names[reference]);
+    char *title =
+        string_format("%s%ssquares of each image and of %s", p->request->id ? p->request->id : "",
+                      p->request->id ? ": " : "", modality_names[reference]);
     for (int m = 0; m < MODALITIES; m++)
         if (p->image[m] && m != reference)
             make_checkerboard(p, head, head_white, p->image[m]);

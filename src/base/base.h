@@ -407,6 +407,8 @@ void table_print(FILE *stream, const char *const *cells, size_t rows, size_t col
 /* The progress line: one line on stderr, redrawn in place on a terminal at most ten times a
  * second; elsewhere a plain line every 30 s, the first after 30 s. */
 void progress_show(const char *format, ...) PRINTF_LIKE(1, 2);
+/* What every line begins with until the next call: "step 2 of 5: "; NULL: nothing more. */
+void progress_stage(const char *format, ...) PRINTF_LIKE(1, 2);
 void progress_end(void);   /* ends the line, if there is one, with its latest text */
 void progress_clear(void); /* removes it: what is printed next says more */
 

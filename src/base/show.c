@@ -58,7 +58,7 @@ void table_print(FILE *stream, const char *const *cells, size_t rows, size_t col
 }
 
 static pthread_mutex_t show_lock = PTHREAD_MUTEX_INITIALIZER;
-static char progress_text[512];
+static char progress_text[512], stage_text[64];
 static bool progress_shown; /* from a job's first line to its end */
 static double progress_time;
 
@@ -70,9 +70,10 @@ void progress_show(const char *format, ...)
         return;
     pthread_mutex_lock(&show_lock);
     char line[sizeof progress_text];
+    const size_t n = (size_t)snprintf(line, sizeof line, "%s", stage_text);
     va_list list;
     va_start(list, format);
-    vsnprintf(line, sizeof line, format, list);
+    vsnprintf(line + n, sizeof line - n, format, list);
     va_end(list);
     escape_into(progress_text, sizeof progress_text, line);
     const double now = clock_seconds();
@@ -84,6 +85,21 @@ void progress_show(const char *format, ...)
         progress_time = now;
     }
     progress_shown = true;
+    pthread_mutex_unlock(&show_lock);
+}
+
+void progress_stage(const char *format, ...)
+{
+    va_list list;
+    pthread_mutex_lock(&show_lock);
+    stage_text[0] = '\0';
+    if (format) {
+        va_start(list, format);
+        const int n = vsnprintf(stage_text, sizeof stage_text - 2, format, list);
+        va_end(list);
+        if (n > 0)
+            strcat(stage_text, ": ");
+    }
     pthread_mutex_unlock(&show_lock);
 }
 

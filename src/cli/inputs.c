@@ -17,7 +17,17 @@ int cli_inputs_check(const cli_arguments *a)
         return cli_usage_error(a->command, "-o DIR is missing: the folder for the results");
     if (!a->positional_count && (cli_flag(a, "patient") || cli_flag(a, "study")))
         return cli_usage_error(a->command, "--patient and --study choose within FOLDER");
+    if (!a->positional_count && cli_flag(a, "list"))
+        return cli_usage_error(a->command, "--list lists the series of FOLDER");
     return 0;
+}
+
+const char *cli_folder(const cli_arguments *a, char folder[4096])
+{
+    snprintf(folder, 4096, "%s", cli_value(a, "output"));
+    for (size_t n = strlen(folder); n > 1 && folder[n - 1] == '/'; n--)
+        folder[n - 1] = '\0';
+    return folder;
 }
 
 /* Would the results lie among the images? A second call would take them for images. */

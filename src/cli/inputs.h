@@ -26,6 +26,9 @@ typedef struct {
 /* 0, or the exit status after a message: neither files nor a folder, no -o, ... */
 int cli_inputs_check(const cli_arguments *a);
 
+/* -o as it was given, without slashes behind. */
+const char *cli_folder(const cli_arguments *a, char folder[4096]);
+
 /* Reads FOLDER, prints its list, and chooses. What dcm2niix makes lies in a scratch folder within
  * `out` until cli_inputs_close, which is to be called after an error too. */
 ts_status cli_inputs_open(const cli_arguments *a, const char *out, cli_inputs *in, ts_error *error);

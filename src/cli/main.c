@@ -9,6 +9,7 @@
 extern const cli_command phantom_command;
 extern const cli_command brain_command;
 extern const cli_command prepare_command;
+extern const cli_command segment_command;
 extern const cli_command check_command;
 extern const cli_command screen_command;
 extern const cli_command plan_command;
@@ -31,6 +32,7 @@ const cli_command *const cli_commands[] = {
     &phantom_command,
     &brain_command,
     &prepare_command,
+    &segment_command,
     &check_command,
     &screen_command,
     &plan_command,

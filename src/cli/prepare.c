@@ -21,9 +21,6 @@ static const cli_option options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-/* Registered images of BraTS have 1.25 and more, images without relation 1.0 to 1.1. */
-static const double doubtful_nmi = 1.1;
-
 static void print_result(const align_request *r, const align_result *result)
 {
     const char *reference = modality_names[result->reference];
@@ -35,7 +32,7 @@ static void print_result(const align_request *r, const align_result *result)
                "bits (normalised %.3f -> %.3f), correlation %.2f -> %.2f\n",
                modality_names[m], reference, a->angle_degrees, a->shift_mm, a->before.mi,
                a->after.mi, a->before.nmi, a->after.nmi, a->before.ncc, a->after.ncc);
-        if (a->after.nmi < doubtful_nmi)
+        if (a->after.nmi < ALIGN_DOUBTFUL_NMI)
             warn("%s and %s have little in common after registration: look at "
                  "%s/registration.png before you use them",
                  modality_names[m], reference, r->folder);
@@ -64,10 +61,7 @@ static int read_arguments(const cli_arguments *a, char folder[4096], align_reque
     if (spacing &&
         (!parse_double(spacing, &r->spacing_mm) || !(r->spacing_mm >= 0.3) || r->spacing_mm > 10))
         return cli_usage_error(a->command, "--spacing takes mm from 0.3 to 10, not '%s'", spacing);
-    snprintf(folder, 4096, "%s", cli_value(a, "output"));
-    for (size_t n = strlen(folder); n > 1 && folder[n - 1] == '/'; n--)
-        folder[n - 1] = '\0';
-    r->folder = folder;
+    r->folder = cli_folder(a, folder);
     r->id = cli_flag(a, "id") ? cli_value(a, "id") : string_file_name(folder);
     if (!*r->id || strchr(r->id, '/') || !strcmp(r->id, ".") || !strcmp(r->id, ".."))
         return cli_usage_error(a->command, "'%s' cannot name a patient: give --id NAME", r->id);

@@ -507,6 +507,54 @@ function showStudy(study) {
     element("div", {className: "controls"}, element("label", {}, "score", choice)), place);
 }
 
+// ---- a patient ------------------------------------------------------------------------------
+
+// What each step of the record found.
+function stepsOf(record) {
+  return Object.fromEntries(record.steps.map(s => [s.step, s.found ?? {}]));
+}
+
+function inputTable({inputs, reference}, registration) {
+  const names = ["image", "series", "voxels", "mm", "turned by", "shifted by", "mutual information"];
+  return plainTable(`registered to ${reference}; normalised mutual information of 1.2 to 1.4 is usual`,
+    names, Object.entries(inputs).map(([name, one]) => {
+      const r = registration.registered[name];
+      return [name, one.series, one.shape.join(" x "), one.spacing_mm.map(v => v.toFixed(2)).join(" x "),
+        ...r ? [`${r.angle_degrees.toFixed(1)}°`, `${r.shift_mm.toFixed(1)} mm`, r.after.nmi.toFixed(3)]
+          : ["reference", "", ""]];
+    }));
+}
+
+function volumeTable(measures) {
+  return plainTable("volumes", ["", "ml"],
+    Object.entries(measures.volumes_ml).map(([k, v]) => [k, v.toFixed(2)]));
+}
+
+function lesionTable(lesions) {
+  const names = ["enhancing lesion", "ml", "longest axial diameter, mm", "perpendicular, mm",
+    "product, mm²", "longest 3-D diameter, mm", "side", "measurable"];
+  const rows = lesions.map(l => [l.lesion, l.et_ml.toFixed(2), l.axial.mm.toFixed(1),
+    l.perpendicular.mm.toFixed(1), l.product_mm2.toFixed(0), l.longest.mm.toFixed(1), l.side,
+    l.measurable ? "yes" : "no"]);
+  return plainTable("enhancing lesions", names, rows);
+}
+
+function showPatient(patient) {
+  const found = stepsOf(patient.record), measures = patient.measures.cases[0];
+  const warnings = patient.record.steps.flatMap(s => s.found?.warnings ?? []);
+  const slices = showSlices([{id: "the patient", slices: patient.slices}]);
+  const models = found.labels.models.map(m => `${m.name} (${m.weights})`).join(", ");
+  return element("section", {}, words("h2", "Segmentation"),
+    ...warnings.map(w => words("p", w, "missing")),
+    ...(warnings.length ? [] : [words("p", "No warnings.", "soft")]),
+    words("p", `Segmented from ${found.labels.used} by ${models}. The brain: ` +
+      `${found.images.brain_ml.toFixed(0)} ml (${found.images.brain_by}).`),
+    volumeTable(measures), lesionTable(measures.lesions), slices.node,
+    inputTable(found.images, patient.registration),
+    words("p", "Look at registration.png: where its squares meet, edges must continue.", "soft"),
+    folded("The record", words("pre", JSON.stringify(patient.record, null, 1))));
+}
+
 // ---- the page -------------------------------------------------------------------------------
 
 const {made} = data;
@@ -517,5 +565,6 @@ document.getElementById("theme").addEventListener("click", () => {
   const now = root.dataset.theme ?? (dark ? "dark" : "light");
   root.dataset.theme = now === "dark" ? "light" : "dark";
 });
-document.getElementById("main").append(...data.predictions.map(showPredictions),
+document.getElementById("main").append(...data.patients.map(showPatient),
+  ...data.predictions.map(showPredictions),
   ...data.runs.map(showRun), ...data.studies.map(showStudy));

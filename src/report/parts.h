@@ -4,6 +4,7 @@
 
 #include "dataset/dataset.h"
 #include "report/report.h"
+#include "volume/volume.h"
 
 #include <jansson.h>
 
@@ -12,6 +13,9 @@ ts_status report_run(const char *folder, json_t **out, ts_error *error);
 
 /* A study's table.json. *out is NULL where the folder has none. */
 ts_status report_study(const char *folder, json_t **out, ts_error *error);
+
+/* A folder of `segment`: its records, measures and slices. text_limit as below. */
+ts_status report_patient(const char *folder, size_t text_limit, json_t **out, ts_error *error);
 
 /* Predictions: scores, slices, files with checksums. text_limit: the most characters that the
  * slices may take. */

@@ -109,6 +109,20 @@ static ts_status add_predictions(const char *folder, const report_options *o, si
     return status;
 }
 
+static ts_status add_patient(const char *folder, size_t share, json_t *page, report_counts *counts,
+                             ts_error *error)
+{
+    json_t *patient = NULL;
+    const ts_status status = report_patient(folder, share, &patient, error);
+    if (status == TS_OK)
+        json_array_append(json_object_get(page, "patients"), patient);
+    json_decref(patient);
+    counts->patients++;
+    counts->cases++;
+    counts->pictures += status == TS_OK;
+    return status;
+}
+
 static ts_status add_folder(const char *folder, const report_options *o, size_t share, json_t *page,
                             report_counts *counts, ts_error *error)
 {
@@ -119,11 +133,13 @@ static ts_status add_folder(const char *folder, const report_options *o, size_t 
     if (folder_holds(folder, "scores/table.json") || folder_holds(folder, "table.json") ||
         folder_holds(folder, "cells"))
         return add_study(folder, page, counts, error);
+    if (folder_holds(folder, "segment.json"))
+        return add_patient(folder, share, page, counts, error);
     if (holds_labels(folder))
         return add_predictions(folder, o, share, page, counts, error);
     return error_set(error, TS_BAD_INPUT,
                      "'%s' is neither a run (config.ini), nor a study (scores/table.json), nor "
-                     "predictions (label files)",
+                     "predictions (label files), nor a patient (segment.json)",
                      folder);
 }
 
@@ -168,8 +184,8 @@ ts_status report_write(const char *const *folders, size_t count, const report_op
     text t = {0};
     char *json = NULL;
     *counts = (report_counts){0};
-    json_t *page = json_pack("{s:o, s:[], s:[], s:[]}", "made", describe_program(), "runs",
-                             "studies", "predictions");
+    json_t *page = json_pack("{s:o, s:[], s:[], s:[], s:[]}", "made", describe_program(), "runs",
+                             "studies", "predictions", "patients");
     ts_status status = file_try(out, error);
     if (status != TS_OK)
         goto done;

@@ -18,10 +18,11 @@ typedef struct {
 
 /* What a report holds. */
 typedef struct {
-    size_t runs, predictions, studies, cases, pictures, bytes;
+    size_t runs, predictions, studies, patients, cases, pictures, bytes;
 } report_counts;
 
 /* Each folder is a run (config.ini), a study (scores/table.json or table.json, else cells/) or
+ * a patient (segment.json) or
  * predictions (predict.json or label files); any other is an error that says so. Of what is not
  * finished the report shows what is there. By rename. */
 ts_status report_write(const char *const *folders, size_t count, const report_options *o,

@@ -2,7 +2,7 @@
  *
  * Of DICOM: every file's header is read, so that patients and studies are told apart before
  * anything is written. The files of the one patient and study go, as links, through dcm2niix, whose
- * sidecars it writes without names (-ba y); its files are called by the series' UID, which joins
+ * sidecars it writes without names (-ba y) and whose voxels stay in the scanner's order (-x i); its files are called by the series' UID, which joins
  * them to the headers. What it prints can name files of the user, and stays in the scratch
  * folder. */
 #include "series/found.h"
@@ -85,9 +85,23 @@ static ts_status link_files(const found_files *f, const bool *keep, const char *
 static ts_status convert(const char *in, const char *out, const char *log, const char *folder,
                          ts_error *error)
 {
-    const char *const words[] = {"dcm2niix", "-z", "n",  "-b", "y",
-                                 "-ba",      "y",  "-f", "%j", "-w",
-                                 "2",        "-o", out,  in,   (const char *)NULL};
+    const char *const words[] = {"dcm2niix",
+                                 "-z",
+                                 "n",
+                                 "-b",
+                                 "y",
+                                 "-ba",
+                                 "y",
+                                 "-x",
+                                 "i",
+                                 "-f",
+                                 "%j",
+                                 "-w",
+                                 "2",
+                                 "-o",
+                                 out,
+                                 in,
+                                 (const char *)NULL};
     bool found, good;
     ts_status status = directory_create(out, error);
     if (status == TS_OK)

@@ -120,6 +120,12 @@ ts_status volume_write_float(const char *path, const volume_header *like, int64_
 ts_status volume_write_int16(const char *path, const volume_header *like, int64_t channels,
                              const int16_t *data, ts_error *error);
 
+/* As int16 where `whole` is set (each value is rounded and must fit), else as float. */
+ts_status volume_write_values(const char *path, const volume_header *like, int64_t channels,
+                              const float *data, bool whole, ts_error *error);
+/* Are all values whole numbers that int16 holds, with room for what resampling adds? */
+bool volume_is_whole(const float *data, size_t count);
+
 /* A header for a new volume: shape nx ny nz, spacing in mm, an affine (sform_code 1). */
 volume_header volume_header_make(const int64_t shape[3], const double spacing[3],
                                  const double affine[4][4]);

@@ -2,6 +2,7 @@
 #include "volume/nifti.h"
 
 #include <libdeflate.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,4 +157,28 @@ ts_status volume_write_int16(const char *path, const volume_header *like, int64_
                              const int16_t *data, ts_error *error)
 {
     return write_volume(path, like, channels, 4, data, error);
+}
+
+bool volume_is_whole(const float *data, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (data[i] != rintf(data[i]) || fabsf(data[i]) >= 20000)
+            return false;
+    return true;
+}
+
+ts_status volume_write_values(const char *path, const volume_header *like, int64_t channels,
+                              const float *data, bool whole, ts_error *error)
+{
+    if (!whole)
+        return volume_write_float(path, like, channels, data, error);
+    const size_t count = (size_t)(like->shape[0] * like->shape[1] * like->shape[2] * channels);
+    int16_t *rounded = memory_allocate(count, sizeof *rounded, path, error);
+    if (!rounded)
+        return TS_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        rounded[i] = (int16_t)rintf(data[i]);
+    const ts_status status = volume_write_int16(path, like, channels, rounded, error);
+    free(rounded);
+    return status;
 }
