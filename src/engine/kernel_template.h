@@ -130,8 +130,8 @@ INLINE void store_halves(uint32_t *p, const vf *value)
 }
 
 /* Prefetches the lines of `count` elements from p on (p may lie beyond all memory). Each unit
- * begins 27 short runs of lines in a tile of multiply, which no hardware prefetcher follows: a
- * tile prefetches what the next one reads. Without that an 8 -> 8 layer at 64^3 waits a third of
+ * begins 27 short runs of lines in a tile of multiply, which no hardware prefetcher follows: the
+ * first tile of channels prefetches what the next run of positions reads. Without that an 8 -> 8 layer at 64^3 waits a third of
  * its time (62 % of the roof instead of 88 on Zen 5). */
 INLINE void prefetch_run(const uint32_t *p, const int count)
 {
