@@ -20,8 +20,8 @@ static int run(const cli_arguments *a)
     if (bad)
         return bad;
     interrupt_install();
-    if (dataset_open_all(a->positional, (size_t)a->positional_count, (label_map)p.labels, &d, &e) !=
-        TS_OK)
+    if (dataset_open_loosely(a->positional, (size_t)a->positional_count, (label_map)p.labels, &d,
+                             &e) != TS_OK)
         return cli_fail(&e);
     ts_status status = pool_create(p.threads ? (int)p.threads : processor_count(), &threads, &e);
     if (status == TS_OK)

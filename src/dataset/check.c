@@ -2,6 +2,7 @@
  * order of the cases, a summary at the end. */
 #include "dataset/layout.h"
 #include "dataset/load.h"
+#include "dataset/twins.h"
 #include "voxels/voxels.h"
 
 #include <libdeflate.h>
@@ -18,6 +19,7 @@ typedef struct {
     int64_t shape[3];
     double zooms[3];
     uint32_t print[MODALITIES]; /* checksum of an image's voxels; 0: not read */
+    thumbnails thumbnails;
     bool truth, has3, has4, tumour;
     bool mapped; /* its label values could be read */
 } case_findings;
@@ -101,6 +103,7 @@ static void check_case(void *context, int64_t index, int thread)
     case_data d;
     case_load(c, ALL_MODALITIES, true, NULL, &d, take_finding, r);
     keep_facts(r, &d);
+    thumbnails_make(&d, &r->thumbnails);
     case_data_free(&d);
 }
 
@@ -176,6 +179,60 @@ static ts_status find_twins(const dataset *d, const case_findings *findings, FIL
     return TS_OK;
 }
 
+static bool share_a_print(const case_findings *a, const case_findings *b)
+{
+    for (int m = 0; m < MODALITIES; m++)
+        if (a->print[m] && a->print[m] == b->print[m])
+            return true;
+    return false;
+}
+
+/* Names copies at another voxel size or with other rounding, which no checksum finds; but not visits
+ * of one patient, whom folds keep together. */
+static ts_status find_likely_twins(const dataset *d, const case_findings *findings, pool *p,
+                                   FILE *out, size_t *warnings, ts_error *error)
+{
+    size_t count = 0;
+    twin_pair *pairs = NULL;
+    thumbnails *all = memory_allocate(d->count, sizeof *all, "the comparison of cases", error);
+    if (!all)
+        return TS_MEMORY;
+    for (size_t i = 0; i < d->count; i++)
+        all[i] = findings[i].thumbnails;
+    const ts_status status = twins_find(all, d->count, p, &pairs, &count, error);
+    for (size_t i = 0; status == TS_OK && i < count; i++) {
+        const dataset_case *a = &d->cases[pairs[i].a], *b = &d->cases[pairs[i].b];
+        const bool visits = dataset_same_patient(a->id, b->id) && strcmp(a->id, b->id) != 0;
+        if (visits || share_a_print(&findings[pairs[i].a], &findings[pairs[i].b]))
+            continue;
+        ++*warnings;
+        print_line(out,
+                   "warning: case %s ('%s'): its %s looks like that of case %s ('%s'), correlation "
+                   "%.3f at low resolution: most likely one patient twice, which spoils held-out "
+                   "scores; remove one",
+                   b->id, d->folders[b->folder].path, modality_names[pairs[i].modality], a->id,
+                   d->folders[a->folder].path, pairs[i].correlation);
+    }
+    free(pairs);
+    free(all);
+    return status;
+}
+
+/* An id in two folders, at which every other command stops. */
+static void find_repeated_ids(const dataset *d, FILE *out, size_t *problems)
+{
+    for (size_t i = 1; i < d->count; i++) {
+        const dataset_case *a = &d->cases[i - 1], *b = &d->cases[i];
+        if (strcmp(a->id, b->id) != 0)
+            continue;
+        ++*problems;
+        print_line(out,
+                   "problem: case %s stands in '%s' and in '%s': leave one out, or rename it if it "
+                   "is another patient",
+                   a->id, d->folders[a->folder].path, d->folders[b->folder].path);
+    }
+}
+
 /* ---- summary ------------------------------------------------------------------------------ */
 
 static void print_counts(const dataset *d, FILE *out)
@@ -220,15 +277,17 @@ static void print_uses(const dataset *d, FILE *out)
         if (!counts[set])
             continue;
         if (set == ALL_MODALITIES)
-            fprintf(out, "%s%zu cases: every student and the teacher\n", lead, counts[set]);
+            fprintf(out, "%s%zu case%s: every student and the teacher\n", lead, counts[set],
+                    counts[set] == 1 ? "" : "s");
         else
-            fprintf(out, "%s%zu cases: students of %s%s, without the teacher's part\n", lead,
-                    counts[set], modality_print(set, names),
+            fprintf(out, "%s%zu case%s: students of %s%s, without the teacher's part\n", lead,
+                    counts[set], counts[set] == 1 ? "" : "s", modality_print(set, names),
                     modality_count(set) > 1 ? " or fewer" : "");
         lead = "            ";
     }
     if (unlabelled)
-        fprintf(out, "%s%zu cases: nothing, they have no truth\n", lead, unlabelled);
+        fprintf(out, "%s%zu case%s: nothing, for want of a truth\n", lead, unlabelled,
+                unlabelled == 1 ? "" : "s");
 }
 
 static void print_labels(const dataset *d, const case_findings *findings, FILE *out)
@@ -343,11 +402,15 @@ ts_status dataset_check(const dataset *d, pool *p, FILE *out, size_t *problems, 
     ts_status status = check_cases(d, p, findings, out, error);
     if (status == TS_OK)
         status = find_twins(d, findings, out, &warnings, error);
+    if (status == TS_OK)
+        status = find_likely_twins(d, findings, p, out, &warnings, error);
+    find_repeated_ids(d, out, problems);
     for (size_t i = 0; i < d->count; i++) {
         *problems += findings[i].problems;
         warnings += findings[i].warnings;
         notes += findings[i].notes;
         text_free(&findings[i].lines);
+        thumbnails_free(&findings[i].thumbnails);
     }
     if (status == TS_OK) {
         print_counts(d, out);

@@ -7,7 +7,9 @@
 
 static int compare_cases(const void *a, const void *b)
 {
-    return strcmp(((const dataset_case *)a)->id, ((const dataset_case *)b)->id);
+    const dataset_case *x = a, *y = b;
+    const int order = strcmp(x->id, y->id);
+    return order ? order : (x->folder > y->folder) - (x->folder < y->folder);
 }
 
 static ts_status refuse_file(const char *path, ts_error *error)
@@ -129,8 +131,8 @@ static ts_status check_folders(const dataset *d, ts_error *error)
     return TS_OK;
 }
 
-ts_status dataset_open_all(const char *const *paths, size_t count, label_map labels, dataset *out,
-                           ts_error *error)
+ts_status dataset_open_loosely(const char *const *paths, size_t count, label_map labels,
+                               dataset *out, ts_error *error)
 {
     ts_status status = TS_OK;
     *out = (dataset){0};
@@ -144,10 +146,20 @@ ts_status dataset_open_all(const char *const *paths, size_t count, label_map lab
     }
     if (status == TS_OK)
         status = check_folders(out, error);
-    if (status == TS_OK) {
+    if (status == TS_OK)
         qsort(out->cases, out->count, sizeof *out->cases, compare_cases);
-        status = check_ids(out, error);
-    }
+    else
+        dataset_close(out);
+    return status;
+}
+
+ts_status dataset_open_all(const char *const *paths, size_t count, label_map labels, dataset *out,
+                           ts_error *error)
+{
+    ts_status status = dataset_open_loosely(paths, count, labels, out, error);
+    if (status != TS_OK)
+        return status;
+    status = check_ids(out, error);
     if (status != TS_OK)
         dataset_close(out);
     return status;
@@ -214,7 +226,7 @@ ts_status dataset_check_place(const dataset *d, const char *out, ts_error *error
     return status;
 }
 
-static bool same_patient(const char *a, const char *b)
+bool dataset_same_patient(const char *a, const char *b)
 {
     const size_t n = name_patient(a);
     return n == name_patient(b) && !memcmp(a, b, n);
@@ -240,11 +252,11 @@ void dataset_split(const dataset *d, uint64_t seed, int index, int folds, bool *
 {
     int64_t patients = 0, patient = -1;
     for (size_t i = 0; i < d->count; i++)
-        patients += i == 0 || !same_patient(d->cases[i].id, d->cases[i - 1].id);
+        patients += i == 0 || !dataset_same_patient(d->cases[i].id, d->cases[i - 1].id);
     bool held = false;
     for (size_t i = 0; i < d->count; i++) {
         /* places are dealt to the folds in turn: their sizes differ by one patient at most */
-        if (folds > 1 && (i == 0 || !same_patient(d->cases[i].id, d->cases[i - 1].id)))
+        if (folds > 1 && (i == 0 || !dataset_same_patient(d->cases[i].id, d->cases[i - 1].id)))
             held = place_in_shuffle(seed, ++patient, patients) % folds == index;
         held_out[i] = held;
     }

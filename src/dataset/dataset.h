@@ -43,7 +43,12 @@ ts_status dataset_open(const char *path, label_map labels, dataset *out, ts_erro
  * that names both places. */
 ts_status dataset_open_all(const char *const *paths, size_t count, label_map labels, dataset *out,
                            ts_error *error);
+/* The same, but an id may stand in several folders: for dataset_check, which names it. */
+ts_status dataset_open_loosely(const char *const *paths, size_t count, label_map labels,
+                               dataset *out, ts_error *error);
 void dataset_close(dataset *d);
+/* Are two ids visits of one patient (BraTS 2023 and later), or the same? */
+bool dataset_same_patient(const char *a, const char *b);
 /* The layout of its folders, for messages. */
 const char *dataset_layout(const dataset *d);
 /* Is the path one of the data set's folders, as given or whole? */
