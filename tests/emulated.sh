@@ -64,7 +64,7 @@ no_sum_is_spilled() {
     local name most file
     for file in neon neon_bf16; do
         steps "$arm64/src/engine/kernel_$file.o" >"$arm64/steps" || return
-        for name in multiply_3:34 multiply_floats_3:34 correlate:40; do
+        for name in multiply_whole:33 multiply_whole_ahead:34 multiply_floats_whole:34 correlate:40; do
             most=${name#*:} name=${name%:*}
             if ! awk -v name=$name -v most=$most '
                 $1 == name { found = 1; if ($2 > most || $3 > 0) bad = 1 }

@@ -1,9 +1,10 @@
 /* Intel since Skylake-SP, AMD since Zen 4: 16 floats a vector, 32 registers. */
-#define VL     16
-#define TILE   8
-#define HALVES 1
-#define DOT    0
-#define NAME   kernels_avx512
+#define VL      16
+#define TILE    8
+#define VECTORS 3
+#define HALVES  1
+#define DOT     0
+#define NAME    kernels_avx512
 #if defined(__x86_64__)
 #include "engine/kernel_template.h"
 #else

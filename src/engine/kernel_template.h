@@ -4,17 +4,18 @@
  *     HALVES  channels in an element: 1 (fp32) or 2 (bf16)
  *     DOT     1 where the target multiplies pairs of bf16 (VDPBF16PS), else 0
  *     NAME    the table's name
+ *     VECTORS of voxels in the register tile
  * These combinations exist:
  *     NAME                        VL  TILE  HALVES  DOT   compiled with
  *     kernels_portable, ..._bf16   4     4    1, 2    0   what the architecture has (SSE2, NEON)
- *     kernels_wasm, ..._bf16       4     4    1, 2    0   WebAssembly: SIMD128
+ *     kernels_wasm, ..._bf16       4     4    1, 2    0   WebAssembly: SIMD128; VECTORS 2, else 3
  *     kernels_neon, ..._bf16       4     8    1, 2    0   arm64: NEON, its 32 registers
  *     kernels_avx2, ..._bf16       8     4    1, 2    0   AVX2, FMA
  *     kernels_avx512, ..._bf16    16     8    1, 2    0   AVX-512 F, VL, BW, DQ
  *     kernels_avx512_dot          16     8       2    1   and AVX512_BF16
  *
- * The register tile is TILE channels x 3 vectors of neighbouring voxels. A step of multiply loads 3
- * input vectors and, for each channel, one weight into all lanes, which is used 3 times:
+ * The register tile is TILE channels x VECTORS vectors of neighbouring voxels. A step of multiply
+ * loads the input vectors and, for each channel, one weight into all lanes, which all of them take:
  *     AVX-512   8 x 3 = 24 sums + 3 inputs + 1 weight = 28 of 32 registers; 24 multiply-adds for 11
  *               loads: 12 cycles where two units multiply and two load (an unaligned vector crosses
  *               a cache line and counts twice: 14 half-cycles of loads)
@@ -145,7 +146,7 @@ INLINE void prefetch_run(const uint32_t *p, const int count)
 
 /* sum[c][v] += x[v] * weight[c], pairs of bf16 with dot. */
 INLINE void multiply_step(const int vectors, const int dot, const vf *x, const float *weight,
-                          vf (*sum)[3])
+                          vf (*sum)[VECTORS])
 {
 #if BY_LANE
     (void)dot;
@@ -195,10 +196,10 @@ typedef struct {
     int64_t unit_stride;
 } tile;
 
-/* vectors (1 or 3) and dot are constants where this is inlined. */
+/* vectors (1 or VECTORS) and dot are constants where this is inlined. */
 INLINE void multiply_tile(const int vectors, const int dot, const int ahead, const tile t)
 {
-    vf sum[TILE][3];
+    vf sum[TILE][VECTORS];
     UNROLL for (int c = 0; c < TILE; c++)
     {
         UNROLL for (int v = 0; v < vectors; v++)
@@ -209,9 +210,9 @@ INLINE void multiply_tile(const int vectors, const int dot, const int ahead, con
     const float *weight = t.weight;
     for (int64_t i = 0; i < t.terms; i++) {
         const uint32_t *in = t.term[i] + t.f;
-        vf x[3];
+        vf x[VECTORS];
         if (ahead)
-            prefetch_run(in + t.ahead, 3 * VL);
+            prefetch_run(in + t.ahead, VECTORS * VL);
         UNROLL for (int v = 0; v < vectors; v++)
         {
             x[v] = load(in + v * VL);
@@ -269,16 +270,16 @@ INLINE void multiply_vectors(const int vectors, const int ahead, const product *
     multiply_tile(vectors, DOT, ahead, t);
 }
 
-static void multiply_3(const product *p, const term_run *b, int64_t c, int64_t i, const float *bias,
-                       float *sums, bool to_units)
+static void multiply_whole(const product *p, const term_run *b, int64_t c, int64_t i,
+                           const float *bias, float *sums, bool to_units)
 {
-    multiply_vectors(3, 0, p, b, c, i, bias, sums, to_units);
+    multiply_vectors(VECTORS, 0, p, b, c, i, bias, sums, to_units);
 }
 
-static void multiply_3_ahead(const product *p, const term_run *b, int64_t c, int64_t i,
-                             const float *bias, float *sums, bool to_units)
+static void multiply_whole_ahead(const product *p, const term_run *b, int64_t c, int64_t i,
+                                 const float *bias, float *sums, bool to_units)
 {
-    multiply_vectors(3, 1, p, b, c, i, bias, sums, to_units);
+    multiply_vectors(VECTORS, 1, p, b, c, i, bias, sums, to_units);
 }
 
 static void multiply_1(const product *p, const term_run *b, int64_t c, int64_t i, const float *bias,
@@ -295,17 +296,17 @@ INLINE tile tile_of_floats(const uint32_t *const *term, int64_t terms, int64_t f
     return (tile){.term = term,
                   .terms = terms,
                   .f = f,
-                  .ahead = 3 * VL,
+                  .ahead = VECTORS * VL,
                   .weight = weight,
                   .bias = zero,
                   .sums = sums,
                   .stride = stride};
 }
 
-static void multiply_floats_3(const uint32_t *const *term, int64_t terms, int64_t f,
-                              const float *weight, float *out, int64_t stride)
+static void multiply_floats_whole(const uint32_t *const *term, int64_t terms, int64_t f,
+                                  const float *weight, float *out, int64_t stride)
 {
-    multiply_tile(3, 0, 1, tile_of_floats(term, terms, f, weight, out, stride));
+    multiply_tile(VECTORS, 0, 1, tile_of_floats(term, terms, f, weight, out, stride));
 }
 
 static void multiply_floats_1(const uint32_t *const *term, int64_t terms, int64_t f,
@@ -364,10 +365,10 @@ static void multiply_run(const product *p, const term_run *b, int64_t c, int64_t
     for (int64_t i = c; first && p->bias && i < c + TILE && i < p->channels; i++)
         bias[i - c] = p->bias[i];
     for (int64_t i = 0; i < count;) {
-        const int vectors = count - i >= 3 * VL ? 3 : 1;
+        const int vectors = count - i >= VECTORS * VL ? VECTORS : 1;
         (vectors == 1 ? multiply_1
-         : c == 0     ? multiply_3_ahead
-                      : multiply_3)(p, b, c, i, first ? bias : NULL, sums + i, to_units);
+         : c == 0     ? multiply_whole_ahead
+                      : multiply_whole)(p, b, c, i, first ? bias : NULL, sums + i, to_units);
         if (last && !to_units)
             store_sums(p, c, b->at + i, vectors, sums + i);
         i += vectors * VL;
@@ -403,7 +404,7 @@ static void multiply(const product *p, int64_t from, int64_t to)
     int64_t block = p->term_block, run = RUN;
     if (p->channels <= TILE) {
         block = p->terms;
-        run = 3 * VL;
+        run = VECTORS * VL;
     }
     b.weights_of_term = p->floats ? 1 : WEIGHTS_OF_TERM;
 #if WIDENS

@@ -5,7 +5,7 @@
  * are neighbouring tiles of a row. Of an axis, inputs d0..d3 become
  *     d0 - d2, d1 + d2, d2 - d1, d1 - d3                                   (winograd_input)
  * which are multiplied by transformed weights and summed over input channels as in multiply_tile
- * (TILE channels x 3 vectors), and sums m0..m3 become outputs
+ * (TILE channels x VECTORS vectors), and sums m0..m3 become outputs
  *     m0 + m1 + m2, m1 - m2 - m3                                           (winograd_output)
  * so that d3 reaches the second output alone: beyond an odd extent it may hold anything. */
 
@@ -120,8 +120,8 @@ static void winograd_multiply(const uint32_t *const *term, int64_t terms, const 
                               float *out, int64_t lanes, int64_t stride)
 {
     int64_t f = 0;
-    for (; f + 3 * VL <= lanes; f += 3 * VL)
-        multiply_floats_3(term, terms, f, weight, out + f, stride);
+    for (; f + VECTORS * VL <= lanes; f += VECTORS * VL)
+        multiply_floats_whole(term, terms, f, weight, out + f, stride);
     for (; f < lanes; f += VL)
         multiply_floats_1(term, terms, f, weight, out + f, stride);
 }
