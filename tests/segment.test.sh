@@ -102,7 +102,7 @@ check "a mask of the user" 0 "the brain.* ml|warning" segment $two -o masked --b
 expect "is taken" grep -q '"brain_by": "mask given"' masked/segment.json
 expect "a small brain is warned of" grep -q '"warnings": \[' masked/segment.json
 expect "in the report too" grep -q '"warnings":\["[^]]*ml' masked/report.html
-check "DICOM-SEG of NIfTI files" 1 'refers to a series of DICOM' segment $two -o out2 --dicom-seg
+check "DICOM-SEG of NIfTI files" 1 'refers to a series of DICOM' segment $two -o none --dicom-seg
 check "labels=" 2 'labels' segment $two -o none labels=msd
 check "no model of that name" 1 'nosuch' "$twinseg" segment $two -o none --model nosuch
 check "no image" 2 'FOLDER, or --t1ce' segment -o none
@@ -139,5 +139,9 @@ expect "the images are kept" grep -q '3 of 5 steps' said
 PYTHONPATH=$source/tests check "the object reads back as the labels" 0 'same voxels' \
     "$python" "$source/tests/check_dicom_seg.py" dicom/seg.dcm study 7 dicom/native/t1ce_seg.nii.gz
 expect "and all else is without a name" clean $(find dicom -type f ! -name seg.dcm)
+mkdir one && cp study/IM07* one/
+check "a folder of one series by its option" 0 'report.html' segment --t1ce one -o single
+expect "gives the same image" cmp single/images/t1ce.nii.gz dicom/images/t1ce.nii.gz
+check "not of several" 1 "holds 8 series of images" segment --t1ce study -o several
 expect "nothing is left of the work" test -z "$(find dicom -name '.*' ! -name dicom)"
 finish

@@ -95,8 +95,61 @@ ts_status cli_inputs_open(const cli_arguments *a, const char *out, cli_inputs *i
     return status;
 }
 
+/* The only series with an image. */
+static ts_status take_single(series_list *l, const char *folder, const char **path, ts_error *error)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < l->count; i++)
+        if (l->items[i].path && !found++) {
+            const series_item first = l->items[i];
+            l->items[i] = l->items[0];
+            l->items[0] = first;
+        }
+    if (found != 1)
+        return error_set(error, TS_BAD_INPUT,
+                         "'%s' holds %zu series of images; a single one is needed: give the folder "
+                         "of one series, or FOLDER without an option to have them told apart",
+                         folder, found);
+    *path = l->items[0].path;
+    return TS_OK;
+}
+
+ts_status cli_inputs_convert(const cli_arguments *a, const char *out, cli_inputs *in,
+                             ts_error *error)
+{
+    const series_pick pick = {NULL, NULL};
+    ts_status status = TS_OK;
+    for (int m = 0; status == TS_OK && !a->positional_count && m < MODALITIES; m++) {
+        const char *folder = in->path[m];
+        char *scratch = NULL;
+        if (!folder || !directory_exists(folder))
+            continue;
+        if (!in->scratch.path && (status = directory_create(out, error)) == TS_OK)
+            status = scratch_open(out, &in->scratch, error);
+        if (status == TS_OK && !(scratch = path_join(in->scratch.path, modality_names[m], error)))
+            status = TS_MEMORY;
+        if (status == TS_OK)
+            status = directory_create(scratch, error);
+        if (status == TS_OK)
+            status = series_read(folder, &pick, scratch, &in->single[m], error);
+        if (status == TS_OK)
+            status = take_single(&in->single[m], folder, &in->path[m], error);
+        free(scratch);
+    }
+    return status;
+}
+
+const series_item *cli_inputs_series(const cli_inputs *in, modality m)
+{
+    if (in->chosen[m] >= 0)
+        return &in->list.items[in->chosen[m]];
+    return in->single[m].count ? &in->single[m].items[0] : NULL;
+}
+
 void cli_inputs_close(cli_inputs *in)
 {
+    for (int m = 0; m < MODALITIES; m++)
+        series_list_free(&in->single[m]);
     series_list_free(&in->list);
     scratch_close(&in->scratch);
 }

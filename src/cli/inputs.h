@@ -20,6 +20,7 @@ typedef struct {
     const char *path[MODALITIES]; /* NIfTI, or a folder of DICOM; NULL: not there */
     series_list list;             /* of FOLDER; empty without */
     int chosen[MODALITIES];
+    series_list single[MODALITIES]; /* of a folder of DICOM given by option (cli_inputs_convert) */
     scratch_folder scratch;
 } cli_inputs;
 
@@ -32,6 +33,11 @@ const char *cli_folder(const cli_arguments *a, char folder[4096]);
 /* Reads FOLDER, prints its list, and chooses. What dcm2niix makes lies in a scratch folder within
  * `out` until cli_inputs_close, which is to be called after an error too. */
 ts_status cli_inputs_open(const cli_arguments *a, const char *out, cli_inputs *in, ts_error *error);
+/* Folders of one series each that were given by option become files in the scratch folder. */
+ts_status cli_inputs_convert(const cli_arguments *a, const char *out, cli_inputs *in,
+                             ts_error *error);
+/* The series that an image is from; NULL: a file was given. */
+const series_item *cli_inputs_series(const cli_inputs *in, modality m);
 void cli_inputs_close(cli_inputs *in);
 
 #endif

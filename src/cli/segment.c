@@ -20,14 +20,17 @@ static const cli_option options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-/* The only series of a folder that was given by --t1ce and the like becomes a file. */
-static void fill_inputs(const cli_inputs *in, segment_request *r)
+static void fill_inputs(const cli_arguments *a, const cli_inputs *in, segment_request *r)
 {
     for (int m = 0; m < MODALITIES; m++) {
-        const series_item *item = in->chosen[m] >= 0 ? &in->list.items[in->chosen[m]] : NULL;
+        const series_item *s = cli_inputs_series(in, (modality)m);
         r->input[m].path = in->path[m];
-        r->input[m].told = item && in->list.dicom ? item->facts.description : NULL;
-        r->input[m].uid = item ? item->uid : NULL;
+        if (!s || !s->facts.dicom)
+            continue;
+        r->input[m].told = s->facts.description;
+        r->input[m].uid = s->uid;
+        r->input[m].dicom =
+            a->positional_count ? a->positional[0] : cli_value(a, modality_names[m]);
     }
 }
 
@@ -46,9 +49,10 @@ static ts_status segment(const cli_arguments *a, segment_request *r, ts_error *e
     segment_result result = {0};
     const bool was_there = directory_exists(r->folder);
     ts_status status = cli_inputs_open(a, r->folder, &in, error);
+    if (status == TS_OK)
+        status = cli_inputs_convert(a, r->folder, &in, error);
     if (status == TS_OK && !cli_flag(a, "list")) {
-        fill_inputs(&in, r);
-        r->dicom = in.list.dicom ? a->positional[0] : NULL;
+        fill_inputs(a, &in, r);
         status = segment_patient(r, &result, error);
         if (status == TS_OK)
             print_result(r, &result);

@@ -201,7 +201,7 @@ static ts_status write_object(segment_work *w, modality reference, const char *s
         work_warn(w, "no tumour was found in the reference image: there is no seg.dcm");
         goto end;
     }
-    status = link_series(r->dicom, r->input[reference].uid, series, error);
+    status = link_series(r->input[reference].dicom, r->input[reference].uid, series, error);
     if (status == TS_OK)
         status = write_metadata(r, present, metadata, error);
     if (status == TS_OK)
@@ -223,11 +223,6 @@ ts_status step_dicom(segment_work *w, ts_error *error)
     ts_status status = read_registration(w, &reference, transforms, error);
     if (status != TS_OK)
         return status;
-    if (!w->request->dicom || !w->request->input[reference].uid ||
-        !*w->request->input[reference].uid)
-        return error_set(error, TS_BAD_INPUT,
-                         "--dicom-seg refers to a series of DICOM, and the %s is a NIfTI file",
-                         modality_names[reference]);
     progress_show("writing the DICOM segmentation");
     status = scratch_open(w->request->folder, &scratch, error);
     if (status != TS_OK)

@@ -101,10 +101,10 @@ static ts_status describe_inputs(segment_work *w, ts_error *error)
 static ts_status keep_originals(segment_work *w, ts_error *error)
 {
     ts_status status = TS_OK;
-    for (int m = 0; status == TS_OK && w->request->dicom && m < MODALITIES; m++) {
+    for (int m = 0; status == TS_OK && m < MODALITIES; m++) {
         char name[40];
         volume v;
-        if (!w->request->input[m].path)
+        if (!w->request->input[m].dicom)
             continue;
         snprintf(name, sizeof name, "native/%s.nii.gz", modality_names[m]);
         char *path = work_output(w, name, error);

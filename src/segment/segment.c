@@ -52,7 +52,9 @@ static ts_status make_step(const segment_step *s, const json_t *of, segment_work
                            segment_state *state, ts_error *error)
 {
     const double start = clock_seconds();
-    ts_status status = state_begin(state, s->name, error);
+    ts_status status = TS_OK;
+    for (const segment_step *k = s; status == TS_OK && k < steps + COUNT_OF(steps); k++)
+        status = state_forget(state, k->name, error); /* all that was made of it */
     if (status != TS_OK)
         return status;
     w->found = json_object();
@@ -135,6 +137,23 @@ static ts_status take_lock(const char *folder, process_lock *lock, ts_error *err
     return status;
 }
 
+/* seg.dcm refers to the series of the image that the others are registered to. */
+static ts_status check_dicom(const segment_request *r, ts_error *error)
+{
+    static const modality order[MODALITIES] = {T1CE, T1, T2, FLAIR};
+    for (int i = 0; r->dicom_seg && i < MODALITIES; i++) {
+        const segment_input *in = &r->input[order[i]];
+        if (in->path && !in->dicom)
+            return error_set(error, TS_BAD_INPUT,
+                             "--dicom-seg refers to a series of DICOM, and the %s image is a NIfTI "
+                             "file",
+                             modality_names[order[i]]);
+        if (in->path)
+            return TS_OK;
+    }
+    return TS_OK;
+}
+
 /* What the first step makes before it can fail. */
 static void remove_begun(const char *folder)
 {
@@ -154,7 +173,9 @@ ts_status segment_patient(const segment_request *r, segment_result *out, ts_erro
     segment_work w = {.request = r};
     const bool was_there = directory_exists(r->folder);
     *out = (segment_result){0};
-    ts_status status = directory_create(r->folder, error);
+    ts_status status = check_dicom(r, error);
+    if (status == TS_OK)
+        status = directory_create(r->folder, error);
     if (status == TS_OK)
         status = take_lock(r->folder, &lock, error);
     if (status == TS_OK)

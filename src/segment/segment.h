@@ -9,15 +9,15 @@
 
 /* One image that was given. */
 typedef struct {
-    const char *path; /* NIfTI, or a folder with one series of DICOM; NULL: not there */
-    const char *told; /* what its series is called, for the report; NULL: a file that was given */
-    const char *uid;  /* of its DICOM series, "" or NULL without */
+    const char *path;  /* NIfTI; NULL: not there */
+    const char *dicom; /* the folder that it is from, where dcm2niix made it; else NULL, and: */
+    const char *told;  /* what the series is called, for the report */
+    const char *uid;   /* of the series */
 } segment_input;
 
 typedef struct {
     segment_input input[MODALITIES];
-    const char *dicom;  /* the folder that the series are from; NULL: files were given */
-    const char *folder; /* OUT; made where it is not there */
+    const char *folder;              /* OUT; made where it is not there */
     const char *brain, *skull_strip; /* a mask; a command; NULL: neither */
     const model *models;
     size_t model_count;

@@ -158,14 +158,11 @@ bool state_keeps(const segment_state *r, const char *step, const json_t *of)
 }
 
 /* What was made from something else does not stay beside what is made now. */
-static void remove_files(const segment_state *r, const json_t *dropped)
+static void remove_files(const segment_state *r, const json_t *step)
 {
-    size_t i;
-    const json_t *step;
     const char *name;
     json_t *hex;
-    json_array_foreach(dropped, i, step)
-        json_object_foreach(json_object_get(step, "files"), name, hex)
+    json_object_foreach(json_object_get(step, "files"), name, hex)
     {
         char *path = strstr(name, "..") ? NULL : path_join(r->folder, name, NULL);
         if (path)
@@ -174,20 +171,18 @@ static void remove_files(const segment_state *r, const json_t *dropped)
     }
 }
 
-ts_status state_begin(segment_state *r, const char *step, ts_error *error)
+ts_status state_forget(segment_state *r, const char *step, ts_error *error)
 {
     size_t index;
-    json_t *steps = json_object_get(r->root, "steps");
-    if (!find_step(r, step, &index))
+    json_t *one = find_step(r, step, &index);
+    if (!one)
         return TS_OK;
-    json_t *dropped = json_array();
-    while (json_array_size(steps) > index) {
-        json_array_append(dropped, json_array_get(steps, json_array_size(steps) - 1));
-        json_array_remove(steps, json_array_size(steps) - 1);
-    }
+    json_incref(one);
+    json_array_remove(json_object_get(r->root, "steps"), index);
     const ts_status status = write_state(r, error);
-    remove_files(r, dropped);
-    json_decref(dropped);
+    if (status == TS_OK)
+        remove_files(r, one);
+    json_decref(one);
     return status;
 }
 

@@ -22,8 +22,8 @@ void state_close(segment_state *r);
  * something else, a note names the first that differs. */
 bool state_keeps(const segment_state *r, const char *step, const json_t *of);
 
-/* Forgets the step and all that were done after it. */
-ts_status state_begin(segment_state *r, const char *step, ts_error *error);
+/* Forgets a step, if it is recorded, and removes its files. */
+ts_status state_forget(segment_state *r, const char *step, ts_error *error);
 
 /* Notes that the step is done: from what, what it found (may be NULL), and its files in OUT. */
 ts_status state_end(segment_state *r, const char *step, const json_t *of, json_t *found,
