@@ -39,17 +39,17 @@ static void block(float *values, int from, int to, float value)
                 values[at(x, y, z)] = value;
 }
 
-/* Half counts as brain; the largest component stays, its hole is filled. */
+/* 0.35 counts as brain; the largest component stays, its hole is filled. */
 static void test_rules(void **state)
 {
     const volume_header grid = grid_of(4);
     ts_error e;
     (void)state;
     memset(probability, 0, sizeof probability);
-    block(probability, 10, 20, 0.5f);
+    block(probability, 10, 20, 0.36f);
     block(probability, 13, 16, 0.2f); /* a hole */
     block(probability, 2, 6, 1);      /* more probable, and smaller */
-    block(probability, 24, 30, 0.49f);
+    block(probability, 24, 36, 0.34f);
     assert_int_equal(brain_from_probability(&grid, probability, mask, &e), TS_OK);
     for (int z = 0; z < N; z++)
         for (int y = 0; y < N; y++)
@@ -170,6 +170,41 @@ static void test_vote(void **state)
     brain_close(f);
 }
 
+/* Of a mask that goes on into the neck the network looks again, at the upper 150 mm. */
+static void test_neck(void **state)
+{
+    volume_header grid = grid_of(4);
+    const float *images[] = {image};
+    const char *names[] = {"tall"};
+    net_parameter *parameters;
+    brain_finder *f;
+    brain_found found;
+    size_t count;
+    int64_t weights;
+    ts_error e;
+    model m = made_model(1u << T1, LOSS_CE, 3);
+    (void)state;
+    m.plan.method = METHOD_ANY_IMAGE;
+    m.plan.spacing_mm = 4;
+    assert_int_equal(net_layout(&m.config, &parameters, &count, &weights, &e), TS_OK);
+    for (size_t k = 0; k < count; k++)
+        if (!strcmp(parameters[k].name, "head.0.bias"))
+            m.weights[parameters[k].offset + 1] += 30; /* all is brain */
+    assert_int_equal(model_write(path_of("all.safetensors"), &m, &e), TS_OK);
+    assert_int_equal(brain_open(path_of("all.safetensors"), 1, &f, &e), TS_OK);
+    noise(image, 10);
+    for (int turn = 0; turn < 2; turn++) {
+        grid.affine[2][2] = turn ? -5 : 5; /* 200 mm */
+        grid.zooms[2] = 5;
+        assert_int_equal(brain_find(f, &grid, images, names, 1, mask, NULL, &found, &e), TS_OK);
+        for (int z = 0; z < N; z++) /* the top and 30 slices below it */
+            assert_int_equal(mask[at(20, 20, z)], turn ? z <= 30 : z >= 9);
+    }
+    free(parameters);
+    model_free(&m);
+    brain_close(f);
+}
+
 static void test_refusals(void **state)
 {
     volume_header grid = grid_of(4);
@@ -181,6 +216,10 @@ static void test_refusals(void **state)
     grid.shape[2] = 3;
     assert_int_equal(brain_probability(f, &grid, image, "few", probability, &e), TS_BAD_INPUT);
     assert_non_null(strstr(e.text, "'few' has 3 slices"));
+    grid.shape[2] = 7;
+    grid.zooms[2] = 10;
+    assert_int_equal(brain_probability(f, &grid, image, "seven", probability, &e), TS_BAD_INPUT);
+    assert_non_null(strstr(e.text, "'seven' has 7 slices"));
     grid = grid_of(1.4);
     assert_int_equal(brain_probability(f, &grid, image, "small", probability, &e), TS_BAD_INPUT);
     assert_non_null(strstr(e.text, "56 mm"));
@@ -206,7 +245,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rules),        cmocka_unit_test(test_stripped),
         cmocka_unit_test(test_volume_doubt), cmocka_unit_test(test_probability),
-        cmocka_unit_test(test_vote),         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_vote),         cmocka_unit_test(test_neck),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

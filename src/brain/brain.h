@@ -18,7 +18,7 @@ void brain_close(brain_finder *f);
 ts_status brain_probability(brain_finder *f, const volume_header *grid, const float *image,
                             const char *name, float *probability, ts_error *error);
 
-/* The mask of probabilities: those of at least a half, of these the largest component, its holes
+/* The mask of probabilities: those of at least 0.35, of these the largest component, its holes
  * filled. mask: 0 and 1, the caller's. An error where no voxel is left. */
 ts_status brain_from_probability(const volume_header *grid, const float *probability, uint8_t *mask,
                                  ts_error *error);
@@ -29,7 +29,8 @@ ts_status brain_if_stripped(const volume_header *grid, const float *image, uint8
                             bool *stripped, ts_error *error);
 
 /* All of the above for images of one patient on one grid: those that are stripped already give
- * their mask and settle it, else the mean of all images' probabilities is taken. probability (may be
+ * their mask and settle it, else the mean of all images' probabilities is taken; where its mask is
+ * taller than any brain, a second time without what lies below. probability (may be
  * NULL) receives it, or the mask. */
 typedef struct {
     double millilitres;
