@@ -55,7 +55,7 @@ expect "FLAIR" grep -q "^FLAIR 4 't2_tirm_tra_dark-fluid'.*TI 2500" said
 expect "T1CE by the contrast agent" grep -q "^T1CE  7 't1_mprage_sag'.*with contrast agent" said
 expect "aside with reasons" test "$(grep -cE "^-     (1.*a localiser|5.*diffusion|6.*susceptibility|8.*a difference)" said)" -eq 4
 check "prepared" 0 'registration.json' prepare study -o out/S --spacing 4
-expect "four images" test "$(ls out/S | grep -c nii.gz)" -eq 4
+expect "four images" test "$(ls out/S | grep -c S_.*nii.gz)" -eq 4
 cat >same.py <<'END'
 import sys
 sys.path.insert(0, sys.argv[1] + "/tests")
