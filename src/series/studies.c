@@ -108,7 +108,8 @@ static ts_status keep_group(const found_files *f, const char *folder, const char
         status = TS_MEMORY;
     if (status != TS_OK)
         goto end;
-    qsort(g.keys.items, g.keys.count, sizeof *g.keys.items, compare_strings);
+    if (g.keys.count > 1)
+        qsort(g.keys.items, g.keys.count, sizeof *g.keys.items, compare_strings);
     for (size_t i = 0; i < f->dicom.count; i++)
         for (size_t k = 0; keep[i] && k < g.keys.count; k++) {
             key_of(&f->headers[i], key);
