@@ -124,9 +124,10 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@echo "  CC   $<"
 	@$(CC) $(BASE_FLAGS) $(CFLAGS) $(FLAGS_$*) -MMD -MP -c -o $@ $<
 
-# What is embedded as it is in the source tree: the report's page, the letters of pictures.
+# What is embedded as it is in the source tree: the report's page, the letters of pictures, the mean brain.
 $(BUILD)/src/report/report.o: $(addprefix src/report/page.,html css js)
 $(BUILD)/src/picture/font.o: $(wildcard src/picture/*.pgm)
+$(BUILD)/src/align/upright.o: src/align/mean-brain.pgm
 
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libtwinseg.a
 	@mkdir -p $(@D)

@@ -114,6 +114,12 @@ check "an image that is not there" 1 'gone.nii' prepare --t1ce gone.nii -o none
 gzip -dc t1ce.nii.gz >bad.nii
 printf '\0\0\0\0\0\0\0\0\0\0\0\0' | dd of=bad.nii bs=1 seek=280 conv=notrunc 2>/dev/null
 check "an image without a place in space" 1 'its header is damaged' prepare --t1ce bad.nii -o none
+check "a head that nods" 0 'tilted by [0-9]+ degrees beside the atlas: the grid stands upright' \
+    prepare --t1ce tilted.nii.gz -o nods --spacing 2
+expect "BraTS's field of view" grep -q '120, 120, 78' <("$twinseg" info nods/nods_t1ce.nii.gz --json | tr -d '\n' | tr -s ' ')
+expect "the record of it" grep -q '"turned": true' nods/registration.json
+check "what stands upright now is left" 0 'the head stands upright: tilted by [0-9] degrees, left as it is' \
+    prepare --t1ce nods/nods_t1ce.nii.gz -o again --spacing 2
 check "no image" 2 'give the patient' prepare -o none
 check "no output" 2 '-o DIR is missing' prepare --t1ce t1ce.nii.gz
 check "a spacing out of range" 2 '0.3 to 10' prepare --t1ce t1ce.nii.gz -o none --spacing 0

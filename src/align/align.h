@@ -28,6 +28,20 @@ ts_status align_rigid(const volume *fixed, const volume *moving, pool *p, alignm
 /* The grid of `spacing_mm` over the extent of a volume, along its own axes brought to LPS order. */
 volume_header align_grid(const volume_header *reference, double spacing_mm);
 
+/* How a brain stands beside the mean brain of BraTS's atlas. */
+typedef struct {
+    double tilt_degrees; /* between the image's axes and the atlas's */
+    double nmi;          /* with the mean brain */
+    bool known;          /* alike enough to believe it */
+    bool turned;         /* known, and tilted by more than a few degrees */
+} align_pose;
+
+/* The grid for a brain that should stand upright as models know it: where pose->turned, the atlas's
+ * axes and field of view (BraTS's 240 x 240 x 155 mm) laid into the image's own world, else
+ * align_grid. brain: one volume, 0 outside the brain, any contrast, any grid. */
+ts_status align_upright(const volume *brain, double spacing_mm, pool *p, align_pose *pose,
+                        volume_header *grid, ts_error *error);
+
 /* moving at transform(world of grid's voxels), cubic (Catmull, Rom 1974) after a box average along
  * axes where the grid is coarser; 0 outside of the image and where at least half of what is read is
  * exactly 0, so that skull-stripped images stay so. out: [nz][ny][nx] of grid. */
@@ -98,6 +112,7 @@ typedef struct {
     modality reference; /* T1CE, else the first of T1, T2, FLAIR that is there */
     align_step steps[MODALITIES];
     align_brain brain;
+    align_pose pose; /* all 0 where the skull is left */
 } align_result;
 
 /* Writes the images on one grid into the folder, the brain's mask as brain.nii.gz (unless the skull

@@ -93,6 +93,17 @@ static ts_status choose_grid(patient *p, ts_error *error)
     return TS_OK;
 }
 
+/* From its source, through the transform that was found, to the grid. */
+static ts_status resample_image(patient *p, modality m, ts_error *error)
+{
+    const alignment *a = &p->result->steps[m].found;
+    p->image[m] = memory_allocate((size_t)voxel_count(p->grid.shape), sizeof(float),
+                                  "a resampled image", error);
+    return p->image[m]
+               ? align_resample(&p->source[m], a->transform, &p->grid, p->pool, p->image[m], error)
+               : TS_MEMORY;
+}
+
 static ts_status place_image(patient *p, modality m, ts_error *error)
 {
     const modality reference = p->result->reference;
@@ -104,13 +115,7 @@ static ts_status place_image(patient *p, modality m, ts_error *error)
         progress_show("registering %s to %s", modality_names[m], modality_names[reference]);
         status = align_rigid(&p->source[reference], &p->source[m], p->pool, a, error);
     }
-    if (status != TS_OK)
-        return status;
-    p->image[m] = memory_allocate((size_t)voxel_count(p->grid.shape), sizeof(float),
-                                  "a resampled image", error);
-    return p->image[m]
-               ? align_resample(&p->source[m], a->transform, &p->grid, p->pool, p->image[m], error)
-               : TS_MEMORY;
+    return status == TS_OK ? resample_image(p, m, error) : status;
 }
 
 static ts_status strip(patient *p, ts_error *error)
@@ -124,6 +129,60 @@ static ts_status strip(patient *p, ts_error *error)
                            .scratch = p->scratch.path,
                            .pool = p->pool};
     return strip_images(&job, &p->result->brain, &p->mask, error);
+}
+
+/* ---- upright --------------------------------------------------------------------------------- */
+
+/* The mask on another grid of the same world: where most of a voxel is brain. */
+static ts_status move_mask(patient *p, const volume_header *grid, ts_error *error)
+{
+    static const double identity[4][4] = {{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}};
+    const size_t from = (size_t)voxel_count(p->grid.shape), to = (size_t)voxel_count(grid->shape);
+    volume v = {.header = p->grid, .channels = 1};
+    ts_status status = TS_MEMORY;
+    float *moved = memory_take(to, sizeof *moved, "a brain mask", error);
+    v.data = moved ? memory_take(from, sizeof *v.data, "a brain mask", error) : NULL;
+    uint8_t *mask = v.data ? memory_take(to, 1, "a brain mask", error) : NULL;
+    if (!mask)
+        goto end;
+    for (size_t i = 0; i < from; i++)
+        v.data[i] = p->mask[i];
+    status = align_resample(&v, identity, grid, p->pool, moved, error);
+    for (size_t i = 0; i < to; i++)
+        mask[i] = moved[i] > 0.5f;
+    free(p->mask);
+    p->mask = mask;
+end:
+    free(moved);
+    free(v.data);
+    return status;
+}
+
+/* Where the brain is tilted beside the atlas, all is resampled from the sources once more, to a grid
+ * that stands upright. */
+static ts_status stand_upright(patient *p, ts_error *error)
+{
+    const modality reference = p->result->reference;
+    const volume brain = {.header = p->grid, .channels = 1, .data = p->image[reference]};
+    volume_header grid;
+    if (!p->mask)
+        return TS_OK;
+    progress_show("looking whether the head stands upright");
+    ts_status status =
+        align_upright(&brain, p->request->spacing_mm, p->pool, &p->result->pose, &grid, error);
+    if (status != TS_OK || !p->result->pose.turned)
+        return status;
+    status = move_mask(p, &grid, error);
+    p->grid = grid;
+    for (int m = 0; status == TS_OK && m < MODALITIES; m++) {
+        free(p->image[m]);
+        p->image[m] = NULL;
+        if (p->result->steps[m].used)
+            status = resample_image(p, (modality)m, error);
+        for (int64_t i = 0; status == TS_OK && p->image[m] && i < voxel_count(grid.shape); i++)
+            p->image[m][i] = p->mask[i] ? p->image[m][i] : 0;
+    }
+    return status;
 }
 
 /* ---- what is written ------------------------------------------------------------------------- */
@@ -176,12 +235,15 @@ static ts_status write_record(const patient *p, ts_error *error)
     for (int m = 0; m < MODALITIES; m++)
         if (p->result->steps[m].used && m != (int)p->result->reference)
             json_object_set_new(steps, modality_names[m], step_json(&p->result->steps[m].found));
+    const align_pose *pose = &p->result->pose;
     json_t *root =
-        json_pack("{s:s, s:s, s:f, s:b, s:s, s:f, s:o}", "twinseg", ts_version(), "reference",
-                  modality_names[p->result->reference], "spacing_mm", p->request->spacing_mm,
-                  "skull_stripped", p->result->brain.source != ALIGN_BRAIN_LEFT, "brain",
+        json_pack("{s:s, s:s, s:f, s:b, s:s, s:f, s:{s:f, s:f, s:b}, s:o}", "twinseg", ts_version(),
+                  "reference", modality_names[p->result->reference], "spacing_mm",
+                  p->request->spacing_mm, "skull_stripped",
+                  p->result->brain.source != ALIGN_BRAIN_LEFT, "brain",
                   align_brain_words(p->result->brain.source), "brain_ml",
-                  p->result->brain.millilitres, "registered", steps);
+                  p->result->brain.millilitres, "pose", "tilt_degrees", pose->tilt_degrees, "nmi",
+                  pose->nmi, "turned", pose->turned, "registered", steps);
     char *content = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
     ts_status status = content ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
     char *path = content ? path_join(p->request->folder, "registration.json", error) : NULL;
@@ -300,6 +362,9 @@ static ts_status work(patient *p, ts_error *error)
     if (status != TS_OK)
         return status;
     status = strip(p, error);
+    if (status != TS_OK)
+        return status;
+    status = stand_upright(p, error);
     if (status != TS_OK)
         return status;
     if (interrupt_requested()) /* from here on all is written, or an error says why not */

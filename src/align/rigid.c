@@ -1,5 +1,6 @@
 /* The search for the rigid transform: Powell's method (1964), six parameters, coarse to fine. */
 #include "align/level.h"
+#include "align/search.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -250,12 +251,13 @@ end:
     return status;
 }
 
-ts_status align_rigid(const volume *fixed, const volume *moving, pool *p, alignment *out,
-                      ts_error *error)
+ts_status rigid_search(const volume *fixed, const volume *moving, size_t count, pool *p,
+                       alignment *out, ts_error *error)
 {
-    static const level levels[] = {{8, 4, 0.5}, {4, 2, 0.2}, {2, 1, 0.05}, {1, 0.3, 0.02}};
+    static const level levels[SEARCH_ALL] = {
+        {8, 4, 0.5}, {4, 2, 0.2}, {2, 1, 0.05}, {1, 0.3, 0.02}};
     search s = {0};
-    for (size_t i = 0; i < COUNT_OF(levels); i++) {
+    for (size_t i = 0; i < count; i++) {
         const ts_status status = run_level(fixed, moving, &levels[i], i, p, &s, out, error);
         if (status != TS_OK)
             return status;
@@ -263,4 +265,10 @@ ts_status align_rigid(const volume *fixed, const volume *moving, pool *p, alignm
             return error_set(error, TS_STOPPED, "stopped during registration");
     }
     return TS_OK;
+}
+
+ts_status align_rigid(const volume *fixed, const volume *moving, pool *p, alignment *out,
+                      ts_error *error)
+{
+    return rigid_search(fixed, moving, SEARCH_ALL, p, out, error);
 }

@@ -46,6 +46,12 @@ static void print_result(const align_request *r, const align_result *result)
     if (result->brain.source == ALIGN_BRAIN_FOUND)
         print_line(stdout, "brain: %.0f ml, found by the network; look at brain.nii.gz",
                    result->brain.millilitres);
+    if (result->pose.turned)
+        printf("the head was tilted by %.0f degrees beside the atlas: the grid stands upright\n",
+               result->pose.tilt_degrees);
+    else if (result->pose.known)
+        printf("the head stands upright: tilted by %.0f degrees, left as it is\n",
+               result->pose.tilt_degrees);
     if (result->brain.source == ALIGN_BRAIN_LEFT)
         warn("the images still show the skull: 'predict' needs exactly 0 outside of the brain");
     print_line(stdout, "%s: %s_*.nii.gz, registration.json, registration.png", r->folder, r->id);
