@@ -101,7 +101,9 @@ static void recover(const char *name, const volume *fixed, const volume *moving,
            "mutual information %.3f -> %.3f)\n",
            name, mm, degrees, found.angle_degrees, found.shift_mm, found.before.nmi,
            found.after.nmi);
+    printf("    the other direction ends %.2f mm apart\n", found.disagreement_mm);
     assert_true(mm < 0.5 && degrees < 0.5);
+    assert_true(found.disagreement_mm < ALIGN_DOUBTFUL_MM);
     assert_true(found.after.nmi > found.before.nmi && found.after.mi > found.before.mi);
 }
 
@@ -236,6 +238,26 @@ static void test_made_case(void **state)
     make_motion(&moving.header, turn, shift, motion);
     move_header(&moving, motion);
     recover("made", &fixed, &moving, motion);
+    volume_free(&moving);
+    volume_free(&fixed);
+}
+
+/* Noise has no right position: the two directions end apart. */
+static void test_failure_shows(void **state)
+{
+    (void)state;
+    volume fixed = made(0, true), moving = made(1, true);
+    alignment found;
+    ts_error e;
+    random_stream r = random_open(2, RANDOM_TEST, 0, 0);
+    for (int64_t i = 0; i < fixed.header.shape[0] * fixed.header.shape[1] * fixed.header.shape[2];
+         i++) {
+        fixed.data[i] = (float)random_uniform(&r, 1, 100);
+        moving.data[i] = (float)random_uniform(&r, 1, 100);
+    }
+    assert_int_equal(align_rigid(&fixed, &moving, threads, &found, &e), TS_OK);
+    printf("noise: the other direction ends %.1f mm apart\n", found.disagreement_mm);
+    assert_true(found.disagreement_mm > ALIGN_DOUBTFUL_MM);
     volume_free(&moving);
     volume_free(&fixed);
 }
@@ -460,9 +482,9 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_real_case), cmocka_unit_test(test_made_case),
-        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_grid),
-        cmocka_unit_test(test_resample),  cmocka_unit_test(test_upright),
-        cmocka_unit_test(test_raw_head),
+        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_failure_shows),
+        cmocka_unit_test(test_grid),      cmocka_unit_test(test_resample),
+        cmocka_unit_test(test_upright),   cmocka_unit_test(test_raw_head),
     };
     if (argc == 3 && !strcmp(argv[1], "--make"))
         return make_patient(argv[2]);

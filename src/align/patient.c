@@ -214,9 +214,10 @@ static json_t *step_json(const alignment *a)
         json_array_append_new(rows,
                               json_pack("[f, f, f, f]", a->transform[i][0], a->transform[i][1],
                                         a->transform[i][2], a->transform[i][3]));
-    return json_pack("{s:o, s:f, s:f, s:o, s:o}", "transform", rows, "angle_degrees",
-                     a->angle_degrees, "shift_mm", a->shift_mm, "before",
-                     similarity_json(&a->before), "after", similarity_json(&a->after));
+    return json_pack("{s:o, s:f, s:f, s:f, s:o, s:o}", "transform", rows, "angle_degrees",
+                     a->angle_degrees, "shift_mm", a->shift_mm, "disagreement_mm",
+                     a->disagreement_mm, "before", similarity_json(&a->before), "after",
+                     similarity_json(&a->after));
 }
 
 const char *align_brain_words(align_brain_source source)
@@ -236,14 +237,13 @@ static ts_status write_record(const patient *p, ts_error *error)
         if (p->result->steps[m].used && m != (int)p->result->reference)
             json_object_set_new(steps, modality_names[m], step_json(&p->result->steps[m].found));
     const align_pose *pose = &p->result->pose;
-    json_t *root =
-        json_pack("{s:s, s:s, s:f, s:b, s:s, s:f, s:{s:f, s:f, s:b}, s:o}", "twinseg", ts_version(),
-                  "reference", modality_names[p->result->reference], "spacing_mm",
-                  p->request->spacing_mm, "skull_stripped",
-                  p->result->brain.source != ALIGN_BRAIN_LEFT, "brain",
-                  align_brain_words(p->result->brain.source), "brain_ml",
-                  p->result->brain.millilitres, "pose", "tilt_degrees", pose->tilt_degrees, "nmi",
-                  pose->nmi, "turned", pose->turned, "registered", steps);
+    json_t *root = json_pack(
+        "{s:s, s:s, s:f, s:b, s:s, s:f, s:{s:f, s:f, s:b}, s:o}", "twinseg", ts_version(),
+        "reference", modality_names[p->result->reference], "spacing_mm", p->request->spacing_mm,
+        "skull_stripped", p->result->brain.source != ALIGN_BRAIN_LEFT, "brain",
+        align_brain_words(p->result->brain.source), "brain_ml", p->result->brain.millilitres,
+        "pose", "tilt_degrees", pose->tilt_degrees, "nmi", pose->nmi, "turned", pose->turned,
+        "registered", steps);
     char *content = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
     ts_status status = content ? TS_OK : error_set(error, TS_MEMORY, "out of memory");
     char *path = content ? path_join(p->request->folder, "registration.json", error) : NULL;

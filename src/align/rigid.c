@@ -169,6 +169,7 @@ static void describe(const objective *o, const state *s, alignment *out)
     static const double identity[4][4] = {{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}};
     double moved[3];
     const double *centre = o->points->centre;
+    memcpy(out->centre_mm, centre, sizeof out->centre_mm);
     make_transform(s->at, centre, out->transform);
     volume_affine_apply(out->transform, centre, moved);
     out->angle_degrees = sqrt(s->at[0] * s->at[0] + s->at[1] * s->at[1] + s->at[2] * s->at[2]) /
@@ -267,8 +268,35 @@ ts_status rigid_search(const volume *fixed, const volume *moving, size_t count, 
     return TS_OK;
 }
 
+/* How far two transforms take the fixed image's middle, and the six places that lie `radius_mm` from
+ * it along the axes, from each other: the mean. */
+static double distance_between(const double a[4][4], const double b[4][4], const double centre[3])
+{
+    double sum = 0;
+    for (int i = 0; i < 7; i++) {
+        double at[3] = {centre[0], centre[1], centre[2]}, p[3], q[3], square = 0;
+        if (i > 0)
+            at[(i - 1) / 2] += i % 2 ? radius_mm : -radius_mm;
+        volume_affine_apply(a, at, p);
+        volume_affine_apply(b, at, q);
+        for (int k = 0; k < 3; k++)
+            square += (p[k] - q[k]) * (p[k] - q[k]);
+        sum += sqrt(square) / 7;
+    }
+    return sum;
+}
+
 ts_status align_rigid(const volume *fixed, const volume *moving, pool *p, alignment *out,
                       ts_error *error)
 {
-    return rigid_search(fixed, moving, SEARCH_ALL, p, out, error);
+    alignment back;
+    double inverse[4][4];
+    ts_status status = rigid_search(fixed, moving, SEARCH_ALL, p, out, error);
+    if (status == TS_OK)
+        status = rigid_search(moving, fixed, SEARCH_BACK, p, &back, error);
+    if (status != TS_OK)
+        return status;
+    volume_affine_invert(back.transform, inverse);
+    out->disagreement_mm = distance_between(out->transform, inverse, out->centre_mm);
+    return TS_OK;
 }

@@ -12,9 +12,6 @@ static const cli_option options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-/* Below it images of one patient, also of different contrast, have not been brought together. */
-static const double doubtful_nmi = 1.1;
-
 enum { COLUMNS = 6 };
 
 typedef char word[48];
@@ -96,8 +93,8 @@ static int run(const cli_arguments *a)
                "information %.3f\n",
                modality_names[c.contrast[1]], c.found.angle_degrees, c.found.shift_mm,
                c.found.after.nmi);
-        if (c.found.after.nmi < doubtful_nmi)
-            warn("the two dates have little in common after registration: are they of one patient? "
+        if (c.found.after.nmi < ALIGN_DOUBTFUL_NMI || c.found.disagreement_mm > ALIGN_DOUBTFUL_MM)
+            warn("the registration of the two dates is in doubt: are they of one patient? "
                  "Look at the picture before you believe that lesions are the same or new");
     }
     if (status == TS_OK && r.out)

@@ -36,6 +36,11 @@ static void print_result(const align_request *r, const align_result *result)
             warn("%s and %s have little in common after registration: look at "
                  "%s/registration.png before you use them",
                  modality_names[m], reference, r->folder);
+        if (a->disagreement_mm > ALIGN_DOUBTFUL_MM)
+            warn("%s to %s and %s to %s end %.1f mm apart, so that a registration has failed: look "
+                 "at %s/registration.png before you use them",
+                 modality_names[m], reference, reference, modality_names[m], a->disagreement_mm,
+                 r->folder);
     }
     char *doubt = result->brain.source == ALIGN_BRAIN_LEFT
                       ? NULL

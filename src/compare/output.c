@@ -98,11 +98,11 @@ static json_t *registration_json(const comparison *c)
         json_array_append_new(rows, json_pack("[f, f, f, f]", c->found.transform[i][0],
                                               c->found.transform[i][1], c->found.transform[i][2],
                                               c->found.transform[i][3]));
-    return json_pack("{s:s, s:s, s:o, s:f, s:f, s:f, s:f}", "before",
+    return json_pack("{s:s, s:s, s:o, s:f, s:f, s:f, s:f, s:f}", "before",
                      modality_names[c->contrast[0]], "after", modality_names[c->contrast[1]],
                      "transform", rows, "angle_degrees", c->found.angle_degrees, "shift_mm",
                      c->found.shift_mm, "nmi", c->found.after.nmi, "correlation",
-                     c->found.after.ncc);
+                     c->found.after.ncc, "disagreement_mm", c->found.disagreement_mm);
 }
 
 static ts_status write_json(const comparison *c, const char *path, ts_error *error)

@@ -154,7 +154,8 @@ static void say_result(segment_work *w, const align_result *a)
     free(doubt);
     for (int m = 0; m < MODALITIES; m++) {
         if (!a->steps[m].used || m == (int)a->reference ||
-            a->steps[m].found.after.nmi >= ALIGN_DOUBTFUL_NMI)
+            (a->steps[m].found.after.nmi >= ALIGN_DOUBTFUL_NMI &&
+             a->steps[m].found.disagreement_mm <= ALIGN_DOUBTFUL_MM))
             continue;
         char *sentence = string_format(
             "%s and %s have little in common after registration: look at registration.png",
