@@ -5,7 +5,6 @@
 #include "engine/kernels.h"
 
 /* The parameters of the channels of a unit. */
-norm_channel norm_channel_of(const norm_parameters *norm, const tensor *y, int64_t n,
-                             int64_t unit);
+norm_channel norm_channel_of(const norm_parameters *norm, const tensor *y, int64_t n, int64_t unit);
 
 #endif
