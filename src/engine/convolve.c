@@ -15,6 +15,7 @@
 #include "engine/ref.h"
 #include "engine/scratch.h"
 #include "engine/spread.h"
+#include "engine/strided.h"
 #include "engine/sweep.h"
 #include "engine/widen.h"
 #include "engine/winograd.h"
@@ -143,6 +144,8 @@ typedef struct {
     int64_t chunk, rows; /* of a task */
     uint32_t *local;
     int64_t local_count;
+    panel_kind read; /* of a small strided layer */
+    int32_t *row;
 } layer_scratch;
 
 /* Threads' memory for the phases of whole's units (3 or 2 blocks of 4) at a chunk's positions. */
@@ -167,6 +170,23 @@ static void take_spread(const engine *e, scratch_pieces *s, layer_scratch *l, in
         scratch_take(s, (size_t)(l->local_count * pool_threads(e->threads)), sizeof *l->local);
 }
 
+/* What a pass of a small strided layer reads, and its threads' memory, for `in` channels read and `out` computed. */
+static void take_panels(const engine *e, scratch_pieces *s, layer_scratch *l, conv_kind kind,
+                        bool forward, int64_t in, int64_t out)
+{
+    l->read = kind == CONV_UP ? (forward ? PANEL_VOXELS : PANEL_PHASES)
+                              : (forward ? PANEL_TAPS : PANEL_BEHIND);
+    const int64_t per = CHANNELS_PER_UNIT(e->dtype), units = units_of(e, in);
+    const int64_t sums = l->read == PANEL_VOXELS ? units_of(e, out) * 8 * per : out;
+    l->local_count = strided_local(e, l->read, units, out);
+    l->local =
+        scratch_take(s, (size_t)(l->local_count * pool_threads(e->threads)), sizeof *l->local);
+    l->bias = scratch_take(s, (size_t)round_up(sums, e->kernels->tile), sizeof *l->bias);
+    if (l->read == PANEL_BEHIND)
+        l->row =
+            scratch_take(s, (size_t)(units * 27 * e->kernels->weights_of_term), sizeof *l->row);
+}
+
 static int64_t most(int64_t a, int64_t b)
 {
     return a > b ? a : b;
@@ -188,6 +208,11 @@ static void take_terms(const engine *e, scratch_pieces *s, layer_scratch *l, con
     l->local = scratch_take(s, (size_t)(l->local_count * threads), sizeof *l->local);
 }
 
+static bool by_panels(const conv *c, const tensor *x, const tensor *y)
+{
+    return c->kind != CONV_3 && strided_used(c->kind == CONV_UP ? x : y);
+}
+
 static layer_scratch forward_scratch(const engine *e, const conv *c, const tensor *x,
                                      scratch_pieces *s)
 {
@@ -196,9 +221,12 @@ static layer_scratch forward_scratch(const engine *e, const conv *c, const tenso
     const int64_t units = units_of(e, c->in[0]) + units_of(e, c->in[1]);
     const int64_t terms = c->kind == CONV_UP ? units : units * 27;
     take_terms(e, s, &l, c->kind, terms, &y);
-    if (c->kind == CONV_3_2)
+    if (by_panels(c, x, &y)) {
+        take_panels(e, s, &l, c->kind, true, c->in[0], c->out);
+        l.chunk = chunk_for(units * 12, y.n * y.span, CHUNK); /* as take_split: its moments' bits */
+    } else if (c->kind == CONV_3_2) {
         take_split(e, s, &l, units, 3, &y);
-    if (c->kind == CONV_UP) {
+    } else if (c->kind == CONV_UP) {
         take_spread(e, s, &l, units_of(e, c->out), x);
         l.bias = scratch_take(s, (size_t)(units_of(e, c->out) * 8 * 2), sizeof *l.bias);
         return l;
@@ -217,9 +245,11 @@ static layer_scratch gradient_scratch(const engine *e, const conv *c, const tens
     l.map = gradient_map(e, c, side, s);
     l.packed = scratch_take(s, (size_t)packed_count(e, terms, c->in[side]), sizeof(float));
     take_terms(e, s, &l, c->kind, terms, x);
-    if (c->kind == CONV_3_2)
+    if (by_panels(c, x, &y))
+        take_panels(e, s, &l, c->kind, false, c->out, c->in[side]);
+    else if (c->kind == CONV_3_2)
         take_spread(e, s, &l, units_of(e, c->in[0]), &y);
-    if (c->kind == CONV_UP)
+    else if (c->kind == CONV_UP)
         take_split(e, s, &l, units_of(e, c->out), 2, x);
     return l;
 }
@@ -313,6 +343,35 @@ static void forward_up(engine *e, const conv *c, const tensor *x, const void *pa
     spread_run(&s);
 }
 
+/* A small strided layer: its products' channels of CONV_UP are its phase tensor's. */
+static void forward_strided(engine *e, const conv *c, const tensor *x, const void *packed,
+                            const float *bias, const tensor *y, double *partial,
+                            const layer_scratch *l)
+{
+    const int per = CHANNELS_PER_UNIT(x->dtype);
+    const bool up = c->kind == CONV_UP;
+    const int64_t channels = up ? units_of(e, c->out) * 8 * per : c->out;
+    for (int64_t i = 0; i < round_up(channels, e->kernels->tile); i++) {
+        const int64_t o = up ? i / (8 * per) * per + i % per : i;
+        l->bias[i] = o < c->out ? bias[o] : 0;
+    }
+    strided_run(&(strided){
+        .e = e,
+        .half = up ? x : y,
+        .whole = up ? y : x,
+        .read = l->read,
+        .products = 1,
+        .terms = {tensor_units(x) * panel_rows_of(l->read)},
+        .packed = {packed},
+        .bias = l->bias,
+        .channels = c->out,
+        .partial = partial,
+        .chunk = l->chunk,
+        .local = (float *)l->local,
+        .local_count = l->local_count,
+    });
+}
+
 void conv_forward(engine *e, const conv *c, conv_inputs x, const void *packed, const float *bias,
                   const tensor *y, float *moments, void *scratch)
 {
@@ -327,8 +386,13 @@ void conv_forward(engine *e, const conv *c, conv_inputs x, const void *packed, c
     }
     scratch_pieces pieces = {.base = scratch};
     const layer_scratch l = forward_scratch(e, c, x[0], &pieces);
+    double *partial = moments ? l.partial : NULL;
+    const bool panels = by_panels(c, x[0], y);
+    if (panels)
+        forward_strided(e, c, x[0], packed, bias, y, partial, &l);
     if (c->kind == CONV_UP) {
-        forward_up(e, c, x[0], packed, bias, y, &l);
+        if (!panels)
+            forward_up(e, c, x[0], packed, bias, y, &l);
         return;
     }
     const sweep s = {
@@ -339,7 +403,7 @@ void conv_forward(engine *e, const conv *c, conv_inputs x, const void *packed, c
         .terms = 27 * (units_of(e, c->in[0]) + units_of(e, c->in[1])),
         .packed = packed,
         .bias = bias,
-        .partial = moments ? l.partial : NULL,
+        .partial = partial,
         .chunk = l.chunk,
         .split = c->kind == CONV_3_2 ? x[0] : NULL,
         .blocks = 3,
@@ -353,7 +417,8 @@ void conv_forward(engine *e, const conv *c, conv_inputs x, const void *packed, c
         if (x[1])
             next = tap_terms(next, x[1], n, 1);
     }
-    sweep_run(&s);
+    if (!panels)
+        sweep_run(&s);
     if (moments)
         moments_join(e, y->n, c->out, sweep_chunks(y, l.chunk), l.partial, moments);
 }
@@ -394,11 +459,75 @@ static void gradient_3_2(engine *e, const conv *c, const float *weight, const te
     spread_run(&s);
 }
 
+/* The row of a panel (PANEL_BEHIND) that holds a tap's output: one behind along each axis where the
+ * tap is 0. */
+static int row_behind(int tap)
+{
+    return 4 * (tap < 9) + 2 * (tap / 3 % 3 == 0) + (tap % 3 == 0);
+}
+
+/* The products of CONV_3_2's eight phases. */
+static void phase_products(engine *e, const conv *c, const float *weight, const layer_scratch *l,
+                           strided *s)
+{
+    const int64_t units = units_of(e, c->out);
+    const int halves = e->kernels->weights_of_term;
+    float *packed = l->packed;
+    int32_t *row = l->row;
+    for (int phase = 0; phase < 8; phase++) {
+        int tap[8];
+        int64_t distance[8];
+        const int taps = phase_taps(s->half, phase, tap, distance);
+        weight_map map = l->map;
+        map.terms = s->terms[phase] = units * taps;
+        map_terms(e, &map, 0, 0, c->out, c->in[0] * 27, tap, taps);
+        pack_weights(e, &map, weight, packed);
+        s->packed[phase] = packed;
+        packed += packed_count(e, map.terms, c->in[0]);
+        s->row[phase] = row;
+        for (int64_t u = 0; u < units; u++)
+            for (int k = 0; k < taps; k++)
+                for (int h = 0; h < halves; h++)
+                    *row++ = (int32_t)(u * 8 + row_behind(tap[k])) * halves + h;
+    }
+}
+
+static void gradient_strided(engine *e, const conv *c, const float *weight, const tensor *dy,
+                             const tensor *dx, bool add, const layer_scratch *l)
+{
+    const bool up = c->kind == CONV_UP;
+    strided s = {
+        .e = e,
+        .half = up ? dx : dy,
+        .whole = up ? dy : dx,
+        .read = l->read,
+        .products = up ? 1 : 8,
+        .terms = {l->map.terms},
+        .packed = {l->packed},
+        .bias = l->bias,
+        .channels = c->in[0],
+        .add = add,
+        .chunk = l->chunk,
+        .local = (float *)l->local,
+        .local_count = l->local_count,
+    };
+    memset(l->bias, 0, (size_t)round_up(c->in[0], e->kernels->tile) * sizeof *l->bias);
+    if (up)
+        pack_weights(e, &l->map, weight, l->packed);
+    else
+        phase_products(e, c, weight, l, &s);
+    strided_run(&s);
+}
+
 static void data_gradient(engine *e, const conv *c, int side, const float *weight, const tensor *dy,
                           const tensor *dx, bool add, void *scratch)
 {
     scratch_pieces pieces = {.base = scratch};
     const layer_scratch l = gradient_scratch(e, c, dx, side, &pieces);
+    if (by_panels(c, dx, dy)) {
+        gradient_strided(e, c, weight, dy, dx, add, &l);
+        return;
+    }
     if (c->kind == CONV_3_2) {
         gradient_3_2(e, c, weight, dy, dx, add, &l);
         return;

@@ -591,6 +591,7 @@ const kernels NAME = {
     .winograd_output = winograd_output,
     .phases_split = phases_split,
     .phases_merge = phases_merge,
+    PANEL_KERNELS,
     .head_forward = head_forward_plane,
     .head_data = head_data_plane,
     .head_weight = head_weight_plane,

@@ -83,6 +83,56 @@ static inline uint32_t *phases_volume(const phases *p, int64_t unit, int block, 
     return p->data + (((unit * p->blocks + block) * 2 + py) * 2 + px) * p->length;
 }
 
+/* Small layers of stride 2 and transposed ones (strided.c) go through the voxels of `half` in runs: pieces
+ * of its rows, one behind the other. */
+typedef struct {
+    int64_t at, count; /* the run's voxels [at, at + count) */
+    int64_t z, y, x;
+    /* Where its first voxel lies in half, and that voxel's phase 0 in whole, both counted from a
+     * unit of sample 0. */
+    int64_t in_half, in_whole;
+} run_piece;
+
+/* A vector of a panel's rows: its place there, and in a unit that is read. A piece's last one
+ * reaches beyond it, where the next piece is written later. */
+typedef struct {
+    int64_t at, in;
+} run_vector;
+
+typedef struct {
+    int64_t count, pieces, vectors;
+    /* For prefetches, from a place in a unit that is read and in one of whole to the next run's. */
+    int64_t ahead, whole_ahead;
+    run_piece piece[RUN];
+    run_vector vector[RUN];
+} voxel_run;
+
+/* What a panel holds of each unit, a row of RUN_STRIDE values each: elements, or floats of either
+ * channel, one row behind the other, where a target widens bf16. */
+typedef enum {
+    PANEL_VOXELS, /* of half, 1 row */
+    PANEL_BEHIND, /* 8 rows: of half, row 4 kz + 2 ky + kx at the voxel so far behind */
+    PANEL_PHASES, /* 8 rows: of whole */
+    PANEL_TAPS,   /* 27 rows: of whole, around phase 0 */
+} panel_kind;
+
+static inline int panel_rows_of(panel_kind kind)
+{
+    return kind == PANEL_VOXELS ? 1 : kind == PANEL_TAPS ? 27 : 8;
+}
+
+/* sums[c * RUN_STRIDE + i] = start + sum over rows r of weight[r][c] * panel[row[r]][i]. */
+typedef struct {
+    const float *panel;
+    const int32_t *row; /* NULL: 0, 1, ... */
+    int64_t rows, count;
+    const float *weight;  /* [rows][tile], for each tile of channels */
+    int64_t weight_apart; /* from a tile of channels to the next */
+    const float *bias;    /* in whole tiles; NULL: onto sums */
+    int64_t channels;
+    float *sums; /* in whole tiles */
+} panel_product;
+
 /* Where a run of Winograd tiles of one unit goes. */
 typedef struct {
     uint32_t *row[4]; /* rows (2z + pz, 2y + py) of the output, at 2 pz + py; NULL beyond it */
@@ -92,6 +142,7 @@ typedef struct {
 } winograd_outputs;
 
 typedef struct kernels {
+    int lanes;           /* 32-bit elements of a vector */
     int tile;            /* channels in a register tile */
     int weights_of_term; /* of a channel, in floats: 1, or 2 where a term is two halves */
     int plane_bytes;     /* of a value in correlate's planes: 4, or 2 for bf16 */
@@ -138,6 +189,17 @@ typedef struct kernels {
                          const phases *p);
     /* p's rows into all units of whole, pads too; add: onto what whole holds. */
     void (*phases_merge)(const phases *p, const tensor *whole, int64_t n, bool add);
+    /* Units [first, first + units) of t. */
+    void (*panel_fill)(panel_kind kind, const tensor *t, int64_t first, int64_t units,
+                       const voxel_run *r, float *panel);
+    void (*panel_multiply)(const panel_product *p);
+    /* Sums of `channels` channels into the units of half from `first` on. */
+    void (*panel_rows)(const float *sums, int64_t channels, const voxel_run *r, const tensor *half,
+                       int64_t first, bool add);
+    /* Sums of eight phases, phase_apart apart, of one unit into unit `unit` of whole, with the pad
+     * behind each row; the lines `ahead` elements further are prefetched. */
+    void (*panel_phases)(const float *sums, int64_t phase_apart, const voxel_run *r,
+                         const tensor *whole, int64_t unit, int64_t ahead, bool add);
     /* weight [classes][channels]; sums [classes][channels + 1] of logits times activations, the
      * last of logits alone, are added to. */
     void (*head_forward)(const head_plane *p, const float *weight, const float *bias);

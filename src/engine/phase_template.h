@@ -136,3 +136,5 @@ static void phases_merge(const phases *p, const tensor *whole, int64_t n, bool a
                    (size_t)(whole->span - whole->d * whole->plane) * sizeof *to);
     }
 }
+
+#include "engine/strided_template.h"

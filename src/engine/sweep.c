@@ -69,23 +69,21 @@ static int64_t group_channels(const sweep *s)
     return round_up(group, 8);
 }
 
-/* Partial moments and pads of what was just computed. */
-static void finish_stretch(const sweep *s, int64_t n, int64_t chunk, int64_t first,
-                           int64_t channels, stretch at)
+void finish_chunk(const engine *e, const tensor *t, const stretch *at, int64_t n, int64_t first,
+                  int64_t channels, double *partial)
 {
-    const tensor *t = s->out;
     const int per = CHANNELS_PER_UNIT(t->dtype);
-    const int64_t voxels = s->partial ? count_voxels(t, at.from, at.to) : 0;
+    const int64_t voxels = partial ? count_voxels(t, at->from, at->to) : 0;
     for (int64_t c = first; c < first + channels; c += per) {
         uint32_t *unit = tensor_unit(t, n, c / per);
         double sum[2] = {0}, squares[2] = {0};
         if (voxels > 0)
-            s->e->kernels->moments(t, unit, at.from, at.to, voxels, sum, squares);
-        clear_pads(t, unit, at.from, at.next);
-        if (!s->partial)
+            e->kernels->moments(t, unit, at->from, at->to, voxels, sum, squares);
+        clear_pads(t, unit, at->from, at->next);
+        if (!partial)
             continue;
-        double *out = s->partial + ((n * sweep_chunks(t, s->chunk) + chunk) * s->channels + c) * 3;
-        for (int i = 0; i < per && c + i < s->channels; i++, out += 3) {
+        double *out = partial + c * 3;
+        for (int i = 0; i < per && c + i < t->c; i++, out += 3) {
             out[0] = (double)voxels;
             out[1] = sum[i];
             out[2] = squares[i];
@@ -136,7 +134,10 @@ void sweep_chunk(const sweep *s, const share *part, int64_t chunk, const uint32_
             .aheads = c == part->first ? part->aheads : 0,
         };
         s->e->kernels->multiply(&p, at.from, at.to);
-        finish_stretch(s, part->n, chunk, c, p.channels, at);
+        finish_chunk(s->e, t, &at, part->n, c, p.channels,
+                     s->partial ? s->partial + (part->n * sweep_chunks(t, s->chunk) + chunk) *
+                                                   s->channels * 3
+                                : NULL);
     }
 }
 

@@ -38,6 +38,10 @@ int64_t sweep_chunks(const tensor *out, int64_t chunk);
  * plane would fill a small part of one or the pad row is shorter than what is left over. */
 int64_t chunks_of_plane(const tensor *t, int64_t chunk);
 stretch sweep_stretch(const tensor *out, int64_t chunk, int64_t index);
+/* Pads of a chunk, and (partial not NULL) partial[c] of each channel from `first` on: voxels, sum,
+ * sum of squared distances from the mean. */
+void finish_chunk(const engine *e, const tensor *t, const stretch *at, int64_t n, int64_t first,
+                  int64_t channels, double *partial);
 /* Positions in a task of a layer that walks `positions` in all and whose thread-local memory is
  * per_position elements; no more than `most`. */
 int64_t chunk_for(int64_t per_position, int64_t positions, int64_t most);
