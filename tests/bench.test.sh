@@ -58,7 +58,7 @@ for convention in legacy lesion panoptic; do
 done
 check "an unknown command ends with status 2" 2 "no such command" "$bench" nonsense
 
-check "layers on more threads" 0 '^1 3x3x3 8->8 ' "$bench" kernels "${one[@]}" --scaling
+check "layers on more threads" 0 '^2 3x3x3 8->8 ' "$bench" kernels "${one[@]}" --scaling
 
 keys "kernels, JSON" gflops share -- "$bench" kernels "${one[@]}" --json
 expect "kernels, JSON: each layer" test "$(grep -o '"layer"' said | wc -l)" = 6

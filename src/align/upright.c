@@ -18,7 +18,7 @@ static const double field_first[3] = {0.5, 239.5, -0.5}; /* its outer corner at 
 /* A tilt below this is left: brains in the atlas stand up to 5 degrees from its mean, and training
  * turns its patches by more. */
 static const double tilt_degrees = 10;
-/* Brains of any contrast have 1.16 and more with the mean brain (docs/prepare.md, "Upright"). */
+/* Brains of any contrast have 1.17 and more with the mean brain, other volumes less. */
 static const double least_nmi = 1.1;
 
 static volume_header field_grid(double mm, const int64_t shape[3])
