@@ -524,7 +524,7 @@ static void data_gradient(engine *e, const conv *c, int side, const float *weigh
 {
     scratch_pieces pieces = {.base = scratch};
     const layer_scratch l = gradient_scratch(e, c, dx, side, &pieces);
-    if (by_panels(c, dx, dy)) {
+    if (l.bias) { /* by panels */
         gradient_strided(e, c, weight, dy, dx, add, &l);
         return;
     }
