@@ -29,6 +29,10 @@ full() {
 if [ -w /dev/full ]; then
     full phantom more --cases 1 --size 40,40,26
     full prepare --t1ce raw/t1ce.nii.gz --flair raw/flair.nii.gz -o patient --spacing 3
+    full brain raw/head.nii.gz -o brain.nii.gz
+    full segment --t1ce raw/t1ce.nii.gz --flair raw/flair.nii.gz --model "$PWD/run/model.safetensors" -o whole
+    full compare whole whole -o change
+    full measure whole/seg.nii.gz
     full check data
     full screen data spacing=6
     full plan data $small
