@@ -52,9 +52,8 @@ _Static_assert(CHUNK >= 32 * 33 + 30 && CHUNK < 32 * 33 + 30 + TILE_POSITIONS, "
  * taps, 3 vectors for either half, 54 * 6 * 64 bytes = 20 KiB. */
 #define WIDE_TERMS 54
 
-/* Voxels of a run of a strided layer (strided.c): two register tiles. The rows of a panel lie a
- * vector further apart, so that the end of one may be written as a whole vector. */
-#define RUN        (2 * TILE_POSITIONS)
+/* Rows of a panel, a run of a strided layer each (strided.c), lie a vector further apart than a run
+ * is long, so that the end of one may be written as a whole vector. */
 #define RUN_STRIDE (RUN + 16)
 
 /* Rows of a panel that all output channels pass over, 2 units with 27 taps: 54 * 112 * 4 bytes =

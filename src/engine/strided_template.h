@@ -82,7 +82,7 @@ static void panel_fill(panel_kind kind, const tensor *t, int64_t first, int64_t 
 INLINE void panel_tile(const int vectors, const panel_product *p, const float *weight,
                        const float *bias, float *sums, int64_t at)
 {
-    vf sum[TILE][3];
+    vf sum[TILE][VECTORS];
     UNROLL for (int c = 0; c < TILE; c++)
     {
         UNROLL for (int v = 0; v < vectors; v++)
@@ -93,7 +93,7 @@ INLINE void panel_tile(const int vectors, const panel_product *p, const float *w
     const float *panel = p->panel + at;
     for (int64_t i = 0; i < p->rows; i++, weight += TILE) {
         const float *in = panel + (p->row ? p->row[i] : i) * RUN_STRIDE;
-        vf x[3];
+        vf x[VECTORS];
         UNROLL for (int v = 0; v < vectors; v++)
         {
             x[v] = load(in + v * VL);
@@ -115,10 +115,10 @@ static void panel_multiply(const panel_product *p)
         const float *weight = p->weight + c / TILE * p->weight_apart;
         const float *bias = p->bias ? p->bias + c : NULL;
         float *sums = p->sums + c * RUN_STRIDE;
-        for (int64_t at = 0; at < p->count; at += 3 * VL) {
+        for (int64_t at = 0; at < p->count; at += VECTORS * VL) {
             const int64_t left = p->count - at;
-            if (left > 2 * VL)
-                panel_tile(3, p, weight, bias, sums, at);
+            if (VECTORS > 2 && left > 2 * VL)
+                panel_tile(VECTORS, p, weight, bias, sums, at);
             else if (left > VL)
                 panel_tile(2, p, weight, bias, sums, at);
             else
